@@ -1,0 +1,89 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Reading the group ``[hepix_vm]`` from its files."""
+
+import os
+from collections.abc import Sequence
+
+from oslo_config import cfg
+
+from hepix_vm import opts
+from hepix_vm.errors import ConfigError
+
+DEFAULT_FILE = '/etc/hepix-vm/hepix-vm.conf'
+ENVIRONMENT = 'HEPIX_VM_CONFIG'
+
+
+def load(service_files: Sequence[str] = ()) -> cfg.ConfigOpts:
+    """Return the options as the files set them.
+
+    ``/etc/hepix-vm/hepix-vm.conf``, or the file that the environment
+    variable ``HEPIX_VM_CONFIG`` names, is read first; the service's own
+    files win.
+
+    :param service_files: the service's configuration files
+    :returns: a configuration that has the group ``hepix_vm``
+    :raises ConfigError: a file is missing or broken, a key is unknown, or
+        a value is not of its kind
+    """
+    own = os.environ.get(ENVIRONMENT)
+    if own and not os.path.exists(own):
+        raise ConfigError(f'{ENVIRONMENT} names a file that does not exist.',
+                          own)
+    own = own or DEFAULT_FILE
+    files = [*([own] if os.path.exists(own) else []), *service_files]
+    for path in files:
+        _refuse_unknown(path, alone=path == own)
+    conf = cfg.ConfigOpts()
+    conf.register_opts(opts.OPTS, opts.GROUP)
+    try:
+        conf(args=[], default_config_files=files, default_config_dirs=[])
+        _read_all(conf)
+    except (cfg.Error, ValueError) as error:
+        raise ConfigError(str(error), ', '.join(files) or None) from error
+    return conf
+
+
+def _refuse_unknown(path: str, alone: bool) -> None:
+    """Refuse keys that nobody would read.
+
+    :param alone: whether the file is ours alone, so that every section
+        and key in it must be known
+    """
+    sections: dict[str, dict[str, list[str]]] = {}
+    try:
+        cfg.ConfigParser(path, sections).parse()
+    except (cfg.ParseError, OSError, UnicodeDecodeError) as error:
+        raise ConfigError(str(error), path) from error
+    if alone:
+        for section in sections.keys() - {opts.GROUP}:
+            raise ConfigError(f'The section [{section}] is unknown; the '
+                              f'options belong in [{opts.GROUP}].', path)
+    known = {opt.dest for opt in opts.OPTS}
+    for key in sections.get(opts.GROUP, {}):
+        if key.replace('-', '_') not in known:
+            raise ConfigError(f'[{opts.GROUP}] has no option {key}.', path,
+                              remedy='Remove the option, or correct its '
+                                     'name.')
+
+
+def _read_all(conf: cfg.ConfigOpts) -> None:
+    """Read every value once, since oslo.config checks them only then."""
+    group = conf[opts.GROUP]
+    for opt in opts.OPTS:
+        getattr(group, opt.dest)
+    missing = [name for name in opts.NEEDED_CHECKS
+               if name not in group.image_checks]
+    if missing:
+        raise ValueError(f'[{opts.GROUP}] image_checks lacks '
+                         f'{", ".join(missing)}.')

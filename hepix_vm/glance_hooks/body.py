@@ -1,0 +1,165 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""The body of an upload: where it comes from, and hashing as it passes."""
+
+import dataclasses
+import hashlib
+import importlib
+from collections.abc import Callable
+from typing import Any
+
+import webob.exc
+
+from hepix_vm.errors import Code
+from hepix_vm.gate import Case
+from hepix_vm.trust.verdict import Verdict
+
+Environ = dict[str, Any]
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Source:
+    """A request's body.
+
+    :param read: returns so many bytes, none at the end
+    :param length: number of bytes as the client announced it; None when
+        it comes in chunks
+    """
+
+    read: Callable[[int], bytes]
+    length: int | None
+
+
+def source_of(environ: Environ) -> Source:
+    """Return the body of a request.
+
+    :raises webob.exc.HTTPBadRequest: its length cannot be told
+    """
+    encoding = environ.get('HTTP_TRANSFER_ENCODING', '').strip().lower()
+    read = environ['wsgi.input'].read
+    if encoding == 'chunked':
+        return Source(_uwsgi_chunks() or read, None)
+    length = environ.get('CONTENT_LENGTH') or '0'
+    if encoding or not length.isascii() or not length.isdigit():
+        raise webob.exc.HTTPBadRequest(
+            explanation='An upload needs a Content-Length, or the '
+                        'Transfer-Encoding chunked.')
+    return Source(read, int(length))
+
+
+def _uwsgi_chunks() -> Callable[[int], bytes] | None:
+    """Return how chunks are read under uWSGI, or None elsewhere.
+
+    uWSGI does not put them into wsgi.input, and Glance knows: it asks
+    uWSGI itself and would pass by whatever stands in wsgi.input.
+    """
+    try:
+        uwsgi = importlib.import_module('uwsgi')
+    except ImportError:
+        return None
+    kept = bytearray()
+
+    def read(size: int) -> bytes:
+        while size < 0 or len(kept) < size:
+            chunk = uwsgi.chunked_read()
+            if not chunk:
+                break
+            kept.extend(chunk)
+        end = len(kept) if size < 0 else size
+        data = bytes(kept[:end])
+        del kept[:end]
+        return data
+
+    return read
+
+
+def refuse(verdict: Verdict | None) -> None:
+    """Raise what Glance, and its users, take for a clean refusal.
+
+    :raises webob.exc.HTTPUnprocessableEntity: the verdict is a refusal
+    """
+    if verdict is not None and not verdict.allowed:
+        raise webob.exc.HTTPUnprocessableEntity(
+            explanation=verdict.explain())
+
+
+class HashingReader:
+    """The body as Glance reads it: hashed, and judged with its last byte.
+
+    :param source: the body
+    :param case: who judges
+    """
+
+    def __init__(self, source: Source, case: Case) -> None:
+        self._source = source
+        self._case = case
+        self._hash = hashlib.sha512()
+        self._count = 0
+        self.verdict: Verdict | None = None
+
+    def install(self, environ: Environ) -> None:
+        """Stand in for the body of the request."""
+        environ['wsgi.input'] = self
+        if self._source.length is None:
+            # What comes out here has no chunks any more.
+            environ['wsgi.input_terminated'] = True
+            environ.pop('HTTP_TRANSFER_ENCODING', None)
+            environ.pop('CONTENT_LENGTH', None)
+        elif self._source.length == 0:
+            # Glance never reads it: this is the only moment to judge.
+            self._finish()
+
+    def read(self, size: int = -1) -> bytes:
+        """Read so many bytes.
+
+        :raises webob.exc.HTTPUnprocessableEntity: with the last byte, if
+            the bytes are refused
+        """
+        refuse(self.verdict)
+        if size == 0 or self.verdict:
+            return b''
+        data = self._source.read(size)
+        self._hash.update(data)
+        self._count += len(data)
+        limit = self._case.size_limit
+        if limit is not None and self._count > limit:
+            self.verdict = self._case.refuse(
+                Code.SIZE_MISMATCH, f'More data came than the {limit} bytes '
+                f'that were endorsed.')
+            refuse(self.verdict)
+        if not data or self._count == self._source.length:
+            self._finish()
+        return data
+
+    def _finish(self) -> None:
+        length = self._source.length
+        if length is not None and self._count < length:
+            self.verdict = self._case.refuse(
+                Code.SIZE_MISMATCH, f'The upload ended after {self._count} '
+                f'of {length} bytes.')
+        else:
+            self.verdict = self._case.judge(
+                self._hash.hexdigest(), self._count)
+        refuse(self.verdict)
+
+
+class Closed:
+    """A body that Glance must not read."""
+
+    def read(self, size: int = -1) -> bytes:
+        """Refuse.
+
+        :raises webob.exc.HTTPUnprocessableEntity: always
+        """
+        raise webob.exc.HTTPUnprocessableEntity(
+            explanation='The image was not queued when the upload began.')

@@ -1,0 +1,142 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Paste filter ``hepix_trust`` of glance-api: uploads and staging.
+
+It stands last before ``rootapp``, so that the request has its context and
+its path is the one that Glance routes. It hashes the body as Glance reads
+it, and raises in the middle of Glance's last read when the bytes are not
+endorsed: Glance then removes what it wrote and answers with our text.
+"""
+
+from collections.abc import Callable
+from collections.abc import Iterable
+from typing import Any
+
+import routes
+import webob
+import webob.exc
+from oslo_log import log as logging
+
+from hepix_vm.gate import Case
+from hepix_vm.gate import Gate
+from hepix_vm.glance_hooks import body
+from hepix_vm.glance_hooks import images
+from hepix_vm.glance_hooks import properties
+from hepix_vm.glance_hooks import service
+from hepix_vm.trust.verdict import Verdict
+
+LOG = logging.getLogger(__name__)
+
+Environ = dict[str, Any]
+StartResponse = Callable[..., Any]
+App = Callable[[Environ, StartResponse], Iterable[bytes]]
+
+
+def _mapper() -> routes.Mapper:
+    """Return Glance's own routes by which a body becomes bytes.
+
+    The same library with the same templates as glance.api.v2.router: what
+    Glance recognises, in any spelling, is recognised here.
+    """
+    mapper = routes.Mapper()
+    for route, action in (('file', 'upload'), ('stage', 'stage')):
+        mapper.connect(f'/images/{{image_id}}/{route}', action=action,
+                       conditions={'method': ['PUT']})
+    return mapper
+
+
+def filter_factory(global_conf: dict[str, str],
+                   **local_conf: str) -> Callable[[App], App]:
+    """Return the filter, as PasteDeploy asks for it."""
+    del global_conf, local_conf  # hepix-vm.conf has all settings
+    return UploadFilter
+
+
+class UploadFilter:
+    """Lets only endorsed bytes through.
+
+    :param app: the next application
+    :param gate: who judges
+    """
+
+    def __init__(self, app: App, gate: Gate | None = None) -> None:
+        self._app = app
+        self._gate = gate or service.gate()
+        self._mapper = _mapper()
+
+    def __call__(self, environ: Environ,
+                 start_response: StartResponse) -> Iterable[bytes]:
+        """Answer a request (PEP 3333)."""
+        route = self._route(environ)
+        if route is None:
+            return self._app(environ, start_response)
+        try:
+            answer = self._upload(environ, route['image_id'],
+                                  route['action'])
+        except webob.exc.HTTPException as refusal:
+            answer = refusal
+        return answer(environ, start_response)
+
+    def _route(self, environ: Environ) -> dict[str, str] | None:
+        """Return image and action, if the body would become bytes."""
+        version, _, path = environ.get(
+            'PATH_INFO', '').lstrip('/').partition('/')
+        if version != 'v2':
+            return None
+        match: dict[str, str] | None = self._mapper.match(
+            f'/{path}', environ)
+        return match
+
+    def _upload(self, environ: Environ, image_id: str, action: str) -> App:
+        """Return what answers a request that brings bytes."""
+        context = webob.Request(environ).context
+        source = body.source_of(environ)
+        repo = images.repository(context)
+        image = images.find(repo, image_id)
+        if image is None or image.status != 'queued':
+            # Glance refuses it in its own words, without reading; if it
+            # does not, nothing comes.
+            environ['wsgi.input'] = body.Closed()
+            return self._app
+        subject = images.subject_of(image, context, self._gate.now(),
+                                    size=source.length)
+        case = Case(self._gate, subject, route=action,
+                    **images.who(image, context))
+        if case.disabled:
+            return self._app
+        body.refuse(case.early())
+        reader = body.HashingReader(source, case)
+        reader.install(environ)
+        response = webob.Request(environ).get_response(self._app)
+        if response.status_int < 300:
+            self._accepted(repo, image_id, action, reader.verdict)
+        return response
+
+    def _accepted(self, repo: Any, image_id: str, action: str,
+                  verdict: Verdict | None) -> None:
+        """Mark an image whose bytes Glance just took.
+
+        Before Glance's answer is the wrong time: its own save would purge
+        the properties.
+        """
+        if verdict is None or not verdict.allowed:
+            # No way is known by which this happens.
+            LOG.critical('Glance took bytes of the image %s that were not '
+                         'judged', image_id)
+            images.withdraw(repo, image_id)
+            raise webob.exc.HTTPUnprocessableEntity(
+                explanation='The data was not checked as a whole.')
+        if action == 'upload':
+            images.mark_or_log(repo, image_id, properties.of_verdict(
+                verdict, altered=False,
+                require_trait=self._gate.settings.require_trait))

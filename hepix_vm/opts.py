@@ -1,0 +1,104 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""All options of the group ``[hepix_vm]``."""
+
+from oslo_config import cfg
+
+from hepix_vm.trust.anchors import CrlPolicy
+from hepix_vm.trust.imagelist import DEFAULT_MAX_BYTES
+from hepix_vm.trust.verdict import Mode
+
+GROUP = 'hepix_vm'
+
+# Without one of these an image could pass that nobody endorsed.
+NEEDED_CHECKS = ('endorsement', 'checksum', 'expiry', 'revocation')
+
+OPTS = [
+    cfg.StrOpt(
+        'enforcement', default=Mode.ENFORCING.value,
+        choices=[
+            (Mode.ENFORCING.value, 'refuse what is not endorsed'),
+            (Mode.PERMISSIVE.value, 'let everything pass and journal what '
+                                    'would have been refused'),
+            (Mode.DISABLED.value, 'do not look at images at all'),
+        ],
+        help='What a refusal does. enforcement in policy.yaml sets it by '
+             'project.'),
+    cfg.StrOpt(
+        'trust_anchors', default='/etc/grid-security/certificates',
+        help='Folder of CA certificates, CRLs, signing policies and '
+             'namespaces, as IGTF distributes them.'),
+    cfg.StrOpt(
+        'crl_policy', default=CrlPolicy.REQUIRE.value,
+        choices=[
+            (CrlPolicy.REQUIRE.value, 'every CA on the path needs a '
+                                      'current CRL'),
+            (CrlPolicy.IF_PRESENT.value, 'a CRL that is there must be '
+                                         'current'),
+            (CrlPolicy.IGNORE.value, 'revocation of certificates is not '
+                                     'looked at'),
+        ],
+        help='Whether certificate revocation lists are needed.'),
+    cfg.IntOpt(
+        'crl_grace', default=72, min=0,
+        help='Hours for which an accepted list still admits new images '
+             'after a CRL on its path, or the certificate of its endorser, '
+             'expired.'),
+    cfg.ListOpt(
+        'signer_purposes', default=['emailProtection'],
+        help='Extended key usages that an endorser\'s certificate may be '
+             'meant for, by OpenSSL\'s names or as OIDs. Some publishers '
+             'sign with a host certificate: add serverAuth, clientAuth.'),
+    cfg.BoolOpt(
+        'allow_sha1', default=False,
+        help='Whether image lists count whose signature is made with '
+             'SHA-1. For old lists only: SHA-1 can be forged.'),
+    cfg.IntOpt(
+        'max_list_bytes', default=DEFAULT_MAX_BYTES, min=1024,
+        help='Longest signed image list that is read, in bytes.'),
+    cfg.StrOpt(
+        'state_dir', default='/var/lib/hepix-vm',
+        help='Folder of the accepted lists (lists/) and of the journal '
+             '(journal/).'),
+    cfg.StrOpt(
+        'policy_file', default='/etc/hepix-vm/policy.yaml',
+        help='What this site decides: endorsers, blocked images, '
+             'hypervisors, overrides.'),
+    cfg.StrOpt(
+        'subscriptions_file', default='/etc/hepix-vm/subscriptions.yaml',
+        help='The image lists that this site follows. Without the file it '
+             'follows none.'),
+    cfg.ListOpt(
+        'endorsement_sources', default=['inline', 'lists'],
+        help='Where endorsements are looked for, in this order: inline '
+             '(the property hepix_endorsement), lists (accepted lists, by '
+             'digest). The first that has one decides.'),
+    cfg.ListOpt(
+        'image_checks',
+        default=[*NEEDED_CHECKS, 'hypervisor', 'format'],
+        help=f'What is checked. {", ".join(NEEDED_CHECKS)} cannot be left '
+             f'out.'),
+    cfg.BoolOpt(
+        'require_trait', default=False,
+        help='Whether accepted images get trait:CUSTOM_HEPIX_ENDORSED='
+             'required, so that they boot only on hosts that have the '
+             'trait.'),
+]
+
+
+def list_opts() -> list[tuple[str, list[cfg.Opt]]]:
+    """Return the options for oslo-config-generator.
+
+    :returns: pairs of group and options
+    """
+    return [(GROUP, OPTS)]

@@ -1,0 +1,318 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""From signed messages to endorsements.
+
+Whoever loads a message verifies it, whether it came with an image
+(:func:`find_inline`) or lies among the lists that the site accepted
+(:class:`AcceptedLists`).
+"""
+
+import dataclasses
+import datetime
+from collections.abc import Iterable
+from collections.abc import Sequence
+
+from cryptography import x509
+
+from hepix_vm.errors import Code
+from hepix_vm.errors import MalformedError
+from hepix_vm.errors import TrustError
+from hepix_vm.trust import envelope
+from hepix_vm.trust import imagelist
+from hepix_vm.trust import names
+from hepix_vm.trust.anchors import ChainSettings
+from hepix_vm.trust.anchors import TrustAnchors
+from hepix_vm.trust.model import Endorsement
+from hepix_vm.trust.model import Endorser
+from hepix_vm.trust.model import ImageEntry
+from hepix_vm.trust.model import ImageList
+from hepix_vm.trust.policy import Found
+from hepix_vm.trust.policy import Subject
+from hepix_vm.trust.settings import AcceptedEndorser
+from hepix_vm.trust.settings import Policy
+from hepix_vm.trust.settings import Subscription
+from hepix_vm.trust.verdict import Reason
+
+# What the property of an image may hold, in characters: MySQL's TEXT has
+# 64 KiB, and a message of one image needs about 8.
+MAX_INLINE = 48 * 1024
+
+# Reasons that come from something remote being late. A list that was
+# accepted stays accepted in spite of them; it is stale.
+STALE = frozenset({Code.CRL_MISSING, Code.CRL_EXPIRED, Code.SIGNER_EXPIRED})
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class TrustSettings:
+    """How messages are verified.
+
+    :param crl_grace: how long a stale list still admits new images
+    :param max_bytes: longest message
+    :param allow_sha1: whether old lists signed with SHA-1 count
+    """
+
+    chain: ChainSettings = ChainSettings()
+    crl_grace: datetime.timedelta = datetime.timedelta(hours=72)
+    max_bytes: int = imagelist.DEFAULT_MAX_BYTES
+    allow_sha1: bool = False
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class SignedList:
+    """A list whose signature is good; its chain is judged when it counts.
+
+    A chain holds at a point in time, so it is asked for again and again,
+    while a signature is verified once.
+
+    :param signer: who signed, read from the certificate
+    :param certificates: all others that came with the message
+    """
+
+    image_list: ImageList
+    signer: Endorser
+    certificate: x509.Certificate
+    certificates: tuple[x509.Certificate, ...]
+
+    def signed_by(self, dn: str, ca: str) -> bool:
+        """Return whether a pair of DNs names the signer and its CA."""
+        return (names.same(self.certificate.subject, dn)
+                and names.same(self.certificate.issuer, ca))
+
+    def reasons(self, anchors: TrustAnchors, at: datetime.datetime,
+                settings: TrustSettings) -> tuple[Reason, ...]:
+        """Return why the signer cannot be relied upon at a time."""
+        reasons = anchors.check_chain(
+            self.certificate, self.certificates, at, settings.chain)
+        stated = self.image_list.endorser
+        if not self.signed_by(stated.dn, stated.ca):
+            signer = self.signer
+            reasons += (Reason(
+                Code.ENDORSER_MISMATCH, f'The list says that {stated.dn} '
+                f'(CA {stated.ca}) endorses it, but {signer.dn} (CA '
+                f'{signer.ca}) signed it.'),)
+        return reasons
+
+
+def open_list(message: bytes, settings: TrustSettings) -> SignedList:
+    """Verify the signature of a message and read the list in it.
+
+    :raises TrustError: the message is not signed as it should be, or
+        holds something else than an image list
+    """
+    signed = envelope.verify(message, max_bytes=settings.max_bytes,
+                             allow_sha1=settings.allow_sha1)
+    image_list = imagelist.parse(signed.content, settings.max_bytes)
+    try:
+        signer = Endorser(
+            names.one_line(signed.signer.subject),
+            names.one_line(signed.signer.issuer),
+            image_list.endorser.email, image_list.endorser.creator)
+    except ValueError as error:
+        raise MalformedError(
+            'The names in the certificate of the signer cannot be '
+            'read.') from error
+    return SignedList(image_list, signer, signed.signer,
+                      signed.certificates)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class AcceptedList:
+    """A list that the site accepted, and what it pinned for it."""
+
+    signed: SignedList
+    subscription: Subscription
+
+
+class AcceptedLists:
+    """The lists that the site accepted, by list, image and digest.
+
+    :param lists: in the order of the subscriptions; where two lists claim
+        one image identifier, the first holds it
+    """
+
+    def __init__(self, lists: Sequence[AcceptedList] = (),
+                 subscriptions: Iterable[Subscription] = ()) -> None:
+        self.by_uuid = {
+            item.signed.image_list.identifier: item for item in lists}
+        self.subscriptions = {item.uuid: item for item in subscriptions}
+        self._holder: dict[str, str] = {}
+        self._by_digest: dict[
+            str, list[tuple[AcceptedList, ImageEntry]]] = {}
+        self._sizes: set[int] = set()
+        for item in lists:
+            uuid = item.signed.image_list.identifier
+            for entry in item.signed.image_list.images:
+                self._holder.setdefault(entry.identifier, uuid)
+                self._by_digest.setdefault(entry.sha512, []).append(
+                    (item, entry))
+                self._sizes.add(entry.size)
+
+    def may_hold(self, size: int | None) -> bool:
+        """Return whether any list has an image of this size in bytes.
+
+        :param size: None when it is not known yet
+        """
+        return bool(self._sizes) if size is None else size in self._sizes
+
+    def conflict(self, image: str, uuid: str) -> tuple[Reason, ...]:
+        """Return the reason when another list holds the image identifier.
+
+        :param image: ``dc:identifier`` of the image
+        :param uuid: ``dc:identifier`` of the list that claims it
+        """
+        holder = self._holder.get(image, uuid)
+        if holder == uuid:
+            return ()
+        return (Reason(Code.UUID_CONFLICT, f'Image {image} belongs to the '
+                       f'list {holder}, not to {uuid}.'),)
+
+    def find(self, subject: Subject, anchors: TrustAnchors,
+             settings: TrustSettings) -> tuple[Found, ...]:
+        """Return what the lists say of the digest of an image."""
+        return tuple(
+            self._found(item, entry, subject.at, anchors, settings)
+            for item, entry in self._by_digest.get(subject.sha512, ()))
+
+    def _found(self, item: AcceptedList, entry: ImageEntry,
+               at: datetime.datetime, anchors: TrustAnchors,
+               settings: TrustSettings) -> Found:
+        signed = item.signed
+        reasons = tuple(
+            reason for reason in signed.reasons(anchors, at, settings)
+            if not _within_grace(reason, at, settings.crl_grace))
+        uuid = signed.image_list.identifier
+        return Found(
+            Endorsement(entry, signed.image_list, signed.signer,
+                        signed.certificate, 'lists',
+                        approved=item.subscription.approved),
+            reasons + self.conflict(entry.identifier, uuid))
+
+
+def accept(message: bytes, subscription: Subscription,
+           settings: TrustSettings) -> AcceptedList:
+    """Return a stored list if it is the one that was subscribed.
+
+    :raises TrustError: it is another list, or somebody else signed it
+    """
+    signed = open_list(message, settings)
+    uuid = signed.image_list.identifier
+    if uuid != subscription.uuid:
+        raise TrustError(f'The list {subscription.uuid} now calls itself '
+                         f'{uuid}.', Code.UUID_CONFLICT)
+    if not any(signed.signed_by(endorser.dn, endorser.ca)
+               for endorser in subscription.endorsers):
+        raise TrustError(f'{signed.signer.dn} (CA {signed.signer.ca}) is '
+                         f'not an endorser that is pinned for the list '
+                         f'{uuid}.', Code.ENDORSER_NOT_ACCEPTED)
+    return AcceptedList(signed, subscription)
+
+
+def check_succession(old: ImageList, new: ImageList) -> tuple[Reason, ...]:
+    """Return why a list may not take the place of an older one.
+
+    The identifier is constant for the life of a list and its version
+    never falls (the rule of the HEPiX format, and TUF's against rollback).
+    """
+    if old.identifier != new.identifier:
+        return (Reason(Code.UUID_CONFLICT, f'The list {old.identifier} now '
+                       f'calls itself {new.identifier}.'),)
+    if imagelist.compare_versions(new.version, old.version) < 0:
+        return (Reason(Code.LIST_ROLLBACK, f'Version {new.version} of the '
+                       f'list {new.identifier} is older than version '
+                       f'{old.version}, which this site accepted.'),)
+    return ()
+
+
+def find_inline(subject: Subject, accepted: AcceptedLists, policy: Policy,
+                anchors: TrustAnchors, settings: TrustSettings) -> Found:
+    """Return what the endorsement says that came with an image."""
+    try:
+        if len(subject.endorsement) > MAX_INLINE:
+            raise TrustError(
+                f'hepix_endorsement has {len(subject.endorsement)} '
+                f'characters; {MAX_INLINE} are allowed.', Code.TOO_LARGE)
+        signed = open_list(envelope.from_text(
+            subject.endorsement, MAX_INLINE), settings)
+        if len(signed.image_list.images) != 1:
+            raise MalformedError(
+                f'hepix_endorsement holds a list of '
+                f'{len(signed.image_list.images)} images; exactly one is '
+                f'allowed.')
+    except TrustError as error:
+        return Found(None, (Reason.of(error),))
+    entry, = signed.image_list.images
+    uuid = signed.image_list.identifier
+    subscription = accepted.subscriptions.get(uuid)
+    reasons = (
+        signed.reasons(anchors, subject.at, settings)
+        + _accepted_endorser(signed, subscription, policy, subject)
+        + accepted.conflict(entry.identifier, uuid)
+        + _as_version(signed.image_list, entry, accepted.by_uuid.get(uuid)))
+    return Found(Endorsement(
+        entry, signed.image_list, signed.signer, signed.certificate,
+        'inline', subject.endorsement,
+        subscription is None or subscription.approved), reasons)
+
+
+def _accepted_endorser(signed: SignedList, subscription: Subscription | None,
+                       policy: Policy, subject: Subject,
+                       ) -> tuple[Reason, ...]:
+    """Return why the signer may not endorse this image at this site."""
+    pinned = subscription.endorsers if subscription else policy.endorsers
+    ours = [endorser for endorser in pinned
+            if signed.signed_by(endorser.dn, endorser.ca)]
+    signer = signed.signer
+    if not ours:
+        where = 'for this list ' if subscription else ''
+        return (Reason(Code.ENDORSER_NOT_ACCEPTED, f'{signer.dn} (CA '
+                       f'{signer.ca}) is not an endorser whom this site '
+                       f'accepts {where}.'.replace(' .', '.')),)
+    if not any(_speaks_for(endorser, signed.image_list.vo, subject.projects)
+               for endorser in ours):
+        return (Reason(Code.ENDORSER_NOT_ACCEPTED, f'{signer.dn} may not '
+                       f'endorse images of this VO or this project.'),)
+    return ()
+
+
+def _speaks_for(endorser: AcceptedEndorser, vo: str,
+                projects: frozenset[str]) -> bool:
+    return ((not endorser.vo or not vo or endorser.vo == vo)
+            and (not endorser.projects
+                 or bool(endorser.projects & projects)))
+
+
+def _as_version(inline: ImageList, entry: ImageEntry,
+                accepted: AcceptedList | None) -> tuple[Reason, ...]:
+    """Judge a message that bears a subscribed list's UUID as a version."""
+    if accepted is None:
+        return ()
+    current = accepted.signed.image_list
+    reasons = check_succession(current, inline)
+    order = imagelist.compare_versions(inline.version, current.version)
+    held = current.find(entry.identifier)
+    if order < 0 and held is None:
+        reasons += (Reason(Code.IMAGE_REVOKED, f'Version {current.version} '
+                           f'of the list {current.identifier} no longer has '
+                           f'the image {entry.identifier}.'),)
+    if order == 0 and (held is None or held.sha512 != entry.sha512):
+        reasons += (Reason(Code.LIST_ROLLBACK, f'Version {current.version} '
+                           f'of the list {current.identifier}, which this '
+                           f'site accepted, does not say this of the image '
+                           f'{entry.identifier}.'),)
+    return reasons
+
+
+def _within_grace(reason: Reason, at: datetime.datetime,
+                  grace: datetime.timedelta) -> bool:
+    return (reason.code in STALE and reason.since is not None
+            and at - reason.since <= grace)

@@ -1,0 +1,252 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""The checks of the design and how they combine into one Verdict.
+
+A check takes what is known of an image and answers with the reasons
+against it; an empty answer means that it has none. Every check is asked,
+so that all reasons are collected and not only the first.
+"""
+
+import dataclasses
+import datetime
+import enum
+import re
+from collections.abc import Callable
+from collections.abc import Iterable
+from collections.abc import Iterator
+from collections.abc import Sequence
+
+from hepix_vm.errors import Code
+from hepix_vm.trust import names
+from hepix_vm.trust.imagelist import format_time
+from hepix_vm.trust.model import Endorsement
+from hepix_vm.trust.settings import Block
+from hepix_vm.trust.settings import Blockable
+from hepix_vm.trust.settings import Choice
+from hepix_vm.trust.settings import Policy
+from hepix_vm.trust.verdict import Mode
+from hepix_vm.trust.verdict import Reason
+from hepix_vm.trust.verdict import Verdict
+
+# How much later than ours an endorser's clock may be.
+CLOCK_SKEW = datetime.timedelta(minutes=5)
+
+# hv:format was never fully defined; these are the spellings seen in lists
+# and the disk_format (or container_format) of Glance that they mean.
+_FORMATS = {
+    'raw': {'raw', 'iso', 'aki', 'ari', 'ami'}, 'img': {'raw'},
+    'qcow2': {'qcow2'}, 'qcow': {'qcow2'}, 'vmdk': {'vmdk'}, 'vdi': {'vdi'},
+    'vhd': {'vhd', 'vpc'}, 'vhdx': {'vhdx'}, 'iso': {'iso'},
+    'ova': {'ova'}, 'ami': {'ami'}, 'aki': {'aki'}, 'ari': {'ari'},
+    'ploop': {'ploop'},
+}
+_PACKED = re.compile(r'\.(gz|bz2|xz|zip|zst)$|^(tar|cpio|zip)\b', re.ASCII)
+
+
+class Moment(enum.StrEnum):
+    """What is about to happen to the image."""
+
+    STORE = 'store'  # its bytes become active
+    RUN = 'run'  # a server boots from it
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Subject:
+    """What is known of the image that is judged.
+
+    :param at: now, UTC
+    :param image_id: Glance's id
+    :param projects: names and ids by which its owner is known
+    :param endorsement: the property ``hepix_endorsement``
+    :param size: number of bytes, where known
+    :param sha512: digest of the bytes in hex; empty before they were read
+    :param altered_by: what would alter the bytes after they were judged
+    """
+
+    at: datetime.datetime
+    image_id: str = ''
+    projects: frozenset[str] = frozenset()
+    endorsement: str = ''
+    disk_format: str = ''
+    container_format: str = ''
+    size: int | None = None
+    sha512: str = ''
+    altered_by: str = ''
+    moment: Moment = Moment.STORE
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Found:
+    """What a source found for an image.
+
+    :param reasons: why the endorsement cannot be relied upon
+    """
+
+    endorsement: Endorsement | None
+    reasons: tuple[Reason, ...] = ()
+
+
+Check = Callable[[Subject, Found, Policy], Iterable[Reason]]
+
+
+def judge(subject: Subject, found: Sequence[Found], policy: Policy,
+          checks: Sequence[Check], mode: Mode) -> Verdict:
+    """Return the verdict on an image.
+
+    One endorsement against which nothing speaks is enough. If there is
+    none, the reasons are those of the one that came nearest.
+    """
+    candidates = found or [Found(None, (Reason(
+        Code.NOT_ENDORSED, 'Nobody whom this site trusts has endorsed '
+        'these bytes.'),))]
+    judged = [(_reasons(subject, candidate, policy, checks), candidate)
+              for candidate in candidates]
+    reasons, best = min(judged, key=lambda pair: len(pair[0]))
+    return Verdict(reasons, best.endorsement, mode, subject.sha512,
+                   subject.size)
+
+
+def _reasons(subject: Subject, found: Found, policy: Policy,
+             checks: Sequence[Check]) -> tuple[Reason, ...]:
+    """Return all reasons of all checks, each once."""
+    return tuple(dict.fromkeys(
+        reason for check in checks
+        for reason in check(subject, found, policy)))
+
+
+def check_endorsement(subject: Subject, found: Found,
+                      policy: Policy) -> Iterator[Reason]:
+    """Signed by whom this site trusts, and approved before it runs."""
+    yield from found.reasons
+    endorsement = found.endorsement
+    if endorsement and not endorsement.approved and (
+            subject.moment is Moment.RUN):
+        yield Reason(Code.NOT_APPROVED, f'Image '
+                     f'{endorsement.entry.identifier} waits for the '
+                     f'approval of an operator of this site.')
+
+
+def check_checksum(subject: Subject, found: Found,
+                   policy: Policy) -> Iterator[Reason]:
+    """The bytes are the endorsed ones, and stay so."""
+    if found.endorsement is None:
+        return
+    entry = found.endorsement.entry
+    if subject.size is not None and subject.size != entry.size:
+        yield Reason(Code.SIZE_MISMATCH, f'The data has {subject.size} '
+                     f'bytes, but {entry.size} bytes were endorsed.')
+    if subject.sha512 and subject.sha512 != entry.sha512:
+        yield Reason(Code.CHECKSUM_MISMATCH, f'The data has the SHA-512 '
+                     f'{_short(subject.sha512)}, but '
+                     f'{_short(entry.sha512)} was endorsed.')
+    if subject.altered_by and policy.altered_images is not Choice.ALLOW:
+        yield Reason(Code.CHECKSUM_MISMATCH, f'{subject.altered_by} would '
+                     f'alter the data while it is imported, so that the '
+                     f'endorsed bytes are not the stored ones.')
+
+
+def check_expiry(subject: Subject, found: Found,
+                 policy: Policy) -> Iterator[Reason]:
+    """Now lies between the dates of the list and of the image."""
+    if found.endorsement is None:
+        return
+    image_list = found.endorsement.image_list
+    entry = found.endorsement.entry
+    if subject.at + CLOCK_SKEW < image_list.created:
+        yield Reason(Code.LIST_NOT_YET_VALID, f'The image list is valid '
+                     f'from {format_time(image_list.created)} on.')
+    if any(override.image == entry.identifier
+           and subject.at < override.until for override in policy.overrides):
+        return
+    if subject.at >= image_list.expires:
+        yield Reason(Code.LIST_EXPIRED, f'The image list '
+                     f'{image_list.identifier} expired at '
+                     f'{format_time(image_list.expires)}.',
+                     image_list.expires)
+    if entry.expires is not None and subject.at >= entry.expires:
+        yield Reason(Code.IMAGE_EXPIRED, f'The endorsement of image '
+                     f'{entry.identifier} expired at '
+                     f'{format_time(entry.expires)}.', entry.expires)
+
+
+def check_revocation(subject: Subject, found: Found,
+                     policy: Policy) -> Iterator[Reason]:
+    """This site did not block the image, its list or its endorser."""
+    for block in policy.blocked:
+        if _names(block, subject, found.endorsement):
+            yield Reason(Code.IMAGE_BLOCKED, f'This site blocked '
+                         f'{_BLOCKED[block.kind]} {_short(block.value)}: '
+                         f'{block.reason}.')
+
+
+def _names(block: Block, subject: Subject,
+           endorsement: Endorsement | None) -> bool:
+    """Return whether a block names the image, or what endorses it."""
+    if block.kind is Blockable.GLANCE_IMAGE:
+        return subject.image_id.lower() == block.value
+    if block.kind is Blockable.SHA512 and subject.sha512:
+        return subject.sha512 == block.value
+    if endorsement is None:
+        return False
+    if block.kind is Blockable.ENDORSER:
+        # By the certificate, so that every spelling of the name is met.
+        return names.same(endorsement.certificate.subject, block.value)
+    return block.value == {
+        Blockable.SHA512: endorsement.entry.sha512,
+        Blockable.IMAGE: endorsement.entry.identifier,
+        Blockable.LIST: endorsement.image_list.identifier}[block.kind]
+
+
+_BLOCKED = {
+    Blockable.SHA512: 'data with the SHA-512', Blockable.IMAGE: 'image',
+    Blockable.GLANCE_IMAGE: 'image', Blockable.LIST: 'the image list',
+    Blockable.ENDORSER: 'the endorser',
+}
+
+
+def check_hypervisor(subject: Subject, found: Found,
+                     policy: Policy) -> Iterator[Reason]:
+    """The image is made for a hypervisor of this site."""
+    if found.endorsement is None:
+        return
+    stated = found.endorsement.entry.hypervisor
+    # Lists say kvm, KVM, QEMU-KVM, "kvm,xen".
+    if not policy.hypervisors & set(re.split(r'[^a-z0-9]+', stated.lower())):
+        yield Reason(Code.HYPERVISOR_UNSUPPORTED, f'The image is made for '
+                     f'{stated or "no named hypervisor"}; this site has '
+                     f'{", ".join(sorted(policy.hypervisors))}.')
+
+
+def check_format(subject: Subject, found: Found,
+                 policy: Policy) -> Iterator[Reason]:
+    """Glance takes the bytes for what the endorser says they are."""
+    if found.endorsement is None or not subject.disk_format:
+        return
+    stated = found.endorsement.entry.format
+    kind = stated.lower()
+    fits = {subject.disk_format, subject.container_format}
+    if _PACKED.search(kind):
+        wrong = (subject.container_format != 'compressed'
+                 and not subject.altered_by)
+    else:
+        # What a list says beyond the known spellings cannot be compared.
+        wrong = not fits & _FORMATS.get(kind, fits)
+    if wrong:
+        yield Reason(Code.FORMAT_MISMATCH, f'The image was endorsed as '
+                     f'{stated}, but disk_format is {subject.disk_format} '
+                     f'and container_format {subject.container_format}.')
+
+
+def _short(digest: str) -> str:
+    """Return a digest so that two of them can be told apart by eye."""
+    return f'{digest[:16]}...{digest[-8:]}' if len(digest) == 128 else digest

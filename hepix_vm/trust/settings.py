@@ -1,0 +1,143 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""What a site decides, as values; ``policy.yaml`` is read into these."""
+
+import dataclasses
+import datetime
+import enum
+
+from hepix_vm.trust.verdict import Mode
+
+
+class Choice(enum.StrEnum):
+    """What a site does with images that are not endorsed themselves."""
+
+    REFUSE = 'refuse'
+    INHERIT = 'inherit'
+    ALLOW = 'allow'
+
+
+class Blockable(enum.StrEnum):
+    """What ``blocked`` may name."""
+
+    SHA512 = 'sha512'
+    IMAGE = 'image'
+    GLANCE_IMAGE = 'glance_image'
+    LIST = 'list'
+    ENDORSER = 'endorser'
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class AcceptedEndorser:
+    """Whose endorsements count, pinned by DN and by CA.
+
+    :param vo: if set, the only ``ad:vo`` the endorser may speak for
+    :param projects: if set, the only projects whose images count
+    """
+
+    dn: str
+    ca: str
+    vo: str = ''
+    projects: frozenset[str] = frozenset()
+    email: str = ''
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Block:
+    """Something that is refused whoever endorses it."""
+
+    kind: Blockable
+    value: str
+    reason: str
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Override:
+    """An image that may be used although it expired.
+
+    :param image: ``dc:identifier``
+    :param until: UTC; the override itself ends then
+    """
+
+    image: str
+    until: datetime.datetime
+    reason: str
+    author: str
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class ModeRule:
+    """A mode for the images of one project, by its name or its id."""
+
+    project: str
+    mode: Mode
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class DerivedRule:
+    """What is done with images made from servers, for whom.
+
+    :param project: the project, or empty for all
+    :param role: the role, or empty for all
+    """
+
+    choice: Choice
+    project: str = ''
+    role: str = ''
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Legacy:
+    """How images older than the gate are judged.
+
+    :param allow_until: UTC; None refuses them
+    """
+
+    allow_until: datetime.datetime | None = None
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Policy:
+    """All that ``policy.yaml`` says."""
+
+    endorsers: tuple[AcceptedEndorser, ...] = ()
+    blocked: tuple[Block, ...] = ()
+    hypervisors: frozenset[str] = frozenset({'kvm', 'qemu'})
+    altered_images: Choice = Choice.REFUSE
+    derived_images: tuple[DerivedRule, ...] = (DerivedRule(Choice.REFUSE),)
+    volumes: Choice = Choice.REFUSE
+    enforcement: tuple[ModeRule, ...] = ()
+    legacy: Legacy = Legacy()
+    overrides: tuple[Override, ...] = ()
+
+    def mode_for(self, projects: frozenset[str], default: Mode) -> Mode:
+        """Return the mode for an image of a project.
+
+        :param projects: the names and ids by which the project is known
+        :param default: the mode where no rule matches
+        """
+        return next((rule.mode for rule in self.enforcement
+                     if rule.project in projects), default)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Subscription:
+    """What a site pinned for one list.
+
+    :param uuid: the list's ``dc:identifier`` in lower case
+    :param approved: whether its images run without an operator's word
+    """
+
+    uuid: str
+    endorsers: tuple[AcceptedEndorser, ...]
+    approved: bool = True

@@ -1,0 +1,25 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Where the testbed keeps what is slow to make, from run to run."""
+
+import os
+import pathlib
+
+ROOT = pathlib.Path(__file__).parents[2]
+
+
+def directory() -> pathlib.Path:
+    """The cache folder of tools/lib.sh, made if missing."""
+    path = pathlib.Path(os.environ.get('HEPIX_VM_CACHE') or ROOT / '.cache')
+    path.mkdir(parents=True, exist_ok=True)
+    return path

@@ -1,0 +1,255 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""A real glance-api on loopback, without Keystone."""
+
+import functools
+import http.client
+import importlib.metadata
+import os
+import pathlib
+import shutil
+import socket
+import sqlite3
+import subprocess
+import sys
+import tempfile
+import time
+from typing import Any
+
+from tests.testbed import cache
+from tests.testbed import config
+from tests.testbed import process
+
+_LOG_TAIL = 60  # lines
+_POLL = 0.1  # seconds
+_SERVER = pathlib.Path(__file__).parent / 'server'  # imported by Glance
+
+
+def free_port() -> int:
+    """A TCP port of 127.0.0.1 on which nothing listens now."""
+    with socket.socket() as probe:
+        probe.bind(('127.0.0.1', 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def program(name: str) -> str:
+    """The path of a program of the environment that runs us.
+
+    :raises FileNotFoundError: it is not installed there
+    """
+    path = pathlib.Path(sys.executable).parent / name
+    if not path.exists():
+        raise FileNotFoundError(
+            f'{path} is missing: install test-requirements.txt')
+    return str(path)
+
+
+class Glance:
+    """One Glance in one folder; a context manager that starts and stops it.
+
+    :param folder: where configuration, database, stores, staging and log
+        are; made if missing, and left to the caller to remove
+    :param options: see :class:`tests.testbed.config.Options`
+    """
+
+    def __init__(self, folder: pathlib.Path, **options: Any) -> None:
+        self.folder = folder.absolute()
+        self.options = config.Options(**options)
+        self.port = free_port()
+        self.log = self.folder / 'glance.log'
+        self._process: process.ProcessGroup | None = None
+        self._prepare()
+
+    @property
+    def url(self) -> str:
+        """Where it answers, without a slash at the end."""
+        return f'http://127.0.0.1:{self.port}'
+
+    @property
+    def staging(self) -> pathlib.Path:
+        """The staging folder of imports."""
+        return self.folder / 'staging'
+
+    def __enter__(self) -> 'Glance':
+        self.start()
+        return self
+
+    def __exit__(self, *unused: object) -> None:
+        self.stop()
+
+    def start(self, timeout: float = 120.0) -> None:
+        """Start it and wait until it answers.
+
+        :param timeout: seconds
+        :raises RuntimeError: it ended or did not answer; with the log's end
+        """
+        self._process = process.ProcessGroup(
+            self._command(), self.log, self._environment(), self.folder)
+        try:
+            self._wait(timeout)
+        except BaseException:
+            self.kill()
+            raise
+
+    def stop(self) -> None:
+        """Stop it as an administrator does: SIGTERM, and wait."""
+        if self._process is not None:
+            self._process.stop()
+            self._process = None
+
+    def kill(self) -> None:
+        """Kill all its processes at once, as a crash does."""
+        if self._process is not None:
+            self._process.kill()
+            self._process = None
+
+    def restart(self) -> None:
+        """Stop it if it runs; start on the same folder and port."""
+        self.stop()
+        self.start()
+
+    def log_text(self) -> str:
+        """All that it has written so far, over all its starts."""
+        return self.log.read_text(errors='replace')
+
+    def stored_files(self) -> list[pathlib.Path]:
+        """All files with image bytes: of the stores, staging, and tasks."""
+        return sorted(
+            path for name in ('stores', 'staging', 'tasks')
+            for path in (self.folder / name).rglob('*') if path.is_file())
+
+    def server_cpu_seconds(self) -> float:
+        """CPU seconds that all its processes have used since the start."""
+        return self._running().cpu_seconds()
+
+    def server_rss(self) -> int:
+        """Resident bytes of all its processes."""
+        return self._running().rss()
+
+    def server_peak_rss(self) -> int:
+        """Peak resident bytes since the start or the last reset."""
+        return self._running().peak_rss()
+
+    def reset_peak_rss(self) -> None:
+        """Begin a new measurement of :meth:`server_peak_rss`."""
+        self._running().reset_peak_rss()
+
+    def manage(self, *arguments: str) -> str:
+        """Run ``glance-manage`` on it and return what it printed."""
+        return _glance_manage(self.folder / 'etc' / 'glance-api.conf',
+                              *arguments)
+
+    def query(self, statement: str,
+              parameters: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+        """Run one SQL statement on its database, to look or to age rows."""
+        connection = sqlite3.connect(
+            self.folder / 'glance.sqlite', timeout=60)
+        try:
+            with connection:
+                return connection.execute(statement, parameters).fetchall()
+        finally:
+            connection.close()
+
+    def _prepare(self) -> None:
+        for name in ('staging', 'tasks', 'cache', 'lock', 'home',
+                     *(f'stores/{store}' for store in config.STORES)):
+            (self.folder / name).mkdir(parents=True, exist_ok=True)
+        config.write(self.folder, self.port, self.options)
+        database = self.folder / 'glance.sqlite'
+        if not database.exists():
+            shutil.copyfile(_empty_database(), database)
+
+    def _command(self) -> list[str]:
+        etc = self.folder / 'etc'
+        if self.options.server == 'gunicorn':
+            return [program('gunicorn'), '-c', str(etc / 'gunicorn.conf.py')]
+        return [program('uwsgi'), '--ini', str(etc / 'uwsgi.ini')]
+
+    def _environment(self) -> dict[str, str]:
+        # A proxy of the host must not come between Glance and loopback.
+        environment = {name: value for name, value in os.environ.items()
+                       if not name.lower().endswith('_proxy')}
+        environment['OS_GLANCE_CONFIG_DIR'] = str(self.folder / 'etc')
+        # stevedore trusts its cache of entry points: a private one.
+        environment['XDG_CACHE_HOME'] = str(self.folder / 'home')
+        if self.options.hepix_config is not None:
+            environment['HEPIX_VM_CONFIG'] = str(self.options.hepix_config)
+        environment.update(self.options.environment)
+        environment['PYTHONPATH'] = os.pathsep.join(filter(None, (
+            str(_SERVER), self.options.environment.get('PYTHONPATH'))))
+        return environment
+
+    def _running(self) -> process.ProcessGroup:
+        if self._process is None:
+            raise RuntimeError('glance-api is not running')
+        return self._process
+
+    def _wait(self, timeout: float) -> None:
+        deadline = time.monotonic() + timeout
+        while not self._answers():
+            status = self._running().exit_status()
+            if status is not None:
+                self._fail(f'ended with status {status}')
+            if time.monotonic() > deadline:
+                self._fail(f'did not answer in {timeout:.0f} s')
+            time.sleep(_POLL)
+
+    def _answers(self) -> bool:
+        connection = http.client.HTTPConnection(
+            '127.0.0.1', self.port, timeout=10)
+        try:
+            connection.request('GET', '/healthcheck')
+            return connection.getresponse().status == 200
+        except (OSError, http.client.HTTPException):
+            return False
+        finally:
+            connection.close()
+
+    def _fail(self, what: str) -> None:
+        tail = '\n'.join(self.log_text().splitlines()[-_LOG_TAIL:])
+        raise RuntimeError(f'glance-api {what}; the end of its log:\n{tail}')
+
+
+@functools.cache
+def _empty_database() -> pathlib.Path:
+    """An sqlite file with Glance's tables, made once per Glance version."""
+    version = importlib.metadata.version('glance')
+    target = cache.directory() / f'glance-{version}.sqlite'
+    if target.exists():
+        return target
+    with tempfile.TemporaryDirectory(dir=cache.directory()) as name:
+        folder = pathlib.Path(name)
+        database = folder / 'glance.sqlite'
+        settings = folder / 'manage.conf'
+        settings.write_text(
+            f'[database]\nconnection = sqlite:///{database}\n')
+        _glance_manage(settings, 'db', 'sync')
+        # Readers do not wait for the writer; the mode stays in the file.
+        connection = sqlite3.connect(database)
+        connection.execute('PRAGMA journal_mode=WAL')
+        connection.close()
+        database.replace(target)
+    return target
+
+
+def _glance_manage(settings: pathlib.Path, *arguments: str) -> str:
+    finished = subprocess.run(
+        [program('glance-manage'), '--config-file', str(settings),
+         *arguments],
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        timeout=120)
+    if finished.returncode:
+        raise RuntimeError(f'glance-manage {" ".join(arguments)}: '
+                           f'status {finished.returncode}\n{finished.stdout}')
+    return finished.stdout

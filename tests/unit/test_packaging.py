@@ -1,0 +1,60 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""What is declared for installers and services really exists."""
+
+import configparser
+import importlib
+from importlib import metadata
+import pathlib
+import re
+
+import pytest
+
+ROOT = pathlib.Path(__file__).parents[2]
+
+
+def declared() -> list[tuple[str, str, str]]:
+    config = configparser.ConfigParser()
+    config.read(ROOT / 'setup.cfg')
+    return [
+        (group, *(part.strip() for part in line.split('=')))
+        for group, lines in config['entry_points'].items()
+        for line in lines.split('\n') if line]
+
+
+def names(file: str) -> set[str]:
+    """Return the packages of a requirements file, normalised."""
+    return {
+        re.sub(r'[-_.]+', '-', re.split(r'[^\w.-]', line)[0]).lower()
+        for line in (ROOT / file).read_text().splitlines()
+        if line and not line.startswith('#')}
+
+
+@pytest.mark.parametrize(('group', 'name', 'value'), declared())
+def test_entry_point_is_there_and_installed(group, name, value):
+    module, attribute = value.split(':')
+    assert callable(getattr(importlib.import_module(module), attribute))
+    found = metadata.entry_points(group=group, name=name)
+    assert [point.value for point in found] == [value]
+
+
+def test_requirements_are_pinned():
+    wanted = (names('requirements.txt') | names('test-requirements.txt')
+              | names('doc/requirements.txt'))
+    assert wanted - names('constraints.txt') == set()
+
+
+def test_services_are_not_requirements():
+    required = metadata.requires('hepix-vm')
+    assert required
+    assert not [r for r in required if re.match(r'(glance|nova)\b', r)]

@@ -1,0 +1,60 @@
+#!/bin/bash
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+# The lint step, for tools/test.sh, tox and pre-commit: all checks, or those
+# that are named. Their tools are taken from PATH, or from .venv.
+
+set -uo pipefail
+
+cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit
+if [[ -d .venv/bin ]]; then
+    PATH=$PATH:$PWD/.venv/bin
+fi
+
+shell_scripts() {
+    find .ci devstack guest tools -type f \
+        \( -name '*.sh' -o -path .ci/run -o -path 'devstack/settings' \) \
+        -print 2> /dev/null | sort
+}
+
+check() {
+    local -a scripts
+    mapfile -t scripts < <(shell_scripts)
+    case $1 in
+        ruff) ruff check -q . ;;
+        hacking) flake8 ;;
+        mypy) mypy --no-error-summary ;;
+        imports) lint-imports --no-logo ;;
+        doc8) doc8 -q ./*.rst doc/adr doc/source releasenotes ;;
+        shellcheck) shellcheck -x "${scripts[@]}" ;;
+        bashate) bashate -e E005,E042 "${scripts[@]}" ;;
+        *)
+            echo "no such check: $1" >&2
+            return 1
+            ;;
+    esac
+}
+
+checks=("$@")
+if [[ ${#checks[@]} -eq 0 ]]; then
+    checks=(ruff hacking mypy imports doc8 shellcheck bashate)
+fi
+failed=()
+for name in "${checks[@]}"; do
+    echo "-- $name"
+    check "$name" || failed+=("$name")
+done
+if [[ ${#failed[@]} -gt 0 ]]; then
+    echo "lint failed: ${failed[*]}" >&2
+    exit 1
+fi

@@ -14,7 +14,7 @@
 
 from oslo_config import cfg
 
-from hepix_vm.trust.anchors import CrlPolicy
+from hepix_vm.trust.crl import CrlPolicy
 from hepix_vm.trust.imagelist import DEFAULT_MAX_BYTES
 from hepix_vm.trust.verdict import Mode
 

@@ -33,6 +33,7 @@ from hepix_vm.errors import ConfigError
 from hepix_vm.errors import TrustError
 from hepix_vm.trust import anchors
 from hepix_vm.trust import endorsement
+from hepix_vm.trust.crl import CrlPolicy
 from hepix_vm.trust.endorsement import AcceptedLists
 from hepix_vm.trust.endorsement import TrustSettings
 from hepix_vm.trust.policy import Check
@@ -115,7 +116,7 @@ class SiteFiles:
 def _trust_settings(settings: cfg.ConfigOpts.GroupAttr) -> TrustSettings:
     return TrustSettings(
         anchors.ChainSettings(
-            anchors.CrlPolicy(settings.crl_policy),
+            CrlPolicy(settings.crl_policy),
             frozenset(settings.signer_purposes)),
         datetime.timedelta(hours=settings.crl_grace),
         settings.max_list_bytes, settings.allow_sha1)

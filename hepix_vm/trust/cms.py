@@ -123,9 +123,6 @@ def _invalid(message: str) -> TrustError:
 
 
 def _certificates(choices: Any) -> tuple[x509.Certificate, ...]:
-    if isinstance(choices, core.Void) or not len(choices):
-        raise _invalid('The message does not hold the certificate of its '
-                       'signer.')
     if len(choices) > MAX_CERTIFICATES:
         raise MalformedError(f'The message holds {len(choices)} '
                              'certificates.')
@@ -134,6 +131,10 @@ def _certificates(choices: Any) -> tuple[x509.Certificate, ...]:
         if choice.name != 'certificate':
             raise MalformedError('The message holds a certificate that is '
                                  'not X.509.')
+        if choice.chosen.serial_number <= 0:
+            # RFC 5280 forbids it and cryptography will not load it much
+            # longer; old roots have it, and those come from the folder.
+            continue
         certificate = x509.load_der_x509_certificate(choice.chosen.dump())
         # Read lazily by cryptography: what is broken must show here.
         _ = (certificate.subject, certificate.issuer, certificate.extensions)
@@ -198,7 +199,7 @@ def _check_signature(key: Any, info: Any, name: str,
         elif kind.startswith('rsassa_') and isinstance(
                 key, rsa.RSAPublicKey):
             _check_size(key.key_size, MIN_RSA_BITS)
-            key.verify(signature, digest, _padding(scheme, name, algorithm),
+            key.verify(signature, digest, _padding(scheme, algorithm),
                        prehashed)
         else:
             raise _invalid(f'The signature algorithm {kind} is not accepted '
@@ -214,15 +215,10 @@ def _check_size(bits: int, least: int) -> None:
                        'are wanted.')
 
 
-def _padding(scheme: Any, name: str, algorithm: hashes.HashAlgorithm,
+def _padding(scheme: Any, algorithm: hashes.HashAlgorithm,
              ) -> padding.PKCS1v15 | padding.PSS:
     if scheme.signature_algo == 'rsassa_pkcs1v15':
         return padding.PKCS1v15()
-    parameters = scheme['parameters']
-    mask = parameters['mask_gen_algorithm']
-    if (mask['algorithm'].native != 'mgf1'
-            or mask['parameters']['algorithm'].native != name):
-        raise _invalid('The mask generation of the PSS signature is not '
-                       f'MGF1 with {name}.')
+    # MGF1 with the same digest, whatever the parameters say
     return padding.PSS(padding.MGF1(algorithm),
-                       parameters['salt_length'].native)
+                       scheme['parameters']['salt_length'].native)

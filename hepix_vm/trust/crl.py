@@ -144,10 +144,10 @@ class CrlStore:
         :param at: the time to judge for, UTC
         :returns: CRL_MISSING, CRL_EXPIRED, SIGNER_REVOKED
         """
-        if policy is CrlPolicy.IGNORE:
+        if policy == CrlPolicy.IGNORE:
             return []
         known = self._by_issuer.get(issuer.subject, [])
-        if (policy is CrlPolicy.IF_PRESENT and not known
+        if (policy == CrlPolicy.IF_PRESENT and not known
                 and issuer.subject not in self._broken):
             return []
         usable = [crl for crl in known if crl.last_update <= at

@@ -22,12 +22,14 @@ import dataclasses
 from typing import Any
 
 from hepix_vm.errors import Code
+from hepix_vm.trust import anchors
 from tests.unit.trust import make_messages as make
 from tests.unit.trust.make_messages import World
 
 CRLF = make.CRLF
 NOW = make.NOW
 TEXT = make.TEXT
+IGNORE = {'crl_policy': anchors.CrlPolicy.IGNORE}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -143,12 +145,16 @@ ACCEPTED: list[Case] = [
     Case('ecdsa', lambda w: make.detached(w.carol)),
     Case('ecdsa-p521-sha512', lambda w: make.detached(
         w.endorser(key='ec-521'), digest='sha512')),
-    Case('key-identifier', signed(by_key=True)),
+    Case('key-identifier', lambda w: make.detached(
+        w.alice, w.grid, w.carol, by_key=True)),
     Case('no-attributes', signed(attributes=None)),
     Case('sub-ca-in-folder', lambda w: make.detached(w.dave),
          folder=World.folder_with_sub),
     Case('sub-ca-in-message', lambda w: make.detached(w.dave, w.sub),
          folder=World.folder_with_sub),
+    Case('sub-ca-only-in-message', lambda w: make.detached(w.dave, w.sub),
+         openssl=False, why='it is asked to require CRLs',
+         settings=IGNORE),
     Case('no-eku', by(eku=None)),
     Case('host-certificate', by(eku=('serverAuth',)), openssl=False,
          why='its purpose is fixed',
@@ -157,7 +163,7 @@ ACCEPTED: list[Case] = [
          options={'allow_sha1': True}),
     Case('crl-if-present', alice, folder=lambda w: w.folder(crl=False),
          openssl=False, why='it is asked to require CRLs',
-         settings={'crl_policy': 'if-present'}),
+         settings={'crl_policy': anchors.CrlPolicy.IF_PRESENT}),
     Case('covered-by-policy', alice, folder=lambda w: w.folder(
         policy=w.grid.signing_policy(f'{make.GRID}/*'))),
 ]

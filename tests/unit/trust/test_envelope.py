@@ -13,6 +13,7 @@
 """Signed messages: what the matrix of cases does not say."""
 
 import base64
+import binascii
 import json
 import pathlib
 import re
@@ -21,9 +22,11 @@ from typing import Any
 
 from asn1crypto import cms
 from asn1crypto import core
+from cryptography import exceptions
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric import ed25519
 from cryptography.hazmat.primitives import serialization
+from cryptography import x509
 import pytest
 
 from hepix_vm.errors import Code
@@ -229,6 +232,19 @@ def test_same_serial_of_another_issuer(world: make.World) -> None:
     assert signed.signer == world.alice.certificate
 
 
+@pytest.mark.filterwarnings('ignore:Parsed a serial number')
+@pytest.mark.parametrize('serial', [0, -1])
+def test_serial_that_is_not_positive(world: make.World,
+                                     serial: int) -> None:
+    """Such a root may be sent along; such a signer is refused."""
+    root = world.authority('Old Root', serial=serial)
+    signer = world.endorser('Zero', serial=serial)
+
+    assert envelope.verify(
+        make.detached(world.alice, root)).certificates == ()
+    assert _refused(make.detached(signer)) is Code.SIGNATURE_INVALID
+
+
 def test_rsa_signature_with_ec_key(world: make.World) -> None:
     message = make.detached(world.carol, scheme='rsassa_pkcs1v15')
 
@@ -266,7 +282,19 @@ def test_attribute_certificate(world: make.World) -> None:
     certificates.append(cms.CertificateChoices(
         'other', {'other_cert_format': '1.2.3', 'other_cert': core.Null()}))
 
-    assert _refused(info.dump(force=True)) is Code.MALFORMED
+    with pytest.raises(MalformedError, match='not X.509'):
+        envelope.verify(info.dump(force=True))
+
+
+def test_certificate_whose_name_is_broken(world: make.World) -> None:
+    """cryptography reads names late: nobody else is to stumble there."""
+    encoded = make.signed_data([make.signer_info(world.alice)],
+                               [world.alice, world.carol], make.CRLF)
+
+    broken = encoded.replace(b'Carol', b'Car\xff\xff')
+
+    assert broken != encoded
+    assert _refused(broken) is Code.MALFORMED
 
 
 def test_broken_certificate(world: make.World) -> None:
@@ -282,6 +310,7 @@ def test_broken_certificate(world: make.World) -> None:
 
 @pytest.mark.parametrize('message', [
     b'\x30', b'\x30\x80', b'\x30\x80' * 50_000, b'\x30\x84\xff\xff\xff\xff',
+    b'\x30\x0b\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x07\x02',
     b'\x30\x82' + bytes(9), b'0' * 100, b'\x30\x00',
     b'-----BEGIN CMS-----\n!\n-----END CMS-----\n',
     b'-----BEGIN CMS-----\nAA==\n-----END CMS-----\n',
@@ -305,6 +334,41 @@ def test_malformed(message: bytes) -> None:
     b'-----', b' Content-Type: multipart/signed\n\n'])
 def test_unsigned(message: bytes) -> None:
     assert _refused(message) is Code.UNSIGNED
+
+
+@pytest.mark.parametrize(('message', 'says'), [
+    (make.opaque(bytes.fromhex('300b06092a864886f70d010701')),
+     'not SignedData'),
+    (b'-----BEGIN X-----\n', 'not one CMS'),
+    (b'A: b\nC\n\n', 'of the form'),
+    (make.multipart(b'{}'), 'exactly two'),
+    (make.multipart(b'{}', b'', closed=False), 'truncated'),
+    (make.multipart(b'{}', b'').replace(b'Y\n\n', b'Y!\n\n'),
+     'exactly two'),
+])
+def test_what_it_says(message: bytes, says: str) -> None:
+    """Not merely that it is not well-formed."""
+    with pytest.raises(TrustError, match=says):
+        envelope.verify(message)
+
+
+@pytest.mark.parametrize('error', [
+    AttributeError('x'), IndexError('x'), KeyError('x'), OverflowError('x'),
+    RecursionError('x'), NotImplementedError('x'), TypeError('x'),
+    UnicodeDecodeError('ascii', b'', 0, 0, 'x'), binascii.Error('x'),
+    exceptions.UnsupportedAlgorithm('x'), x509.InvalidVersion('x', 9),
+    x509.UnsupportedGeneralNameType('x'), x509.DuplicateExtension(
+        'x', x509.ObjectIdentifier('1.2.3'))], ids=lambda e: type(e).__name__)
+def test_whatever_the_libraries_throw(
+        monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
+    def throw(*_: object, **__: object) -> None:
+        raise error
+
+    monkeypatch.setattr(cms.ContentInfo, 'load', throw)
+
+    with pytest.raises(MalformedError) as caught:
+        envelope.verify(b'\x30')
+    assert caught.value.__cause__ is error
 
 
 # --- text of a property

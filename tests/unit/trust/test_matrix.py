@@ -12,6 +12,7 @@
 
 """The matrix of messages, judged by us and by the openssl command."""
 
+from collections.abc import Iterable
 import pathlib
 import subprocess
 
@@ -35,7 +36,7 @@ def world() -> make_messages.World:
     return make_messages.World()
 
 
-def _by_name(cases: object) -> pytest.MarkDecorator:
+def _by_name(cases: Iterable[Case]) -> pytest.MarkDecorator:
     return pytest.mark.parametrize('case', cases, ids=lambda c: c.name)
 
 
@@ -65,7 +66,7 @@ def test_refused_envelope(case: Case, world: make_messages.World) -> None:
 def test_refused_chain(case: Case, world: make_messages.World) -> None:
     signed = envelope.verify(case.make(world), **case.options)
 
-    assert _chain(case, world, signed) == (case.code,)
+    assert set(_chain(case, world, signed)) == {case.code}
 
 
 @_by_name(CASES)

@@ -1,0 +1,100 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""A real Glance with the gate in it, shared by the tests of a module."""
+
+import json
+import pathlib
+from collections.abc import Callable
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from tests.testbed import site as testbed_site
+from tests.testbed.client import Client
+from tests.testbed.glance import Glance
+from tests.testbed.site import Site
+from tests.testbed.web import WebServer
+
+
+class Cloud:
+    """A site, its Glance, and a web server that the Glance may ask."""
+
+    def __init__(self, site: Site, glance: Glance, web: WebServer) -> None:
+        self.site = site
+        self.glance = glance
+        self.web = web
+        self.client = Client(glance.url)
+
+    def records(self) -> list[dict[str, Any]]:
+        """The journal of this Glance."""
+        return [json.loads(line) for line in
+                self.site.journal.read_text().splitlines()]
+
+
+def start(folder: pathlib.Path, **options: Any) -> Iterator[Cloud]:
+    """Run a cloud in a folder, to be used by fixtures.
+
+    :param options: what :class:`Glance` takes, and ``settings``, the
+        options of ``[hepix_vm]``
+    """
+    site = Site(folder / 'site', **options.pop('settings', {}))
+    with WebServer() as web:
+        glance = Glance(
+            folder / 'glance', hepix_config=site.config,
+            property_protections=testbed_site.PROPERTY_PROTECTIONS,
+            policy=testbed_site.POLICY, download_ports=(web.port,),
+            **options)
+        with glance:
+            yield Cloud(site, glance, web)
+
+
+@pytest.fixture(scope='module', params=['uwsgi', 'gunicorn'])
+def either(request: pytest.FixtureRequest,
+           tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
+    """A cloud under each server, for what depends on the transport."""
+    yield from start(tmp_path_factory.mktemp(request.param),
+                     server=request.param)
+
+
+@pytest.fixture(scope='module')
+def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
+    """A cloud under uWSGI."""
+    yield from start(tmp_path_factory.mktemp('cloud'))
+
+
+@pytest.fixture
+def make(tmp_path: pathlib.Path) -> Iterator[Callable[..., Cloud]]:
+    """Make clouds with options of their own, for one test."""
+    running = []
+
+    def make(**options: Any) -> Cloud:
+        folder = tmp_path / str(len(running))
+        running.append(start(folder, **options))
+        return next(running[-1])
+
+    yield make
+    for each in reversed(running):
+        # Resume behind the yield, where the cloud is stopped.
+        next(each, None)
+
+
+@pytest.fixture(autouse=True)
+def clean_site(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Give the next test the site as it was made."""
+    yield
+    for name in {'cloud', 'either'} & set(request.fixturenames):
+        site = request.getfixturevalue(name).site
+        site.write_policy()
+        site.write_anchors()
+        site.write_subscriptions([])

@@ -12,13 +12,13 @@
 
 """Reading the group ``[hepix_vm]`` from its files."""
 
-import os
 from collections.abc import Sequence
+import os
 
 from oslo_config import cfg
 
-from hepix_vm import opts
 from hepix_vm.errors import ConfigError
+from hepix_vm import opts
 
 DEFAULT_FILE = '/etc/hepix-vm/hepix-vm.conf'
 ENVIRONMENT = 'HEPIX_VM_CONFIG'

@@ -12,8 +12,8 @@
 
 """One tree of errors; each has a stable code and says the remedy."""
 
-import enum
 from collections.abc import Mapping
+import enum
 
 
 class Code(enum.StrEnum):

@@ -17,11 +17,11 @@ settings and the endorsements, asks the core, and journals the verdict.
 Whatever goes wrong inside is a refusal.
 """
 
+from collections.abc import Callable
+from collections.abc import Sequence
 import dataclasses
 import datetime
 import functools
-from collections.abc import Callable
-from collections.abc import Sequence
 from typing import Any
 from typing import cast
 
@@ -29,15 +29,15 @@ from oslo_config import cfg
 from oslo_log import log as logging
 
 from hepix_vm import config
-from hepix_vm import opts
 from hepix_vm.errors import Code
 from hepix_vm.errors import ConfigError
 from hepix_vm.errors import PluginError
 from hepix_vm.journal import Journal
+from hepix_vm import opts
 from hepix_vm.site import Site
 from hepix_vm.site import SiteFiles
-from hepix_vm.trust import policy
 from hepix_vm.trust.imagelist import format_time
+from hepix_vm.trust import policy
 from hepix_vm.trust.policy import Found
 from hepix_vm.trust.policy import Subject
 from hepix_vm.trust.verdict import Mode

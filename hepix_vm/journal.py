@@ -23,9 +23,9 @@ import os
 import socket
 from typing import Any
 
-import oslo_messaging
 from oslo_config import cfg
 from oslo_log import log as logging
+import oslo_messaging
 
 LOG = logging.getLogger(__name__)
 

@@ -15,7 +15,6 @@
 import datetime
 import re
 
-from hepix_vm import yamlfile
 from hepix_vm.trust.settings import AcceptedEndorser
 from hepix_vm.trust.settings import Block
 from hepix_vm.trust.settings import Blockable
@@ -26,6 +25,7 @@ from hepix_vm.trust.settings import ModeRule
 from hepix_vm.trust.settings import Override
 from hepix_vm.trust.settings import Policy
 from hepix_vm.trust.verdict import Mode
+from hepix_vm import yamlfile
 from hepix_vm.yamlfile import Node
 
 _UUID = re.compile(r'[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}')

@@ -16,24 +16,24 @@ Everything here is input and output: the files are read, handed to the
 core, and read again when they change.
 """
 
+from collections.abc import Callable
 import dataclasses
 import datetime
 import os
 import threading
-from collections.abc import Callable
 from typing import Any
 
 from oslo_config import cfg
 from oslo_log import log as logging
 
+from hepix_vm.errors import ConfigError
+from hepix_vm.errors import TrustError
 from hepix_vm import loading
 from hepix_vm import policyfile
 from hepix_vm import subscriptionsfile
-from hepix_vm.errors import ConfigError
-from hepix_vm.errors import TrustError
 from hepix_vm.trust import anchors
-from hepix_vm.trust import endorsement
 from hepix_vm.trust.crl import CrlPolicy
+from hepix_vm.trust import endorsement
 from hepix_vm.trust.endorsement import AcceptedLists
 from hepix_vm.trust.endorsement import TrustSettings
 from hepix_vm.trust.policy import Check

@@ -13,8 +13,8 @@
 """Reading ``subscriptions.yaml``: the lists that this site follows."""
 
 from hepix_vm import policyfile
-from hepix_vm import yamlfile
 from hepix_vm.trust.settings import Subscription
+from hepix_vm import yamlfile
 from hepix_vm.yamlfile import Node
 
 _APPROVE = ('automatically', 'by-operator')

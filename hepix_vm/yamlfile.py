@@ -17,9 +17,9 @@ reads them asks for what the schema has and is told where something else
 stands.
 """
 
+from collections.abc import Collection
 import dataclasses
 import datetime
-from collections.abc import Collection
 from typing import Any
 
 import yaml

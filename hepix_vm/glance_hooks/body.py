@@ -12,10 +12,10 @@
 
 """The body of an upload: where it comes from, and hashing as it passes."""
 
+from collections.abc import Callable
 import dataclasses
 import hashlib
 import importlib
-from collections.abc import Callable
 from typing import Any
 
 import webob.exc

@@ -16,10 +16,10 @@ The properties that this project writes are protected, so neither the
 user nor Glance acting as the user may write them.
 """
 
-import datetime
-import functools
 from collections.abc import Mapping
 from collections.abc import MutableMapping
+import datetime
+import functools
 from typing import Any
 
 from oslo_log import log as logging
@@ -33,11 +33,11 @@ LOG = logging.getLogger(__name__)
 @functools.cache
 def _gateway() -> Any:
     """Return Glance's way to images, made once: it reads policy files."""
-    import glance_store
+    from glance.api import policy
     from glance import db
     from glance import gateway
     from glance import notifier
-    from glance.api import policy
+    import glance_store
 
     return gateway.Gateway(db.get_api(), glance_store, notifier.Notifier(),
                            policy.Enforcer())

@@ -25,8 +25,8 @@ import os
 from typing import Any
 
 from oslo_log import log as logging
-from taskflow import task
 from taskflow.patterns import linear_flow
+from taskflow import task
 from taskflow.types import failure
 
 LOG = logging.getLogger(__name__)

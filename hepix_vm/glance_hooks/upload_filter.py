@@ -13,7 +13,7 @@
 """Paste filter ``hepix_trust`` of glance-api: uploads and staging.
 
 It stands last before ``rootapp``, so that the request has its context and
-its path is the one that Glance routes. It hashes the body as Glance reads
+its version was negotiated. It hashes the body as Glance reads
 it, and raises in the middle of Glance's last read when the bytes are not
 endorsed: Glance then removes what it wrote and answers with our text.
 """
@@ -22,16 +22,16 @@ from collections.abc import Callable
 from collections.abc import Iterable
 from typing import Any
 
-import routes
+from oslo_log import log as logging
 import webob
 import webob.exc
-from oslo_log import log as logging
 
 from hepix_vm.gate import Case
 from hepix_vm.gate import Gate
 from hepix_vm.glance_hooks import body
 from hepix_vm.glance_hooks import images
 from hepix_vm.glance_hooks import properties
+from hepix_vm.glance_hooks import routing
 from hepix_vm.glance_hooks import service
 from hepix_vm.trust.verdict import Verdict
 
@@ -40,19 +40,6 @@ LOG = logging.getLogger(__name__)
 Environ = dict[str, Any]
 StartResponse = Callable[..., Any]
 App = Callable[[Environ, StartResponse], Iterable[bytes]]
-
-
-def _mapper() -> routes.Mapper:
-    """Return Glance's own routes by which a body becomes bytes.
-
-    The same library with the same templates as glance.api.v2.router: what
-    Glance recognises, in any spelling, is recognised here.
-    """
-    mapper = routes.Mapper()
-    for route, action in (('file', 'upload'), ('stage', 'stage')):
-        mapper.connect(f'/images/{{image_id}}/{route}', action=action,
-                       conditions={'method': ['PUT']})
-    return mapper
 
 
 def filter_factory(global_conf: dict[str, str],
@@ -72,12 +59,12 @@ class UploadFilter:
     def __init__(self, app: App, gate: Gate | None = None) -> None:
         self._app = app
         self._gate = gate or service.gate()
-        self._mapper = _mapper()
+        self._routes = routing.ByteRoutes()
 
     def __call__(self, environ: Environ,
                  start_response: StartResponse) -> Iterable[bytes]:
         """Answer a request (PEP 3333)."""
-        route = self._route(environ)
+        route = self._routes.match(environ)
         if route is None:
             return self._app(environ, start_response)
         try:
@@ -86,16 +73,6 @@ class UploadFilter:
         except webob.exc.HTTPException as refusal:
             answer = refusal
         return answer(environ, start_response)
-
-    def _route(self, environ: Environ) -> dict[str, str] | None:
-        """Return image and action, if the body would become bytes."""
-        version, _, path = environ.get(
-            'PATH_INFO', '').lstrip('/').partition('/')
-        if version != 'v2':
-            return None
-        match: dict[str, str] | None = self._mapper.match(
-            f'/{path}', environ)
-        return match
 
     def _upload(self, environ: Environ, image_id: str, action: str) -> App:
         """Return what answers a request that brings bytes."""

@@ -20,24 +20,24 @@ before certificates that came with the message, verifies every signature,
 and is bounded, so that nobody can send it round in circles.
 """
 
-import dataclasses
-import datetime
-import re
 from collections.abc import Iterator
 from collections.abc import Mapping
 from collections.abc import Sequence
+import dataclasses
+import datetime
+import re
 
 from cryptography import x509
 
 from hepix_vm.errors import Code
 from hepix_vm.errors import MalformedError
 from hepix_vm.trust import certificate
+from hepix_vm.trust.certificate import Certificate
 from hepix_vm.trust import crl
+from hepix_vm.trust.crl import CrlPolicy
 from hepix_vm.trust import names
 from hepix_vm.trust import path
 from hepix_vm.trust import signing_policy
-from hepix_vm.trust.certificate import Certificate
-from hepix_vm.trust.crl import CrlPolicy
 from hepix_vm.trust.verdict import Reason
 
 _CERTIFICATE = re.compile(r'(.+)\.(?:[0-9]|pem|crt|cer)')
@@ -111,12 +111,21 @@ class TrustAnchors:
             if nearest is None or len(reasons) < len(nearest):
                 nearest = reasons
         if nearest is None:
-            nearest = [
-                Reason(Code.UNTRUSTED_CA, f'No trusted CA issued the '
-                       f'certificate {leaf.dn} (its issuer is '
-                       f'{names.one_line(leaf.issuer)}).'),
-                *path.signer_reasons(leaf, at, settings.purposes)]
+            nearest = self._unreached(leaf, at, settings)
         return tuple(dict.fromkeys(nearest))
+
+    @staticmethod
+    def _unreached(leaf: Certificate, at: datetime.datetime,
+                   settings: ChainSettings) -> list[Reason]:
+        """Return what is wrong with a signer that no root leads to."""
+        reasons = list(path.signer_reasons(leaf, at, settings.purposes))
+        if leaf.strong_digest:
+            # Else the signature was not even looked at.
+            reasons.insert(0, Reason(
+                Code.UNTRUSTED_CA, f'No trusted CA issued the certificate '
+                f'{leaf.dn} (its issuer is '
+                f'{names.one_line(leaf.issuer)}).'))
+        return reasons
 
     def _paths(self, leaf: Certificate,
                certificates: Sequence[x509.Certificate],

@@ -18,23 +18,23 @@ that whatever is wrong with a certificate shows here, at one boundary.
 
 import base64
 import binascii
+from collections.abc import Iterator
 import dataclasses
 import datetime
 import re
-import warnings
-from collections.abc import Iterator
 from typing import TypeVar
+import warnings
 
-from cryptography import x509
 from cryptography.exceptions import InvalidSignature
 from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.asymmetric import ed448
 from cryptography.hazmat.primitives.asymmetric import ed25519
+from cryptography.hazmat.primitives.asymmetric import ed448
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.asymmetric import types
+from cryptography.hazmat.primitives import hashes
 from cryptography.utils import CryptographyDeprecationWarning
+from cryptography import x509
 
 from hepix_vm.errors import MalformedError
 from hepix_vm.trust import names

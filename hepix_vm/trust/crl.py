@@ -21,18 +21,18 @@ preimage since hardly anything in a CRL is of his choosing, and to refuse
 it would only mean to know of fewer revocations.
 """
 
+from collections.abc import Iterable
 import dataclasses
 import datetime
 import enum
-from collections.abc import Iterable
 
-from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography import x509
 
 from hepix_vm.errors import Code
 from hepix_vm.errors import MalformedError
-from hepix_vm.trust.certificate import STRONG_DIGESTS
 from hepix_vm.trust.certificate import Certificate
+from hepix_vm.trust.certificate import STRONG_DIGESTS
 from hepix_vm.trust.certificate import unwrap
 from hepix_vm.trust.verdict import Reason
 

@@ -17,25 +17,25 @@ Whoever loads a message verifies it, whether it came with an image
 (:class:`AcceptedLists`).
 """
 
-import dataclasses
-import datetime
 from collections.abc import Iterable
 from collections.abc import Sequence
+import dataclasses
+import datetime
 
 from cryptography import x509
 
 from hepix_vm.errors import Code
 from hepix_vm.errors import MalformedError
 from hepix_vm.errors import TrustError
-from hepix_vm.trust import envelope
-from hepix_vm.trust import imagelist
-from hepix_vm.trust import names
 from hepix_vm.trust.anchors import ChainSettings
 from hepix_vm.trust.anchors import TrustAnchors
+from hepix_vm.trust import envelope
+from hepix_vm.trust import imagelist
 from hepix_vm.trust.model import Endorsement
 from hepix_vm.trust.model import Endorser
 from hepix_vm.trust.model import ImageEntry
 from hepix_vm.trust.model import ImageList
+from hepix_vm.trust import names
 from hepix_vm.trust.policy import Found
 from hepix_vm.trust.policy import Subject
 from hepix_vm.trust.settings import AcceptedEndorser

@@ -44,7 +44,7 @@ _ENDORSER = 'hv:endorser'
 _X509 = 'hv:x509'
 _MPURI = 'ad:mpuri'
 
-_PARTS = re.compile('[0-9]+|[^0-9]+')
+_PARTS = re.compile(r'[0-9]+|[^0-9.]+|\.')
 _NOT_IN_URI = re.compile('[^A-Za-z0-9._~-]')
 
 
@@ -266,7 +266,7 @@ def serialize(image_list: ImageList) -> bytes:
     try:
         written = json.dumps(
             _document(whole), indent=2, sort_keys=True, allow_nan=False,
-            default=format_time)
+            default=_time_only)
     except (TypeError, ValueError, RecursionError) as error:
         raise MalformedError(
             f'The image list cannot be written as JSON: {error}.') from error
@@ -277,6 +277,18 @@ def serialize(image_list: ImageList) -> bytes:
             'must be in lower case, and extra must hold JSON values only, '
             'under keys that the format does not name.')
     return data
+
+
+def _time_only(value: Any) -> str:
+    if not isinstance(value, datetime.datetime):
+        raise TypeError(f'{type(value).__name__} is no JSON value')
+    return format_time(value)
+
+
+def _plain(value: object) -> str:
+    if not isinstance(value, datetime.datetime):
+        raise TypeError(f'{type(value).__name__} has no place in JSON')
+    return format_time(value)
 
 
 def _document(image_list: ImageList) -> dict[str, Any]:
@@ -300,10 +312,10 @@ def _holder(entry: ImageEntry) -> dict[str, Any]:
 def compare_versions(a: str, b: str) -> int:
     """Return -1, 0 or 1 as version a is lower, equal or higher than b.
 
-    Versions are split into numbers and what is between them, as
-    hepixvmitrust does. Numbers compare as numbers, other parts as text;
-    a number is higher than a text, and the longer of two that begin
-    alike is higher: 1.9 < 1.10, 1.2-rc1 < 1.2.0, 1.2 < 1.2.0.
+    Versions are split into numbers, separators (one of ``-,./``) and
+    words, as hepixvmitrust does. Numbers compare as numbers, other parts
+    as text; a number is higher than a text, and the longer of two that
+    begin alike is higher: 1.9 < 1.10, 1.2-rc1 < 1.2.0, 1.2 < 1.2.0.
     """
     first, second = _order(a), _order(b)
     return (first > second) - (first < second)

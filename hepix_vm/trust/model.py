@@ -16,9 +16,9 @@ Field names follow the keys of the HEPiX image list format; see
 :mod:`hepix_vm.trust.imagelist` for the mapping.
 """
 
+from collections.abc import Mapping
 import dataclasses
 import datetime
-from collections.abc import Mapping
 from typing import Any
 
 from cryptography import x509

@@ -12,8 +12,8 @@
 
 """Name constraints of CA certificates (RFC 5280, 4.2.1.10)."""
 
-import unicodedata
 from typing import Any
+import unicodedata
 
 from cryptography import x509
 from cryptography.x509.oid import NameOID

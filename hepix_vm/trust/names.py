@@ -156,6 +156,3 @@ def _in_ascii(attribute: x509.NameAttribute[str | bytes]) -> str:
         value = value[1:]  # the count of unused bits
     return ''.join(
         chr(b) if 0x20 <= b <= 0x7e else f'\\x{b:02X}' for b in value)
-
-
-_spellings = spellings  # the name that signing_policy.py still uses

@@ -12,15 +12,15 @@
 
 """What RFC 5280 asks of the certificates of a path, link by link."""
 
-import datetime
 from collections.abc import Iterator
 from collections.abc import Sequence
+import datetime
 
 from cryptography import x509
 
 from hepix_vm.errors import Code
-from hepix_vm.trust import name_constraints
 from hepix_vm.trust.certificate import Certificate
+from hepix_vm.trust import name_constraints
 from hepix_vm.trust.verdict import Reason
 
 # By OpenSSL's names; anything else is given as an OID.

@@ -19,9 +19,9 @@ the work is bounded by the product of both lengths, a little more inside a
 group.
 """
 
-import dataclasses
 from collections.abc import Callable
 from collections.abc import Set
+import dataclasses
 from typing import Protocol
 
 from hepix_vm.errors import MalformedError

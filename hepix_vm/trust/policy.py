@@ -17,19 +17,19 @@ against it; an empty answer means that it has none. Every check is asked,
 so that all reasons are collected and not only the first.
 """
 
-import dataclasses
-import datetime
-import enum
-import re
 from collections.abc import Callable
 from collections.abc import Iterable
 from collections.abc import Iterator
 from collections.abc import Sequence
+import dataclasses
+import datetime
+import enum
+import re
 
 from hepix_vm.errors import Code
-from hepix_vm.trust import names
 from hepix_vm.trust.imagelist import format_time
 from hepix_vm.trust.model import Endorsement
+from hepix_vm.trust import names
 from hepix_vm.trust.settings import Block
 from hepix_vm.trust.settings import Blockable
 from hepix_vm.trust.settings import Choice

@@ -88,7 +88,7 @@ def permits(rules: tuple[Rule, ...], subject: x509.Name) -> bool:
     What no rule permits is denied, and a rule that denies outweighs any
     that permits. A subject matches if one of its spellings does.
     """
-    spellings = tuple(names._spellings(subject))
+    spellings = tuple(names.spellings(subject))
     verdicts = [rule.permits for rule in rules
                 if any(map(rule.subject.matches, spellings))]
     return bool(verdicts) and all(verdicts)

@@ -17,9 +17,9 @@ import datetime
 import enum
 from typing import Any
 
-from hepix_vm.errors import REMEDIES
 from hepix_vm.errors import Code
 from hepix_vm.errors import HepixVmError
+from hepix_vm.errors import REMEDIES
 from hepix_vm.trust.model import Endorsement
 
 

@@ -12,17 +12,17 @@
 
 """A real Glance with the gate in it, shared by the tests of a module."""
 
-import json
-import pathlib
 from collections.abc import Callable
 from collections.abc import Iterator
+import json
+import pathlib
 from typing import Any
 
 import pytest
 
-from tests.testbed import site as testbed_site
 from tests.testbed.client import Client
 from tests.testbed.glance import Glance
+from tests.testbed import site as testbed_site
 from tests.testbed.site import Site
 from tests.testbed.web import WebServer
 

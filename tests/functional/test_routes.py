@@ -20,14 +20,14 @@ import pytest
 
 from hepix_vm.trust.model import Endorser
 from tests.functional.conftest import Cloud
-from tests.testbed import pki
 from tests.testbed.client import LOCK
 from tests.testbed.client import message
+from tests.testbed import pki
 from tests.testbed.site import ALICE
 from tests.testbed.site import BOB
 from tests.testbed.site import CA
-from tests.testbed.site import Site
 from tests.testbed.site import entry
+from tests.testbed.site import Site
 
 DATA = os.urandom(300_000)
 TAMPERED = DATA[:-1] + bytes([DATA[-1] ^ 1])

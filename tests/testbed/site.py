@@ -13,13 +13,13 @@
 """A site of the testbed: its CA folder, its settings, its endorsers."""
 
 import base64
+from collections.abc import Mapping
 import dataclasses
 import datetime
 import hashlib
 import pathlib
-import uuid
-from collections.abc import Mapping
 from typing import Any
+import uuid
 
 import yaml
 

@@ -32,8 +32,8 @@ from tests.testbed import pki
 from tests.testbed.site import ALICE
 from tests.testbed.site import BOB
 from tests.testbed.site import CA
-from tests.testbed.site import Site
 from tests.testbed.site import entry
+from tests.testbed.site import Site
 
 DATA = b'the endorsed bytes ' * 100
 DIGEST = hashlib.sha512(DATA).hexdigest()

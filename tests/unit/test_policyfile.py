@@ -14,9 +14,9 @@ import datetime
 
 import pytest
 
+from hepix_vm.errors import ConfigError
 from hepix_vm import policyfile
 from hepix_vm import subscriptionsfile
-from hepix_vm.errors import ConfigError
 from hepix_vm.trust.settings import Blockable
 from hepix_vm.trust.settings import Choice
 from hepix_vm.trust.settings import DerivedRule

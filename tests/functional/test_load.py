@@ -1,0 +1,168 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Many uploads at once, and uploads of one image that race."""
+
+import concurrent.futures
+import os
+import socket
+from collections.abc import Iterator
+
+import pytest
+
+from tests.functional.conftest import Cloud
+from tests.functional.conftest import start
+from tests.functional.test_routes import assert_untouched
+from tests.testbed.client import message
+from tests.testbed.client import wait
+from tests.testbed.site import entry
+
+AT_ONCE = 20
+SIZE = 3_000_000  # bytes
+CHUNK = 65536  # bytes
+
+
+@pytest.fixture(scope='module', params=['uwsgi', 'gunicorn'])
+def busy(request, tmp_path_factory) -> Iterator[Cloud]:
+    """A cloud with two processes."""
+    yield from start(tmp_path_factory.mktemp(request.param), workers=2,
+                     server=request.param)
+
+
+def upload(cloud: Cloud, number: int) -> tuple[str, str, bytes, str]:
+    """Bring one image in: the number says by which route, and whether.
+
+    :returns: its id, what is wrong with it if anything, the endorsed
+        bytes, and what the user was told
+    """
+    data = number.to_bytes(2, 'big') + os.urandom(SIZE)
+    wrong = ('', 'checksum-mismatch', '', 'not-endorsed')[number % 4]
+    image_id = cloud.client.create(
+        **{} if wrong == 'not-endorsed'
+        else {'hepix_endorsement': cloud.site.endorse(data)})
+    sent = data[:-1] + bytes([data[-1] ^ 1]) if wrong == (
+        'checksum-mismatch') else data
+    by_import = number % 3
+    if by_import == 2:
+        cloud.web.contents[f'/{image_id}'] = sent
+        task = cloud.client.import_and_wait(
+            image_id, uri=cloud.web.url(f'/{image_id}'))
+        return image_id, wrong, data, task['message'] * (
+            task['status'] != 'success')
+    response = cloud.client.put(image_id, sent,
+                                place='stage' if by_import else 'file')
+    assert response.status_code in (204, 422), response.text
+    if by_import and response.status_code == 204:
+        task = cloud.client.import_and_wait(image_id)
+        assert task['status'] == 'success'
+    return image_id, wrong, data, '' if response.status_code == 204 else (
+        message(response))
+
+
+def test_all_at_once_are_decided_right(busy):
+    with concurrent.futures.ThreadPoolExecutor(AT_ONCE) as pool:
+        done = list(pool.map(lambda number: upload(busy, number),
+                             range(AT_ONCE)))
+    assert {wrong for _, wrong, _, _ in done} == {
+        '', 'checksum-mismatch', 'not-endorsed'}
+    for image_id, wrong, data, text in done:
+        if wrong:
+            assert f'[{wrong}]' in text
+            assert_untouched(busy, image_id)
+            continue
+        assert text == ''
+        image = busy.client.image(image_id)
+        assert image['status'] == 'active'
+        assert image['hepix_state'] == 'endorsed'
+        assert image['hepix_sha512'] == entry(data).sha512
+        assert busy.client.download(image_id).content == data
+    judged = {record['image']: record['allowed'] for record in busy.records()
+              if record['event'] == 'verdict'}
+    assert judged == {image_id: not wrong for image_id, wrong, _, _ in done}
+
+
+@pytest.mark.parametrize('order', [0, 1])
+def test_two_uploads_race_for_one_image(busy, order):
+    """The endorsed bytes and others; whoever comes first changes nothing."""
+    data = os.urandom(SIZE)
+    other = data[:-1] + bytes([data[-1] ^ 1])
+    image_id = busy.client.create(hepix_endorsement=busy.site.endorse(data))
+    slow, quick = (data, other)[::1 - 2 * order]
+    with busy.client.half_upload(image_id, len(slow), slow[:-1]) as opened:
+        busy.client.wait_status(image_id, 'saving')
+        assert busy.client.put(image_id, quick).status_code in (409, 422)
+        assert busy.client.status(image_id) != 'active'
+        opened.sendall(slow[-1:])
+        opened.recv(1)
+    image = busy.client.wait_status(image_id, 'active', 'queued')
+    if slow == data:
+        assert image['status'] == 'active'
+        assert busy.client.download(image_id).content == data
+    else:
+        assert_untouched(busy, image_id)
+
+
+def test_uploads_that_start_together_store_only_endorsed_bytes(busy):
+    data = os.urandom(SIZE)
+    other = data[:-1] + bytes([data[-1] ^ 1])
+    for _ in range(5):
+        image_id = busy.client.create(
+            hepix_endorsement=busy.site.endorse(data))
+        with concurrent.futures.ThreadPoolExecutor(4) as pool:
+            codes = [response.status_code for response in pool.map(
+                lambda body: busy.client.put(image_id, body),
+                [data, other, data, other])]
+        assert codes.count(204) <= 1
+        # Glance deletes the image when a loser comes late.
+        if busy.client.call(
+                'GET', f'/v2/images/{image_id}').status_code == 404:
+            continue
+        image = busy.client.wait_status(image_id, 'active', 'queued')
+        if image['status'] == 'active':
+            assert busy.client.download(image_id).content == data
+
+
+@pytest.mark.parametrize('chunked', [True, False],
+                         ids=['chunked', 'length'])
+def test_bytes_staged_after_the_verdict_are_not_imported(busy, chunked):
+    """An import while the staging goes on: listed bytes, then others."""
+    data = os.urandom(SIZE)
+    # The site also knows a longer image, whose size may be announced.
+    longer = data + bytes(60_000)
+    busy.site.accept(busy.site.image_list(entry(data), entry(longer)))
+    image_id = busy.client.create()
+    with busy.client.half_upload(
+            image_id, len(longer), data[:CHUNK], chunked=chunked,
+            place='stage') as opened:
+        for start_ in range(CHUNK, SIZE, CHUNK):
+            send(opened, data[start_:start_ + CHUNK], chunked)
+        staged = busy.glance.staging / image_id
+        wait(lambda: staged.exists() and staged.stat().st_size,
+             lambda size: size == SIZE)
+        response = busy.client.import_(image_id)
+        assert response.status_code in (202, 409, 422)
+        if response.status_code == 202:
+            while not any(record['image'] == image_id
+                          for record in busy.records()):
+                busy.client.image(image_id)
+            send(opened, b'x' * 40_000, chunked)
+            busy.client.wait_import(image_id)
+            found = busy.client.image(image_id)
+            assert found['status'] != 'active' or (
+                found['os_hash_value'] == entry(data).sha512)
+    busy.client.wait_status(image_id, 'queued', 'active')
+
+
+def send(opened: socket.socket, part: bytes, chunked: bool) -> None:
+    """Send a part of a body."""
+    opened.sendall(b'%x\r\n%b\r\n' % (len(part), part) if chunked
+                   else part)

@@ -1,0 +1,62 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""However a request is written, Glance's routes are the filter's too."""
+
+import http.client
+import os
+
+import pytest
+
+DATA = os.urandom(1000)
+
+# Method, path, and whether Glance takes it for an upload.
+SPELLINGS = [
+    ('PUT', '/v2/images/{}/file', True),
+    ('PUT', '/v2.7/images/{}/file', True),
+    ('PUT', '//v2//images///{}//file', True),
+    ('PUT', '/v2/images/{}/%66ile', True),
+    ('POST', '/v2/images/{}/file?_method=PUT', True),
+    ('GET', '/v2/images/{}/file?_method=put', True),
+    ('DELETE', '/v2/images/{}/file?a=b&_method=PUT', True),
+    ('PUT', '/v2/images/{}/file/', False),
+    ('PUT', '/v2/images/{}/./file', False),
+    ('PUT', '/V2/images/{}/file', False),
+    ('PUT', '/v2/images/{}/file?_method=GET', False),
+]
+
+
+@pytest.mark.parametrize('method, path, uploads', SPELLINGS)
+def test_spellings(cloud, method, path, uploads):
+    refused = cloud.client.create()
+    status = send(cloud, method, path.format(refused))
+    assert cloud.client.status(refused) == 'queued'
+    assert (status == 422) == uploads
+
+    # The spelling is one that works, not one that fails anyway.
+    endorsed = cloud.client.create(
+        hepix_endorsement=cloud.site.endorse(DATA))
+    status = send(cloud, method, path.format(endorsed))
+    expected = 'active' if uploads else 'queued'
+    assert cloud.client.status(endorsed) == expected, status
+
+
+def send(cloud, method, path):
+    """Send a request as it is, which requests would put right."""
+    connection = http.client.HTTPConnection('127.0.0.1', cloud.glance.port)
+    try:
+        connection.request(method, path, DATA, {
+            **cloud.client.identity.headers(),
+            'Content-Type': 'application/octet-stream'})
+        return connection.getresponse().status
+    finally:
+        connection.close()

@@ -1,0 +1,161 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""The filter around applications that behave as no Glance does."""
+
+import io
+
+import pytest
+import webob
+
+from hepix_vm import config
+from hepix_vm.gate import Gate
+from hepix_vm.glance_hooks import images
+from hepix_vm.glance_hooks.upload_filter import UploadFilter
+from tests.testbed.site import Site
+
+DATA = b'endorsed'
+ID = '7d6b0a3c-4a43-4e0a-9a55-1b1b7a0a0001'
+
+
+class Image:
+    """A fake of Glance's image."""
+
+    def __init__(self, endorsement=''):
+        self.image_id = ID
+        self.owner = 'atlas'
+        self.status = 'queued'
+        self.disk_format = 'raw'
+        self.container_format = 'bare'
+        self.extra_properties = {'hepix_endorsement': endorsement}
+
+    def deactivate(self):
+        self.status = 'deactivated'
+
+
+class Repository:
+    """A fake of Glance's repository: one image."""
+
+    def __init__(self, image):
+        self.image = image
+
+    def get(self, image_id):
+        assert image_id == ID
+        return self.image
+
+    def save(self, image):
+        assert image is self.image
+
+
+class Context:
+    """A fake of Glance's request context."""
+
+    project_id = 'atlas'
+    project_name = 'atlas'
+    user_id = 'alice'
+    request_id = 'req-1'
+
+
+@pytest.fixture
+def site(tmp_path, monkeypatch):
+    site = Site(tmp_path)
+    monkeypatch.setenv(config.ENVIRONMENT, str(site.config))
+    return site
+
+
+@pytest.fixture
+def image(site, monkeypatch):
+    image = Image(site.endorse(DATA))
+    monkeypatch.setattr(images, 'repository', lambda c: Repository(image))
+    return image
+
+
+def put(app, path=f'/v2/images/{ID}/file', data=DATA, method='PUT'):
+    request = webob.Request.blank(path, method=method)
+    request.body_file = io.BytesIO(data)
+    request.content_length = len(data)
+    request.context = Context()
+    return request.get_response(UploadFilter(app, Gate('glance-api')))
+
+
+def reads(image):
+    """Return an application that reads the body and takes it."""
+    def app(environ, start_response):
+        webob.Request(environ).body_file.read()
+        image.status = 'active'
+        return webob.Response(status=204)(environ, start_response)
+    return app
+
+
+def does_not_read(image):
+    """Return an application that takes what it never read."""
+    def app(environ, start_response):
+        image.status = 'active'
+        return webob.Response(status=204)(environ, start_response)
+    return app
+
+
+def test_endorsed_bytes_pass_and_the_image_is_marked(image):
+    assert put(reads(image)).status_int == 204
+    assert image.extra_properties['hepix_state'] == 'endorsed'
+    assert image.status == 'active'
+
+
+def test_what_was_taken_unread_is_withdrawn(image):
+    assert put(does_not_read(image)).status_int == 422
+    assert image.status == 'deactivated'
+    assert 'hepix_state' not in image.extra_properties
+
+
+def test_an_image_that_is_not_queued_is_glances_to_refuse(image):
+    image.status = 'active'
+    seen = []
+
+    def app(environ, start_response):
+        with pytest.raises(webob.exc.HTTPUnprocessableEntity):
+            environ['wsgi.input'].read()
+        seen.append(environ)
+        return webob.Response(status=409)(environ, start_response)
+
+    assert put(app).status_int == 409
+    assert seen
+
+
+@pytest.mark.parametrize('path', [
+    f'/v2/images/{ID}/file', f'/v2/images/{ID}/stage',
+    f'//v2/images/{ID}/file', f'/v2//images/{ID}/file',
+    f'/v2/images///{ID}//file', f'/v2/images/{ID}/%66ile'])
+def test_paths_that_bring_bytes(image, path):
+    assert put(reads(image), path, b'tampered').status_int == 422
+
+
+@pytest.mark.parametrize('method', ['POST', 'GET', 'DELETE', 'NEW'])
+def test_a_method_that_the_query_overrides(image, method):
+    path = f'/v2/images/{ID}/file?_method=put'
+    assert put(reads(image), path, b'tampered', method).status_int == 422
+
+
+@pytest.mark.parametrize('path, method', [
+    (f'/v2/images/{ID}/file', 'GET'), (f'/v2/images/{ID}', 'PATCH'),
+    (f'/v2/images/{ID}/members/x', 'PUT'), (f'/v2/images/{ID}/tags/x', 'PUT'),
+    ('/healthcheck', 'GET'), ('/', 'GET')])
+def test_paths_that_do_not(image, path, method):
+    assert put(reads(image), path, b'anything', method).status_int == 204
+
+
+def test_marking_that_fails_does_not_undo_the_upload(image, monkeypatch,
+                                                     caplog):
+    def broken(*unused):
+        raise OSError('the database is gone')
+    monkeypatch.setattr(images, 'mark', broken)
+    assert put(reads(image)).status_int == 204
+    assert 'cannot be written' in caplog.text

@@ -151,15 +151,3 @@ class HashingReader:
             self.verdict = self._case.judge(
                 self._hash.hexdigest(), self._count)
         refuse(self.verdict)
-
-
-class Closed:
-    """A body that Glance must not read."""
-
-    def read(self, size: int = -1) -> bytes:
-        """Refuse.
-
-        :raises webob.exc.HTTPUnprocessableEntity: always
-        """
-        raise webob.exc.HTTPUnprocessableEntity(
-            explanation='The image was not queued when the upload began.')

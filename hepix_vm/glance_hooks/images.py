@@ -52,13 +52,20 @@ def repository(context: Any) -> Any:
 
 
 def find(repo: Any, image_id: str) -> Any | None:
-    """Return an image, or None if there is none."""
+    """Return an image, or None if the repository has none."""
     from glance.common import exception
 
     try:
         return repo.get(image_id)
     except exception.NotFound:
         return None
+
+
+def find_visible(context: Any, image_id: str) -> Any | None:
+    """Return an image as an administrator sees it, if the user sees it."""
+    if find(_gateway().get_repo(context), image_id) is None:
+        return None
+    return find(repository(context), image_id)
 
 
 def who(image: Any, context: Any) -> dict[str, str]:

@@ -78,13 +78,16 @@ class UploadFilter:
         """Return what answers a request that brings bytes."""
         context = webob.Request(environ).context
         source = body.source_of(environ)
-        repo = images.repository(context)
-        image = images.find(repo, image_id)
-        if image is None or image.status != 'queued':
-            # Glance refuses it in its own words, without reading; if it
-            # does not, nothing comes.
-            environ['wsgi.input'] = body.Closed()
-            return self._app
+        image = images.find_visible(context, image_id)
+        # Glance would refuse both as well, but later, when it may have
+        # become otherwise.
+        if image is None:
+            raise webob.exc.HTTPNotFound(
+                explanation=f'No image found with ID {image_id}')
+        if image.status != 'queued':
+            raise webob.exc.HTTPConflict(
+                explanation=f'The image is {image.status}; only a queued '
+                            f'one takes data.')
         subject = images.subject_of(image, context, self._gate.now(),
                                     size=source.length)
         case = Case(self._gate, subject, route=action,
@@ -96,7 +99,8 @@ class UploadFilter:
         reader.install(environ)
         response = webob.Request(environ).get_response(self._app)
         if response.status_int < 300:
-            self._accepted(repo, image_id, action, reader.verdict)
+            self._accepted(images.repository(context), image_id, action,
+                           reader.verdict)
         return response
 
     def _accepted(self, repo: Any, image_id: str, action: str,

@@ -44,8 +44,8 @@ def shown(value: object) -> str:
     """Return a value as messages show it: short, printable, one line."""
     if isinstance(value, (dict, list)):
         return kind(value)
-    text = ascii(value[:60] if isinstance(value, str) else value)
-    return text if len(text) <= 64 else f'{text[:60]}...'
+    plain = ascii(value[:60] if isinstance(value, str) else value)
+    return plain if len(plain) <= 64 else f'{plain[:60]}...'
 
 
 def kind(value: object) -> str:

@@ -44,7 +44,7 @@ _ENDORSER = 'hv:endorser'
 _X509 = 'hv:x509'
 _MPURI = 'ad:mpuri'
 
-_PARTS = re.compile(r'[0-9]+|[^0-9.]+|\.')
+_PARTS = re.compile('[0-9]+|[-,./]|[^-,./0-9]+')
 _NOT_IN_URI = re.compile('[^A-Za-z0-9._~-]')
 
 
@@ -282,12 +282,6 @@ def serialize(image_list: ImageList) -> bytes:
 def _time_only(value: Any) -> str:
     if not isinstance(value, datetime.datetime):
         raise TypeError(f'{type(value).__name__} is no JSON value')
-    return format_time(value)
-
-
-def _plain(value: object) -> str:
-    if not isinstance(value, datetime.datetime):
-        raise TypeError(f'{type(value).__name__} has no place in JSON')
     return format_time(value)
 
 

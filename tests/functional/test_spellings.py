@@ -17,6 +17,8 @@ import os
 
 import pytest
 
+from tests.testbed.client import Identity
+
 DATA = os.urandom(1000)
 
 # Method, path, and whether Glance takes it for an upload.
@@ -25,11 +27,11 @@ SPELLINGS = [
     ('PUT', '/v2.7/images/{}/file', True),
     ('PUT', '//v2//images///{}//file', True),
     ('PUT', '/v2/images/{}/%66ile', True),
+    ('PUT', '/v2/images/{}/./file', True),  # uWSGI tidies it
     ('POST', '/v2/images/{}/file?_method=PUT', True),
     ('GET', '/v2/images/{}/file?_method=put', True),
     ('DELETE', '/v2/images/{}/file?a=b&_method=PUT', True),
     ('PUT', '/v2/images/{}/file/', False),
-    ('PUT', '/v2/images/{}/./file', False),
     ('PUT', '/V2/images/{}/file', False),
     ('PUT', '/v2/images/{}/file?_method=GET', False),
 ]
@@ -60,3 +62,13 @@ def send(cloud, method, path):
         return connection.getresponse().status
     finally:
         connection.close()
+
+
+def test_images_of_others_are_not_told_of(cloud):
+    mine = cloud.client.create()
+    other = cloud.client.as_(Identity(user='eve', project='cms'))
+    response = other.put(mine, DATA)
+    nobodys = other.put('00000000-0000-0000-0000-000000000000', DATA)
+    assert response.status_code == nobodys.status_code == 404
+    assert 'hepix' not in response.text
+    assert cloud.client.status(mine) == 'queued'

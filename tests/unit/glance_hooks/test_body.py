@@ -156,8 +156,3 @@ def test_chunks_of_uwsgi(monkeypatch, size):
     reader, _ = install(b'not from here', HTTP_TRANSFER_ENCODING='chunked')
     assert read_all(reader, size) == DATA
     assert reader.verdict.allowed
-
-
-def test_a_closed_body():
-    with pytest.raises(webob.exc.HTTPUnprocessableEntity):
-        body.Closed().read(1)

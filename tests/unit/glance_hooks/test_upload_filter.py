@@ -76,6 +76,7 @@ def site(tmp_path, monkeypatch):
 def image(site, monkeypatch):
     image = Image(site.endorse(DATA))
     monkeypatch.setattr(images, 'repository', lambda c: Repository(image))
+    monkeypatch.setattr(images, 'find_visible', lambda c, i: image)
     return image
 
 
@@ -116,18 +117,18 @@ def test_what_was_taken_unread_is_withdrawn(image):
     assert 'hepix_state' not in image.extra_properties
 
 
-def test_an_image_that_is_not_queued_is_glances_to_refuse(image):
-    image.status = 'active'
-    seen = []
+@pytest.mark.parametrize('status', ['active', 'saving', 'importing'])
+def test_an_image_that_is_not_queued_takes_nothing(image, status):
+    # Not even if it were queued again when Glance looks.
+    image.status = status
+    assert put(reads(image)).status_int == 409
+    assert image.status == status
 
-    def app(environ, start_response):
-        with pytest.raises(webob.exc.HTTPUnprocessableEntity):
-            environ['wsgi.input'].read()
-        seen.append(environ)
-        return webob.Response(status=409)(environ, start_response)
 
-    assert put(app).status_int == 409
-    assert seen
+def test_an_image_that_the_user_does_not_see(image, monkeypatch):
+    monkeypatch.setattr(images, 'find_visible', lambda c, i: None)
+    assert put(reads(image)).status_int == 404
+    assert image.status == 'queued'
 
 
 @pytest.mark.parametrize('path', [

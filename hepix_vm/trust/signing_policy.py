@@ -30,9 +30,9 @@ from cryptography import x509
 
 from hepix_vm.errors import MalformedError
 from hepix_vm.trust import names
-from hepix_vm.trust import patterns
 
 _COMMENT = '#'
+_LONGEST_NAME = 1024  # characters of a subject; longer ones match nothing
 _STATEMENT = re.compile(r'(\w+)\s+(\w+)\s+(\S.*)')
 _QUOTED = re.compile(r'"([^"]*)"')
 _NAMESPACE = re.compile(
@@ -55,7 +55,7 @@ class Rule:
 
     issuer: str | None
     permits: bool
-    subject: patterns.Pattern
+    subject: re.Pattern[str]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -88,9 +88,11 @@ def permits(rules: tuple[Rule, ...], subject: x509.Name) -> bool:
     What no rule permits is denied, and a rule that denies outweighs any
     that permits. A subject matches if one of its spellings does.
     """
-    spellings = tuple(names.spellings(subject))
+    # The patterns are the operator's, the name is not.
+    spellings = [spelling for spelling in names.spellings(subject)
+                 if len(spelling) <= _LONGEST_NAME]
     verdicts = [rule.permits for rule in rules
-                if any(map(rule.subject.matches, spellings))]
+                if any(map(rule.subject.fullmatch, spellings))]
     return bool(verdicts) and all(verdicts)
 
 
@@ -158,7 +160,7 @@ class _Eacl:
 
     def _add(self, value: str) -> None:
         self._rules += [
-            Rule(issuer, True, patterns.glob(subject))
+            Rule(issuer, True, _glob(subject))
             for subject in _subjects(_unquoted(value))
             for issuer in self._issuers]
 
@@ -207,4 +209,19 @@ def _namespace(number: int, statement: str) -> Rule:
         raise MalformedError(
             f'Line {number} is not understood: {statement[:80]!r}.')
     issuer, verb, subject = match.groups()
-    return Rule(issuer, verb.upper() == 'PERMIT', patterns.regex(subject))
+    return Rule(issuer, verb.upper() == 'PERMIT', _regex(subject))
+
+
+def _glob(source: str) -> re.Pattern[str]:
+    """Return the pattern for a glob: ``*`` is any text, ``?`` any letter."""
+    return re.compile(re.escape(source).replace(
+        re.escape('*'), '.*').replace(re.escape('?'), '.'), re.DOTALL)
+
+
+def _regex(source: str) -> re.Pattern[str]:
+    try:
+        return re.compile(source, re.DOTALL)
+    except (re.error, OverflowError, RecursionError) as error:
+        raise MalformedError(
+            f'The pattern {source[:80]!r} is not understood: {error}.',
+        ) from error

@@ -79,7 +79,7 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _integer(digits: str) -> int:
-    if len(digits) > MAX_DIGITS:
+    if len(digits.lstrip('-')) > MAX_DIGITS:
         raise MalformedError(
             f'A number of the document has more than {MAX_DIGITS} digits.')
     return int(digits)

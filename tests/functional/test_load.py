@@ -12,10 +12,10 @@
 
 """Many uploads at once, and uploads of one image that race."""
 
+from collections.abc import Iterator
 import concurrent.futures
 import os
 import socket
-from collections.abc import Iterator
 
 import pytest
 

@@ -83,6 +83,11 @@ def test_size_is_number_or_text(size: object) -> None:
     assert parse_image(**{'hv:size': size}).size == 1048576
 
 
+@pytest.mark.parametrize('number', [10 ** 99, -10 ** 99])
+def test_numbers_of_100_digits(number: int) -> None:
+    assert parse_image(**{'x:n': number}).extra == {'x:n': number}
+
+
 def test_uuids_and_digests_in_lower_case() -> None:
     inner = a_list(an_image(**{
         'dc:identifier': IMAGE_UUID.upper(),

@@ -18,7 +18,6 @@ import json
 from typing import Any
 
 from hypothesis import given
-from hypothesis import settings
 from hypothesis import strategies as st
 
 from hepix_vm.errors import HepixVmError
@@ -120,7 +119,6 @@ def test_any_bytes(data: bytes) -> None:
 
 
 @given(st.data())
-@settings(max_examples=300)
 def test_any_change_of_bytes(data: st.DataObject) -> None:
     good = read('cloudkeeper/imagelist01.unsigned')
     start = data.draw(st.integers(0, len(good)))
@@ -132,7 +130,6 @@ def test_any_change_of_bytes(data: st.DataObject) -> None:
 
 
 @given(st.data())
-@settings(max_examples=300)
 def test_any_value_of_any_key(data: st.DataObject) -> None:
     any_text = st.text(max_size=8)  # with control characters, surrogates
     value = data.draw(JSON | any_text | st.dictionaries(any_text, any_text))

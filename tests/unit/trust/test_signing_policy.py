@@ -1,0 +1,136 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""What a CA may sign: Globus signing policies and EUGridPMA namespaces."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+import pytest
+
+from hepix_vm.errors import MalformedError
+from hepix_vm.trust import signing_policy
+from tests.testbed import pki
+
+CA = '/C=EU/O=Example Grid/CN=Example Grid CA'
+ALICE = '/C=EU/O=Example Grid/CN=Alice'
+OTHER = '/C=EU/O=Other Grid/CN=Bob'
+
+
+def permits(name, text, subject, stems=frozenset()):
+    """Return what a file says; None where it says nothing of the CA."""
+    file = signing_policy.parse(name, frozenset({'ca'}), text.encode())
+    rules = file.about(pki.make_name(CA), stems)
+    if not rules:
+        return None
+    return signing_policy.permits(rules, pki.make_name(subject))
+
+
+def eacl(subjects, ca=CA):
+    return (f"access_id_CA X509 '{ca}'\npos_rights globus CA:sign\n"
+            f"cond_subjects globus '{subjects}'\n")
+
+
+@pytest.mark.parametrize('subjects, subject, expected', [
+    ('"/C=EU/O=Example Grid/*"', ALICE, True),
+    ('"/C=EU/O=Example Grid/*"', OTHER, False),
+    ('"/C=DE/*" "/C=EU/O=Other*"', OTHER, True),
+    ('*', OTHER, True),
+    ('"/C=EU/O=Example Grid/CN=A?ice"', ALICE, True),
+    ('"/C=EU/O=Example.Grid/CN=Alice"', ALICE, False),
+    ('"/c=eu/*"', ALICE, False),
+    ('"/C=EU/O=Example Grid/CN=Alic"', ALICE, False),
+    ('"/C=EU/O=Example Grid/CN=*/Email=a@b.org"',
+     f'{ALICE}/emailAddress=a@b.org', True),
+])
+def test_globs(subjects, subject, expected):
+    assert permits('ca.signing_policy', eacl(subjects), subject) is expected
+
+
+def test_a_signing_policy_of_another_ca_says_nothing():
+    text = eacl('"/C=EU/*"', ca='/C=EU/CN=Another CA')
+    assert permits('ca.signing_policy', text, ALICE) is None
+
+
+def test_comments_and_several_cas_in_a_file():
+    text = ('# a comment\n\n' + eacl('"/C=DE/*"', '/C=EU/CN=Another CA')
+            + '  # another\n' + eacl('"/C=EU/*"'))
+    assert permits('ca.signing_policy', text, ALICE) is True
+    assert permits('ca.signing_policy', text, '/C=DE/CN=x') is False
+
+
+@pytest.mark.parametrize('text', [
+    'access_id_CA X509\n', "access_id_CA X509 '/C=EU'\n",
+    "pos_rights globus CA:sign\n", eacl('"/C=EU/*" /C=DE/*'),
+    eacl('"*"').replace('pos_rights', 'neg_rights'),
+    eacl('"*"').replace('CA:sign', 'CA:sing'),
+    eacl('"*"').replace('X509', 'X.509'), 'nonsense\n',
+    eacl('"*"') + 'access_id_CA X509 \'/C=DE\'\n'])
+def test_signing_policies_that_are_not_understood(text):
+    with pytest.raises(MalformedError):
+        signing_policy.parse('ca.signing_policy', frozenset(),
+                             text.encode())
+
+
+@pytest.mark.parametrize('text, subject, expected', [
+    (f'TO Issuer "{CA}" PERMIT Subject "/C=EU/O=Example Grid/.*"', ALICE,
+     True),
+    (f'TO Issuer "{CA}" PERMIT Subject "/C=EU/O=Example Grid/.*"', OTHER,
+     False),
+    (f'TO Issuer "{CA}" \\\n  PERMIT Subject \\\n "/C=EU/.*"', ALICE, True),
+    (f'TO Issuer "{CA}" PERMIT Subject "/C=EU/.*"\n'
+     f'TO Issuer "{CA}" DENY Subject "{ALICE}"', ALICE, False),
+    (f'to issuer "{CA}" permit subject "/C=EU/O=Example"', ALICE, False),
+    ('TO Issuer "/C=EU/CN=Another CA" PERMIT Subject ".*"', ALICE, None),
+    ('# nothing but a comment', ALICE, None),
+])
+def test_namespaces(text, subject, expected):
+    assert permits('ca.namespaces', text + '\n', subject) is expected
+
+
+def test_namespaces_of_a_ca_itself():
+    text = 'TO Issuer SELF PERMIT Subject "/C=EU/O=Example Grid/.*"\n'
+    own = frozenset({'ca', '1234abcd'})
+    assert permits('ca.namespaces', text, ALICE, own) is True
+    assert permits('ca.namespaces', text, OTHER, own) is False
+    assert permits('ca.namespaces', text, ALICE, frozenset({'b'})) is None
+
+
+@pytest.mark.parametrize('text', [
+    f'TO Issuer "{CA}" PERMIT Subject "("\n', 'TO Issuer PERMIT\n',
+    f'TO Issuer "{CA}" ALLOW Subject ".*"\n',
+    f'TO Issuer "{CA}" PERMIT Subject ".*" \\'])
+def test_namespaces_that_are_not_understood(text):
+    with pytest.raises(MalformedError):
+        signing_policy.parse('ca.namespaces', frozenset(), text.encode())
+
+
+def test_of_whom_a_broken_file_speaks():
+    text = eacl('"*"') + 'nonsense'
+    assert signing_policy.mentioned(text.encode()) == (CA,)
+
+
+def test_a_name_that_is_very_long_matches_nothing():
+    long = ALICE + '/OU=x' * 300
+    assert permits('ca.signing_policy', eacl('*'), long) is False
+
+
+@given(st.sampled_from(['a.signing_policy', 'a.namespaces']),
+       st.one_of(st.binary(max_size=200), st.text(
+           'TOIssuer"SELFPERMIT DENYSubject\\\n\'#*', max_size=120).map(
+               str.encode)))
+def test_nothing_but_our_own_errors(name, data):
+    try:
+        file = signing_policy.parse(name, frozenset(), data)
+    except MalformedError:
+        assert signing_policy.mentioned(data) is not None
+    else:
+        assert file.name == name

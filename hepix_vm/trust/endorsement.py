@@ -237,10 +237,6 @@ def find_inline(subject: Subject, accepted: AcceptedLists, policy: Policy,
                 anchors: TrustAnchors, settings: TrustSettings) -> Found:
     """Return what the endorsement says that came with an image."""
     try:
-        if len(subject.endorsement) > MAX_INLINE:
-            raise TrustError(
-                f'hepix_endorsement has {len(subject.endorsement)} '
-                f'characters; {MAX_INLINE} are allowed.', Code.TOO_LARGE)
         signed = open_list(envelope.from_text(
             subject.endorsement, MAX_INLINE), settings)
         if len(signed.image_list.images) != 1:

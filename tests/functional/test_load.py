@@ -27,7 +27,8 @@ from tests.testbed.client import wait
 from tests.testbed.site import entry
 
 AT_ONCE = 20
-SIZE = 3_000_000  # bytes
+CHUNK = 65536  # bytes
+SIZE = 46 * CHUNK
 CHUNK = 65536  # bytes
 
 
@@ -44,7 +45,7 @@ def upload(cloud: Cloud, number: int) -> tuple[str, str, bytes, str]:
     :returns: its id, what is wrong with it if anything, the endorsed
         bytes, and what the user was told
     """
-    data = number.to_bytes(2, 'big') + os.urandom(SIZE)
+    data = os.urandom(SIZE)
     wrong = ('', 'checksum-mismatch', '', 'not-endorsed')[number % 4]
     image_id = cloud.client.create(
         **{} if wrong == 'not-endorsed'

@@ -22,9 +22,11 @@ import pytest
 
 from hepix_vm import config
 from hepix_vm import errors
+from hepix_vm import sources
 from hepix_vm.errors import Code
 from hepix_vm.gate import Case
 from hepix_vm.gate import Gate
+from hepix_vm.trust.endorsement import check_succession
 from hepix_vm.trust.model import Endorser
 from hepix_vm.trust.policy import Moment
 from hepix_vm.trust.policy import Subject
@@ -250,6 +252,10 @@ def test_inline_as_a_version_of_a_subscribed_list(site):
     assert inline(ours, '2.0') == set()
     assert inline(ours, '2.1') == set()
     assert inline(ours, '10.0') == set()
+    other_bytes = dataclasses.replace(other, identifier=ours.identifier)
+    site.accept(dataclasses.replace(accepted, images=(other_bytes,)))
+    assert inline(ours, '2.0') == {Code.LIST_ROLLBACK}
+    site.accept(accepted)
     assert inline(ours, '1.9') == {Code.LIST_ROLLBACK}
     site.accept(dataclasses.replace(accepted, images=(other,)))
     assert inline(ours, '2.0') == {Code.LIST_ROLLBACK}
@@ -285,6 +291,75 @@ def test_a_stale_list_admits_within_grace(site):
     assert Code.CRL_EXPIRED in codes(judge(site, site.endorse(DATA)))
     gate.now = lambda: now + 2 * HOUR
     assert codes(judge(site, gate=gate)) == {Code.CRL_EXPIRED}
+
+
+def test_an_endorser_of_the_same_name_with_another_ca(site):
+    other = pki.Authority.create('/C=EU/O=Other Grid/CN=Other CA')
+    pki.write_folder(site.anchors, [site.authority, other])
+    namesake = other.issue(ALICE)
+    text = site.endorse(DATA, signer=namesake,
+                        endorser=Endorser(ALICE, other.one_line))
+    assert codes(judge(site, text)) == {Code.ENDORSER_NOT_ACCEPTED}
+    site.write_policy(endorsers=[{'dn': ALICE, 'ca': other.one_line}])
+    assert judge(site, text).allowed
+
+
+def test_a_listed_image_that_is_blocked_by_its_digest(site):
+    site.accept(site.image_list(entry(DATA)))
+    assert judge(site).allowed
+    site.write_policy(blocked=[{'sha512': DIGEST, 'reason': 'broken'}])
+    assert codes(judge(site)) == {Code.IMAGE_BLOCKED}
+
+
+def test_of_two_lists_with_one_image_the_first_holds_it(site):
+    image = entry(DATA)
+    first = site.image_list(dataclasses.replace(entry(b'other'),
+                            identifier=image.identifier))
+    second = site.image_list(image)
+    for image_list in (first, second):
+        site.accept(image_list)
+
+    def subscribe(*lists):
+        site.write_subscriptions([
+            {'uuid': each.identifier, 'endorsers': [{'dn': ALICE, 'ca': CA}]}
+            for each in lists])
+
+    subscribe(first, second)
+    assert codes(judge(site)) == {Code.UUID_CONFLICT}
+    subscribe(second, first)
+    assert judge(site).allowed
+
+
+def test_succession():
+    old = Site.image_list(version='1.9')
+    assert check_succession(old, dataclasses.replace(
+        old, version='1.10')) == ()
+    assert check_succession(old, old) == ()
+    lower, = check_succession(old, dataclasses.replace(old, version='1.8'))
+    assert lower.code is Code.LIST_ROLLBACK
+    other, = check_succession(old, Site.image_list(version='2.0'))
+    assert other.code is Code.UUID_CONFLICT
+
+
+def test_grace_is_not_for_what_was_revoked(site):
+    site.accept(site.image_list(entry(DATA)))
+    site.write_anchors(revoked=[site.alice])
+    assert codes(judge(site)) == {Code.SIGNER_REVOKED}
+
+
+def test_inline_images_of_a_list_wait_for_approval_as_well(site):
+    image_list = site.image_list(entry(DATA))
+    site.write_subscriptions([{
+        'uuid': image_list.identifier, 'approve': 'by-operator',
+        'endorsers': [{'dn': ALICE, 'ca': CA}]}])
+    verdict = judge(site, _inline(site, image_list))
+    assert verdict.allowed
+    assert not verdict.endorsement.approved
+
+
+def test_a_source_that_cannot_decide_is_a_refusal(site, monkeypatch):
+    monkeypatch.setattr(sources.Lists, 'find', lambda *unused: None)
+    assert codes(judge(site)) == {Code.INTERNAL_ERROR}
 
 
 def test_projects_of_an_endorser(site):

@@ -61,13 +61,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         try:
             return _run(options, signals)
         except interrupts.Stopped as stop:
-            say(f'stopped by {stop}, nothing is left running')
+            _error(f'stopped by {stop}; nothing is left running.')
             return 128 + stop.number
         except BrokenPipeError:
             # The reader went away; the flush at exit must not fail again.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             return 1
-        except (OSError, RuntimeError, subprocess.TimeoutExpired) as error:
+        except (LookupError, OSError, RuntimeError,
+                subprocess.TimeoutExpired) as error:
             return _error(str(error))
 
 
@@ -105,12 +106,12 @@ def _run(options: argparse.Namespace,
             cloud = stack.enter_context(
                 demo_cloud.run(folder, options.server))
         right = _show(cloud, disks, folder)
+        say(f'{"all is as expected" if right else "NOT ALL IS AS EXPECTED"} '
+            f'({time.monotonic() - begin:.0f} s)')
         if options.keep:
             _keep(cloud, disks, folder)
         signals.ignore()
         say('stopping Glance and removing its folder')
-    say(f'{"all is as expected" if right else "NOT ALL IS AS EXPECTED"} '
-        f'({time.monotonic() - begin:.0f} s)')
     return 0 if right else 1
 
 

@@ -71,8 +71,9 @@ class Case:
 
 def entry(disk: Disk) -> ImageEntry:
     """Return the entry of a disk in an image list."""
-    return file_entry(disk.sha512, disk.size,
-                      format=disk.disk_format.upper())
+    return file_entry(
+        disk.sha512, disk.size, format=disk.disk_format.upper(),
+        uri=f'https://images.example.org/{disk.path.name}')
 
 
 def endorsed(site: Site, disk: Disk) -> Attempt:

@@ -29,7 +29,7 @@ from tools.demo.routes import Route
 from tools.demo.table import Row
 from tools.demo.table import WIDTH
 
-_SHOWN = 60  # characters of an endorsement
+_SHOWN = 24  # characters of an endorsement
 
 
 def say(text: str) -> None:
@@ -126,12 +126,12 @@ def how_to_talk(cloud: Cloud, folder: pathlib.Path, endorsed: Attempt,
         '', 'The file "user" has the headers that Keystone would have set:',
         '', *('  ' + line for line in
               (folder / 'user').read_text().splitlines()),
-        '', 'In another terminal:', '', f'cd {folder}', '',
-        '# the images', f'curl -sS -H @user {client.url}/v2/images']
+        '', 'In another terminal:', '', f'cd {folder}']
     unendorsed = Attempt(endorsed.disk)
     for name, attempt in (('endorsed', endorsed), ('unendorsed', unendorsed)):
         lines += _upload(client, folder, name, attempt)
-    return lines
+    return [*lines, '', '# all images',
+            f'curl -sS -H @user {client.url}/v2/images']
 
 
 def _upload(client: Client, folder: pathlib.Path, name: str,
@@ -141,10 +141,11 @@ def _upload(client: Client, folder: pathlib.Path, name: str,
         'id': image_id, 'name': name, 'container_format': 'bare',
         **attempt.properties}))
     file = attempt.disk.path.relative_to(folder)
+    image_url = f'{client.url}/v2/images/{image_id}'
     return [
-        '', f'# a new image, {name}; then its bytes',
-        f'curl -sS -H @user -H "Content-Type: application/json" \\',
+        '', f'# a new image, {name}; its bytes; what it is then',
+        'curl -sS -H @user -H "Content-Type: application/json" \\',
         f'    -d @{name}.json {client.url}/v2/images',
-        f'curl -sS -H @user -H "Content-Type: application/octet-stream" \\',
-        f'    -T {file} \\',
-        f'    {client.url}/v2/images/{image_id}/file']
+        'curl -sS -H @user -H "Content-Type: application/octet-stream" \\',
+        f'    -T {file} \\', f'    {image_url}/file',
+        'curl -sS -H @user \\', f'    {image_url}']

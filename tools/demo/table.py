@@ -24,9 +24,9 @@ import textwrap
 from typing import Any
 
 from tests.testbed.client import LOCK
-from tools.demo import cloud as demo_cloud
 from tools.demo.cases import Attempt
 from tools.demo.cases import Case
+from tools.demo import cloud as demo_cloud
 from tools.demo.cloud import Cloud
 from tools.demo.cloud import Disks
 from tools.demo.routes import ACCEPTED
@@ -176,7 +176,7 @@ def _not_refused(seen: Seen, code: str) -> Iterator[str]:
 
 
 def _cells(*texts: str) -> list[str]:
-    columns = [textwrap.wrap(text, width)
+    columns = [textwrap.wrap(text, width, break_on_hyphens=False)
                for text, width in zip(texts, _COLUMNS, strict=True)]
     return ['  '.join(cell.ljust(width) for cell, width in
                       zip(line, _COLUMNS, strict=True)).rstrip()

@@ -130,6 +130,25 @@ def test_an_end_entity_issues_nothing(ca, alice):
 
 
 @pytest.mark.parametrize('options', [
+    {'ca': False}, {'ca': None}, {'key_usage': ('crl_sign',)}])
+def test_certificates_that_may_not_issue(ca, options):
+    sub = ca.intermediate(f'{GRID}/CN=Sub CA', now=NOW, **options)
+    dave = sub.issue(f'{GRID}/CN=Dave', now=NOW)
+    crl = {'sub.r0': pki.pem(sub.crl(now=NOW))}
+    assert codes({**files(ca), **crl}, dave, sub) == {Code.UNTRUSTED_CA}
+
+
+def test_a_ca_that_expired_before_what_it_issued(ca):
+    at = NOW + 6 * 365 * DAY
+    fresh = {'this_update': at - DAY, 'next_update': at + DAY}
+    sub = ca.intermediate(f'{GRID}/CN=Sub CA', now=NOW, years=5)
+    dave = sub.issue(f'{GRID}/CN=Dave', now=NOW, years=8)
+    folder = {**files(ca, crl=ca.crl(**fresh)),
+              **files(sub, crl=sub.crl(**fresh))}
+    assert codes(folder, dave, at=at) == {Code.UNTRUSTED_CA}
+
+
+@pytest.mark.parametrize('options', [
     {'key_usage': ('key_encipherment',)}, {'eku': ('serverAuth',)},
     {'digest': 'sha1'}, {'key': pki.rsa_key(0, 1024)}])
 def test_certificates_that_may_not_sign(ca, options):

@@ -54,9 +54,7 @@ class Figure:
         """Return the value, or the limit, with its unit."""
         if value is None:
             return '-'
-        if not self.unit:
-            return f'{value:.3f}'
-        return f'{value:.4g} {self.unit}'
+        return f'{value:.1f} {self.unit}' if self.unit else f'{value:.3f}'
 
 
 @dataclasses.dataclass(frozen=True)
@@ -129,8 +127,8 @@ def times(benchmark: str, what: str, taken: Sequence[float],
           limit: float | None = None) -> Figure:
     """Return the line of the table for times in milliseconds."""
     return Figure(benchmark, what, statistics.median(taken), limit, 'ms',
-                  f'median of {len(taken)} runs, {min(taken):.3g} to '
-                  f'{max(taken):.3g} ms')
+                  f'median of {len(taken)} runs, {min(taken):.1f} to '
+                  f'{max(taken):.1f} ms')
 
 
 def _children() -> float:

@@ -61,6 +61,8 @@ def rst(figures: Iterable[Figure], run: Run) -> str:
              f'   :widths: {" ".join(map(str, _WIDTHS))}', '']
     for cells in (_HEAD, *map(_cells, figures)):
         for number, cell in enumerate(cells):
+            # A lone hyphen would be an empty list.
+            cell = '\\-' if cell == '-' else cell
             lead = '   * - ' if number == 0 else '     - '
             lines += [(lead if first else ' ' * 7) + text for first, text
                       in _marked(_wrap(cell, ' ' * 7))]

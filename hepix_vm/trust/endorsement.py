@@ -293,13 +293,14 @@ def _as_version(inline: ImageList, entry: ImageEntry,
     if accepted is None:
         return ()
     current = accepted.signed.image_list
-    reasons = check_succession(current, inline)
     order = imagelist.compare_versions(inline.version, current.version)
     held = current.find(entry.identifier)
+    reasons: tuple[Reason, ...] = ()
     if order < 0 and held is None:
-        reasons += (Reason(Code.IMAGE_REVOKED, f'Version {current.version} '
-                           f'of the list {current.identifier} no longer has '
-                           f'the image {entry.identifier}.'),)
+        reasons = (Reason(Code.IMAGE_REVOKED, f'Version {current.version} '
+                          f'of the list {current.identifier} no longer has '
+                          f'the image {entry.identifier}.'),)
+    reasons += check_succession(current, inline)
     if order == 0 and (held is None or held.sha512 != entry.sha512):
         reasons += (Reason(Code.LIST_ROLLBACK, f'Version {current.version} '
                            f'of the list {current.identifier}, which this '

@@ -29,7 +29,6 @@ from tests.testbed.site import entry
 AT_ONCE = 20
 CHUNK = 65536  # bytes
 SIZE = 46 * CHUNK
-CHUNK = 65536  # bytes
 
 
 @pytest.fixture(scope='module', params=['uwsgi', 'gunicorn'])
@@ -138,7 +137,7 @@ def test_bytes_staged_after_the_verdict_are_not_imported(busy, chunked):
     """An import while the staging goes on: listed bytes, then others."""
     data = os.urandom(SIZE)
     # The site also knows a longer image, whose size may be announced.
-    longer = data + bytes(60_000)
+    longer = data + bytes(2 * CHUNK)
     busy.site.accept(busy.site.image_list(entry(data), entry(longer)))
     image_id = busy.client.create()
     with busy.client.half_upload(
@@ -155,7 +154,7 @@ def test_bytes_staged_after_the_verdict_are_not_imported(busy, chunked):
             while not any(record['image'] == image_id
                           for record in busy.records()):
                 busy.client.image(image_id)
-            send(opened, b'x' * 40_000, chunked)
+            send(opened, bytes(CHUNK), chunked)
             busy.client.wait_import(image_id)
             found = busy.client.image(image_id)
             assert found['status'] != 'active' or (

@@ -10,60 +10,35 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""The gate on real files: settings, anchors, messages, lists, journal."""
+"""The gate on real files: settings, anchors, messages, journal."""
 
-import dataclasses
 import datetime
-import hashlib
-import json
+import os
 import stat
 
 import pytest
 
-from hepix_vm import config
 from hepix_vm import errors
-from hepix_vm import sources
 from hepix_vm.errors import Code
 from hepix_vm.gate import Case
 from hepix_vm.gate import Gate
-from hepix_vm.trust.endorsement import check_succession
+from hepix_vm import sources
 from hepix_vm.trust.model import Endorser
-from hepix_vm.trust.policy import Moment
 from hepix_vm.trust.policy import Subject
 from tests.testbed import pki
 from tests.testbed.site import ALICE
-from tests.testbed.site import BOB
 from tests.testbed.site import CA
 from tests.testbed.site import entry
-from tests.testbed.site import Site
-
-DATA = b'the endorsed bytes ' * 100
-DIGEST = hashlib.sha512(DATA).hexdigest()
-IMAGE = '7d6b0a3c-4a43-4e0a-9a55-1b1b7a0a0001'
-BOB_ENDORSES = Endorser(BOB, CA)
-LIST = '8d1c6f6e-6a0a-4b7c-9d67-0f6f5d9d7a11'
-
-
-@pytest.fixture
-def site(tmp_path, monkeypatch):
-    site = Site(tmp_path)
-    monkeypatch.setenv(config.ENVIRONMENT, str(site.config))
-    return site
-
-
-def judge(site, endorsement='', data=DATA, gate=None, **known):
-    """Return the verdict on bytes: the early one, else the final one."""
-    subject = Subject(at=pki.utcnow(), image_id=IMAGE,
-                      projects=frozenset({'atlas'}), disk_format='raw',
-                      container_format='bare', endorsement=endorsement)
-    case = Case(gate or Gate('glance-api'),
-                dataclasses.replace(subject, **known), route='upload')
-    return case.early() or case.judge(
-        hashlib.sha512(data).hexdigest(), len(data))
-
-
-def codes(verdict):
-    return set(verdict.codes)
+from tests.unit.judging import BOB_ENDORSES
+from tests.unit.judging import codes
+from tests.unit.judging import DATA
+from tests.unit.judging import DIGEST
+from tests.unit.judging import HOUR
+from tests.unit.judging import IMAGE
+from tests.unit.judging import inline
+from tests.unit.judging import journal
+from tests.unit.judging import judge
+from tests.unit.judging import LIST
 
 
 def test_an_endorsed_image_passes(site):
@@ -101,9 +76,6 @@ def test_a_size_that_cannot_match_is_refused_before_reading(site):
     assert codes(case.early()) == {Code.SIZE_MISMATCH}
 
 
-HOUR = datetime.timedelta(hours=1)
-
-
 @pytest.mark.parametrize('changes, code', [
     ({'expires': pki.utcnow() - HOUR / 2}, Code.LIST_EXPIRED),
     ({'created': pki.utcnow() + HOUR}, Code.LIST_NOT_YET_VALID),
@@ -123,15 +95,9 @@ def test_what_the_endorsement_says_is_checked(site, changes, code):
     assert codes(judge(site, site.endorse(DATA, **changes))) == {code} | also
 
 
-def test_an_expired_image_of_a_valid_list(site):
-    image = entry(DATA, expires=(pki.utcnow() - HOUR).replace(microsecond=0))
-    verdict = judge(site, _inline(site, site.image_list(image)))
-    assert codes(verdict) == {Code.IMAGE_EXPIRED}
-
-
 def test_an_override_lets_an_expired_image_pass(site):
     image = entry(DATA, expires=(pki.utcnow() - HOUR).replace(microsecond=0))
-    text = _inline(site, site.image_list(image))
+    text = inline(site, site.image_list(image))
     override = {'image': image.identifier, 'reason': 'r', 'author': 'a'}
     site.write_policy(overrides=[{**override, 'until': '2999-01-01'}])
     assert judge(site, text).allowed
@@ -146,11 +112,6 @@ def test_an_override_lets_an_expired_image_pass(site):
 def test_a_stranger_with_a_good_certificate(site):
     text = site.endorse(DATA, signer=site.bob, endorser=BOB_ENDORSES)
     assert codes(judge(site, text)) == {Code.ENDORSER_NOT_ACCEPTED}
-
-
-def test_a_list_that_names_another_endorser(site):
-    verdict = judge(site, site.endorse(DATA, signer=site.bob))
-    assert Code.ENDORSER_MISMATCH in codes(verdict)
 
 
 def test_a_rogue_ca_of_the_same_name(site):
@@ -186,113 +147,6 @@ def test_what_is_no_endorsement(site, text):
     assert not verdict.allowed
 
 
-@pytest.mark.parametrize('number', [0, 2])
-def test_inline_means_one_image(site, number):
-    images = [entry(DATA) for _ in range(number)]
-    verdict = judge(site, _inline(site, site.image_list(*images)))
-    assert codes(verdict) == {Code.MALFORMED}
-
-
-def test_a_listed_image_needs_no_property(site):
-    site.accept(site.image_list(entry(b'other'), entry(DATA)))
-    verdict = judge(site)
-    assert verdict.allowed, verdict.explain()
-    assert verdict.endorsement.source == 'lists'
-    assert codes(judge(site, data=b'x')) == {Code.NOT_ENDORSED}
-
-
-def test_a_list_that_is_not_subscribed_endorses_nothing(site):
-    site.accept(site.image_list(entry(DATA)))
-    site.write_subscriptions([])
-    assert codes(judge(site)) == {Code.NOT_ENDORSED}
-
-
-def test_a_list_of_another_endorser_than_pinned(site):
-    image_list = site.image_list(entry(DATA), endorser=BOB_ENDORSES)
-    site.accept(image_list, site.bob)
-    assert judge(site).allowed
-    site.write_subscriptions([{
-        'uuid': image_list.identifier,
-        'endorsers': [{'dn': ALICE, 'ca': CA}]}])
-    assert codes(judge(site)) == {Code.NOT_ENDORSED}
-
-
-def test_a_list_under_another_name_than_its_own(site):
-    image_list = site.image_list(entry(DATA))
-    site.accept(image_list)
-    lists = site.state / 'lists'
-    (lists / f'{image_list.identifier}.smime').rename(
-        lists / f'{LIST}.smime')
-    site.write_subscriptions([{
-        'uuid': LIST, 'endorsers': [{'dn': ALICE, 'ca': CA}]}])
-    assert codes(judge(site)) == {Code.NOT_ENDORSED}
-
-
-def test_an_image_that_waits_for_approval_holds_bytes_but_does_not_run(site):
-    image_list = site.image_list(entry(DATA))
-    site.accept(image_list)
-    site.write_subscriptions([{
-        'uuid': image_list.identifier, 'approve': 'by-operator',
-        'endorsers': [{'dn': ALICE, 'ca': CA}]}])
-    verdict = judge(site)
-    assert verdict.allowed
-    assert not verdict.endorsement.approved
-    assert codes(judge(site, moment=Moment.RUN)) == {Code.NOT_APPROVED}
-
-
-def test_inline_as_a_version_of_a_subscribed_list(site):
-    ours, other = entry(DATA), entry(b'other')
-    accepted = site.image_list(ours, identifier=LIST, version='2.0')
-    site.accept(accepted)
-
-    def inline(image, version):
-        return codes(judge(site, _inline(site, site.image_list(
-            image, identifier=LIST, version=version))))
-
-    assert inline(ours, '2.0') == set()
-    assert inline(ours, '2.1') == set()
-    assert inline(ours, '10.0') == set()
-    other_bytes = dataclasses.replace(other, identifier=ours.identifier)
-    site.accept(dataclasses.replace(accepted, images=(other_bytes,)))
-    assert inline(ours, '2.0') == {Code.LIST_ROLLBACK}
-    site.accept(accepted)
-    assert inline(ours, '1.9') == {Code.LIST_ROLLBACK}
-    site.accept(dataclasses.replace(accepted, images=(other,)))
-    assert inline(ours, '2.0') == {Code.LIST_ROLLBACK}
-    assert inline(ours, '1.9') == {Code.LIST_ROLLBACK, Code.IMAGE_REVOKED}
-
-
-def test_inline_with_a_subscribed_list_by_another_endorser(site):
-    site.write_policy(endorsers=[
-        {'dn': ALICE, 'ca': CA},
-        {'dn': BOB, 'ca': CA}])
-    site.accept(site.image_list(entry(b'other'), identifier=LIST))
-    text = site.endorse(DATA, signer=site.bob, endorser=BOB_ENDORSES,
-                        identifier=LIST, version='2')
-    assert codes(judge(site, text)) == {Code.ENDORSER_NOT_ACCEPTED}
-
-
-def test_an_image_identifier_that_another_list_holds(site):
-    listed = entry(b'other')
-    site.accept(site.image_list(listed, identifier=LIST))
-    image = dataclasses.replace(entry(DATA), identifier=listed.identifier)
-    verdict = judge(site, _inline(site, site.image_list(image)))
-    assert codes(verdict) == {Code.UUID_CONFLICT}
-
-
-def test_a_stale_list_admits_within_grace(site):
-    site.accept(site.image_list(entry(DATA)))
-    now = pki.utcnow()
-    gate = Gate('glance-api')
-    site.write_anchors(this_update=now - 100 * HOUR,
-                       next_update=now - 71 * HOUR)
-    assert judge(site, gate=gate).allowed
-    # What comes with an image is not a list that was accepted before.
-    assert Code.CRL_EXPIRED in codes(judge(site, site.endorse(DATA)))
-    gate.now = lambda: now + 2 * HOUR
-    assert codes(judge(site, gate=gate)) == {Code.CRL_EXPIRED}
-
-
 def test_an_endorser_of_the_same_name_with_another_ca(site):
     other = pki.Authority.create('/C=EU/O=Other Grid/CN=Other CA')
     pki.write_folder(site.anchors, [site.authority, other])
@@ -302,59 +156,6 @@ def test_an_endorser_of_the_same_name_with_another_ca(site):
     assert codes(judge(site, text)) == {Code.ENDORSER_NOT_ACCEPTED}
     site.write_policy(endorsers=[{'dn': ALICE, 'ca': other.one_line}])
     assert judge(site, text).allowed
-
-
-def test_a_listed_image_that_is_blocked_by_its_digest(site):
-    site.accept(site.image_list(entry(DATA)))
-    assert judge(site).allowed
-    site.write_policy(blocked=[{'sha512': DIGEST, 'reason': 'broken'}])
-    assert codes(judge(site)) == {Code.IMAGE_BLOCKED}
-
-
-def test_of_two_lists_with_one_image_the_first_holds_it(site):
-    image = entry(DATA)
-    first = site.image_list(dataclasses.replace(entry(b'other'),
-                            identifier=image.identifier))
-    second = site.image_list(image)
-    for image_list in (first, second):
-        site.accept(image_list)
-
-    def subscribe(*lists):
-        site.write_subscriptions([
-            {'uuid': each.identifier, 'endorsers': [{'dn': ALICE, 'ca': CA}]}
-            for each in lists])
-
-    subscribe(first, second)
-    assert codes(judge(site)) == {Code.UUID_CONFLICT}
-    subscribe(second, first)
-    assert judge(site).allowed
-
-
-def test_succession():
-    old = Site.image_list(version='1.9')
-    assert check_succession(old, dataclasses.replace(
-        old, version='1.10')) == ()
-    assert check_succession(old, old) == ()
-    lower, = check_succession(old, dataclasses.replace(old, version='1.8'))
-    assert lower.code is Code.LIST_ROLLBACK
-    other, = check_succession(old, Site.image_list(version='2.0'))
-    assert other.code is Code.UUID_CONFLICT
-
-
-def test_grace_is_not_for_what_was_revoked(site):
-    site.accept(site.image_list(entry(DATA)))
-    site.write_anchors(revoked=[site.alice])
-    assert codes(judge(site)) == {Code.SIGNER_REVOKED}
-
-
-def test_inline_images_of_a_list_wait_for_approval_as_well(site):
-    image_list = site.image_list(entry(DATA))
-    site.write_subscriptions([{
-        'uuid': image_list.identifier, 'approve': 'by-operator',
-        'endorsers': [{'dn': ALICE, 'ca': CA}]}])
-    verdict = judge(site, _inline(site, image_list))
-    assert verdict.allowed
-    assert not verdict.endorsement.approved
 
 
 def test_a_source_that_cannot_decide_is_a_refusal(site, monkeypatch):
@@ -385,7 +186,7 @@ def test_permissive_lets_pass_and_journals_what_it_would_refuse(site):
     verdict = judge(site)
     assert verdict.allowed
     assert not verdict.endorsed
-    record = _journal(site)[-1]
+    record = journal(site)[-1]
     assert (record['allowed'], record['endorsed']) == (True, False)
     assert record['reasons'][0]['code'] == 'not-endorsed'
     assert not judge(site, projects=frozenset({'cms'})).allowed
@@ -418,15 +219,15 @@ def test_a_mended_file_counts_at_once(site):
     gate = Gate('glance-api')
     (site.folder / 'policy.yaml').write_text('endorser: x')
     assert codes(judge(site, text, gate=gate)) == {Code.INTERNAL_ERROR}
-    assert 'policy.yaml:1' in _journal(site)[-1]['cause']
+    assert 'policy.yaml:1' in journal(site)[-1]['cause']
     site.write_policy()
     assert judge(site, text, gate=gate).allowed
 
 
-def test_the_journal(site):
+def test_thejournal(site):
     judge(site, site.endorse(DATA))
     judge(site)
-    allowed, refused = _journal(site)
+    allowed, refused = journal(site)
     assert allowed['allowed'] and not refused['allowed']
     assert allowed['event'] == 'verdict'
     assert allowed['route'] == 'upload'
@@ -446,10 +247,12 @@ def test_a_journal_that_cannot_be_written_changes_no_verdict(site, caplog):
     assert 'cannot be written' in caplog.text
 
 
-def _journal(site):
-    return [json.loads(line) for line in
-            site.journal.read_text().splitlines()]
-
-
-def _inline(site, image_list):
-    return site.encode(site.sign(image_list, site.alice))
+def test_a_record_is_written_whole_or_not_at_all(site, monkeypatch, caplog):
+    judge(site)
+    before = site.journal.read_bytes()
+    write = os.write
+    monkeypatch.setattr(
+        os, 'write', lambda descriptor, data: write(descriptor, data[:9]))
+    judge(site)
+    assert site.journal.read_bytes() == before
+    assert 'cannot be written' in caplog.text

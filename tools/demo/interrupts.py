@@ -74,7 +74,7 @@ class Interrupts:
         if self._over:
             return
         if self._held:
-            self._pending = number
+            self._pending = self._pending or number
             return
         self._stop(number)
 

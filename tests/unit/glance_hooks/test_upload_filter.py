@@ -17,11 +17,9 @@ import io
 import pytest
 import webob
 
-from hepix_vm import config
 from hepix_vm.gate import Gate
 from hepix_vm.glance_hooks import images
 from hepix_vm.glance_hooks.upload_filter import UploadFilter
-from tests.testbed.site import Site
 
 DATA = b'endorsed'
 ID = '7d6b0a3c-4a43-4e0a-9a55-1b1b7a0a0001'
@@ -63,13 +61,6 @@ class Context:
     project_name = 'atlas'
     user_id = 'alice'
     request_id = 'req-1'
-
-
-@pytest.fixture
-def site(tmp_path, monkeypatch):
-    site = Site(tmp_path)
-    monkeypatch.setenv(config.ENVIRONMENT, str(site.config))
-    return site
 
 
 @pytest.fixture

@@ -24,6 +24,7 @@ import pytest
 from hepix_vm.errors import Code
 from hepix_vm.trust import anchors
 from hepix_vm.trust.anchors import ChainSettings
+from hepix_vm.trust.certificate import Certificate
 from hepix_vm.trust.crl import CrlPolicy
 from tests.testbed import pki
 
@@ -136,6 +137,29 @@ def test_certificates_that_may_not_issue(ca, options):
     dave = sub.issue(f'{GRID}/CN=Dave', now=NOW)
     crl = {'sub.r0': pki.pem(sub.crl(now=NOW))}
     assert codes({**files(ca), **crl}, dave, sub) == {Code.UNTRUSTED_CA}
+
+
+@pytest.mark.parametrize('options', [
+    {'digest': 'sha1'}, {'key': pki.rsa_key(0, 1024)},
+    {'extensions': [(x509.UnrecognizedExtension(
+        x509.ObjectIdentifier('1.2.3.4.5'), b'\x05\x00'), True)]}])
+def test_intermediates_that_are_not_relied_upon(ca, options):
+    sub = ca.intermediate(f'{GRID}/CN=Sub CA', now=NOW, **options)
+    dave = sub.issue(f'{GRID}/CN=Dave', now=NOW)
+    assert codes({**files(ca), **files(sub)}, dave) == {Code.UNTRUSTED_CA}
+
+
+def test_an_intermediate_that_is_disabled_does_not_come_by_message(ca):
+    sub = ca.intermediate(f'{GRID}/CN=Sub CA', now=NOW)
+    dave = sub.issue(f'{GRID}/CN=Dave', now=NOW)
+    folder = {**files(ca), **files(sub, policy=b'nonsense')}
+    assert Code.UNTRUSTED_CA in codes(folder, dave, sub)
+
+
+def test_a_ca_that_may_not_issue_crls():
+    root = pki.Authority.create(CA, now=NOW, key_usage=('key_cert_sign',))
+    alice = root.issue(f'{GRID}/CN=Alice', now=NOW)
+    assert codes(files(root), alice) == {Code.CRL_MISSING}
 
 
 def test_a_ca_that_expired_before_what_it_issued(ca):
@@ -328,11 +352,18 @@ def test_a_signer_that_is_an_anchor_itself(ca):
     assert Code.UNTRUSTED_CA in codes(files(ca), own)
 
 
-def test_certificates_that_lead_in_circles_cost_little(ca):
-    """Many issuers of one name cannot keep a service busy."""
-    crowd = [pki.Authority.create(CA, now=NOW) for _ in range(100)]
+def test_certificates_that_lead_in_circles_cost_little(
+        ca, monkeypatch):
+    """Many issuers of one name and key cannot keep a service busy."""
+    crowd = [pki.Authority.create(OTHER_CA, now=NOW, key=ca.key)
+             for _ in range(30)]
     mallory = crowd[0].issue(f'{GRID}/CN=Mallory', now=NOW)
+    verified = []
+    signed_by = Certificate.signed_by
+    monkeypatch.setattr(Certificate, 'signed_by', lambda *pair: (
+        verified.append(pair), signed_by(*pair))[1])
     assert Code.UNTRUSTED_CA in codes(files(ca), mallory, *crowd)
+    assert 0 < len(verified) <= 64
 
 
 @given(st.sampled_from(['a.0', 'a.r0', 'a.signing_policy', 'a.namespaces']),

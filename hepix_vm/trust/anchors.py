@@ -188,7 +188,8 @@ class TrustAnchors:
     def _permits(self, issuer: Certificate, below: Certificate) -> bool:
         """Return whether every file that speaks of a CA permits."""
         stems = self._stems.get(issuer.der_hash, frozenset())
-        spoken = [file.about(issuer.subject, stems)
+        spellings = names.spellings(issuer.subject)
+        spoken = [file.about(spellings, stems)
                   for file in self._policies]
         return all(signing_policy.permits(rules, below.subject)
                    for rules in spoken if rules)

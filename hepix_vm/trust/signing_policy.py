@@ -70,16 +70,17 @@ class PolicyFile:
     stems: frozenset[str]
     rules: tuple[Rule, ...]
 
-    def about(self, issuer: x509.Name,
+    def about(self, issuer: frozenset[str],
               stems: frozenset[str] = frozenset()) -> tuple[Rule, ...]:
         """Return the rules that speak of a CA.
 
+        :param issuer: the spellings of its name
         :param stems: the names of the CA's files without their suffix
         """
         return tuple(
             rule for rule in self.rules
             if (self.stems & stems if rule.issuer is None
-                else names.same(issuer, rule.issuer)))
+                else rule.issuer in issuer))
 
 
 def permits(rules: tuple[Rule, ...], subject: x509.Name) -> bool:

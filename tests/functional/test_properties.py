@@ -17,6 +17,7 @@ import pathlib
 
 import pytest
 import yaml
+from glance import policies
 
 from tests.functional.test_routes import assert_untouched
 from tests.functional.test_routes import names

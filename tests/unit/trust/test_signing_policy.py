@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 import pytest
 
 from hepix_vm.errors import MalformedError
+from hepix_vm.trust import names
 from hepix_vm.trust import signing_policy
 from tests.testbed import pki
 
@@ -28,7 +29,7 @@ OTHER = '/C=EU/O=Other Grid/CN=Bob'
 def permits(name, text, subject, stems=frozenset()):
     """Return what a file says; None where it says nothing of the CA."""
     file = signing_policy.parse(name, frozenset({'ca'}), text.encode())
-    rules = file.about(pki.make_name(CA), stems)
+    rules = file.about(names.spellings(pki.make_name(CA)), stems)
     if not rules:
         return None
     return signing_policy.permits(rules, pki.make_name(subject))

@@ -28,9 +28,11 @@ class ProcessGroup:
 
     def __init__(self, command: Sequence[str], log: pathlib.Path,
                  environment: Mapping[str, str], cwd: pathlib.Path) -> None:
+        # A test run that is killed takes its servers with it.
+        tied = ['setpriv', '--pdeathsig', 'TERM', '--', *command]
         with log.open('ab') as output:
             self._process = subprocess.Popen(
-                command, stdin=subprocess.DEVNULL, stdout=output,
+                tied, stdin=subprocess.DEVNULL, stdout=output,
                 stderr=subprocess.STDOUT, env=dict(environment), cwd=cwd,
                 start_new_session=True)
         self.pid = self._process.pid

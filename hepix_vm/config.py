@@ -13,6 +13,7 @@
 """Reading the group ``[hepix_vm]`` from its files."""
 
 from collections.abc import Sequence
+import glob
 import os
 
 from oslo_config import cfg
@@ -22,6 +23,20 @@ from hepix_vm import opts
 
 DEFAULT_FILE = '/etc/hepix-vm/hepix-vm.conf'
 ENVIRONMENT = 'HEPIX_VM_CONFIG'
+
+
+def files_of(service_conf: cfg.ConfigOpts | None) -> list[str]:
+    """Return the files that a service read its configuration from.
+
+    Those of its folders (``glance-api.conf.d``) are included, in the
+    order in which oslo.config reads them.
+    """
+    if service_conf is None:
+        return []
+    folders = service_conf.config_dir or []
+    return [*(service_conf.config_file or []),
+            *(path for folder in folders
+              for path in sorted(glob.glob(os.path.join(folder, '*.conf'))))]
 
 
 def load(service_files: Sequence[str] = ()) -> cfg.ConfigOpts:

@@ -76,9 +76,8 @@ class Gate:
 
         :raises ConfigError: it cannot be read
         """
-        files = self._service_conf.config_file if self._service_conf else ()
-        group: cfg.ConfigOpts.GroupAttr = config.load(
-            files or ())[opts.GROUP]
+        files = config.files_of(self._service_conf)
+        group: cfg.ConfigOpts.GroupAttr = config.load(files)[opts.GROUP]
         return group
 
     @functools.cached_property
@@ -171,8 +170,9 @@ class Case:
         except Exception:
             LOG.exception('The settings of hepix-vm cannot be used')
             mode = self._gate.fallback_mode()
+        subject = dataclasses.replace(self._subject, at=self._gate.now())
         verdict = Verdict((Reason(code, message),), mode=mode)
-        self._record(verdict, self._subject)
+        self._record(verdict, subject)
         return verdict
 
     def _mode(self, site: Site) -> Mode:

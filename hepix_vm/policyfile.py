@@ -56,7 +56,7 @@ def parse(data: bytes, path: str) -> Policy:
         endorsers=tuple(map(endorser, items('endorsers'))),
         blocked=tuple(map(_block, items('blocked'))),
         hypervisors=frozenset(
-            item.text().lower() for item in items('hypervisors'))
+            map(_hypervisor, items('hypervisors')))
         or Policy().hypervisors,
         altered_images=Choice(keys.get('altered_images', _REFUSE).choice(
             (Choice.REFUSE.value, Choice.ALLOW.value))),
@@ -91,6 +91,13 @@ def uuid(node: Node) -> str:
     value = str(node.value).lower()
     if not _UUID.fullmatch(value):
         raise node.error('A UUID is expected here.')
+    return value
+
+
+def _hypervisor(node: Node) -> str:
+    value = node.text().lower()
+    if not value.isalnum():
+        raise node.error('A single word such as kvm is expected here.')
     return value
 
 
@@ -135,7 +142,7 @@ def _derived(node: Node) -> tuple[DerivedRule, ...]:
 
 def _mode_rule(node: Node) -> ModeRule:
     keys = node.mapping({'project', 'mode'}, required=('project', 'mode'))
-    return ModeRule(str(keys['project'].value), Mode(
+    return ModeRule(keys['project'].text(), Mode(
         keys['mode'].choice([mode.value for mode in Mode])))
 
 

@@ -16,6 +16,7 @@ from collections.abc import Callable
 import dataclasses
 import hashlib
 import importlib
+import string
 from typing import Any
 
 import webob.exc
@@ -83,14 +84,20 @@ def _uwsgi_chunks() -> Callable[[int], bytes] | None:
     return read
 
 
-def refuse(verdict: Verdict | None) -> None:
-    """Raise what Glance, and its users, take for a clean refusal.
+class Refused(webob.exc.HTTPUnprocessableEntity):
+    """What Glance, and its users, take for a clean refusal."""
 
-    :raises webob.exc.HTTPUnprocessableEntity: the verdict is a refusal
+    # WebOb's own puts line breaks of HTML around it, in JSON as well.
+    body_template_obj = string.Template('${explanation}')
+
+
+def refuse(verdict: Verdict | None) -> None:
+    """Go on only if the verdict is none, or no refusal.
+
+    :raises Refused: the verdict is a refusal
     """
     if verdict is not None and not verdict.allowed:
-        raise webob.exc.HTTPUnprocessableEntity(
-            explanation=verdict.explain())
+        raise Refused(explanation=verdict.explain())
 
 
 class HashingReader:
@@ -122,7 +129,7 @@ class HashingReader:
     def read(self, size: int = -1) -> bytes:
         """Read so many bytes.
 
-        :raises webob.exc.HTTPUnprocessableEntity: with the last byte, if
+        :raises Refused: with the last byte, if
             the bytes are refused
         """
         refuse(self.verdict)

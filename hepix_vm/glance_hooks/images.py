@@ -132,7 +132,8 @@ def withdraw(repo: Any, image_id: str) -> None:
 def replace(extra: MutableMapping[str, str],
             values: Mapping[str, str]) -> None:
     """Take out all properties that only we write, and put in these."""
-    for name in [name for name in extra if properties.is_ours(name)]:
+    # Glance's own mapping iterates over nothing; it has keys() all the same.
+    for name in filter(properties.is_ours, list(extra.keys())):
         del extra[name]
     for name, value in values.items():
         # One at a time: dict.update would pass by Glance's protections.

@@ -20,7 +20,6 @@ activates the image without it. So this module imports little, and
 whatever goes wrong later is a refusal.
 """
 
-import hashlib
 import os
 from typing import Any
 
@@ -31,7 +30,6 @@ from taskflow.types import failure
 
 LOG = logging.getLogger(__name__)
 
-_CHUNK = 1024 * 1024  # bytes
 _CANNOT = ('Refused by the image trust policy of this cloud: '
            '[internal-error] The image cannot be judged now. Tell the '
            'operator; the cause is in the service\'s log.')
@@ -87,7 +85,9 @@ class VerifyEndorsement(task.Task):
         from hepix_vm.glance_hooks import images
         from hepix_vm.glance_hooks import properties
         from hepix_vm.glance_hooks import service
+        from hepix_vm.glance_hooks import staged
 
+        staged.settle(self._path)
         context = self._known['context']
         repo = images.repository(context)
         image = repo.get(self._known['image_id'])
@@ -101,7 +101,7 @@ class VerifyEndorsement(task.Task):
                          **images.who(image, context))
         if case.disabled:
             return ''
-        verdict = case.early() or case.judge(*_digest(self._path))
+        verdict = case.early() or case.judge(*staged.digest(self._path))
         if not verdict.allowed:
             return verdict.explain()
         self._mark(properties.of_verdict(
@@ -168,14 +168,3 @@ def _clear(action: Any) -> None:
 
     for name in filter(properties.is_ours, action.image_extra_properties):
         action.pop_extra_property(name)
-
-
-def _digest(path: str) -> tuple[str, int]:
-    """Return SHA-512 in hex and the number of bytes of a file."""
-    digest = hashlib.sha512()
-    size = 0
-    with open(path, 'rb') as file:
-        while chunk := file.read(_CHUNK):
-            digest.update(chunk)
-            size += len(chunk)
-    return digest.hexdigest(), size

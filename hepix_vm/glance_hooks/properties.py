@@ -44,7 +44,7 @@ def of_verdict(verdict: Verdict, altered: bool,
     """
     properties = {
         'hepix_sha512': verdict.sha512,
-        'hepix_size': str(verdict.size),
+        'hepix_size': '' if verdict.size is None else str(verdict.size),
         'hepix_altered': str(altered).lower(),
     }
     if verdict.reasons:

@@ -20,6 +20,7 @@ endorsed: Glance then removes what it wrote and answers with our text.
 
 from collections.abc import Callable
 from collections.abc import Iterable
+import dataclasses
 from typing import Any
 
 from oslo_log import log as logging
@@ -67,6 +68,10 @@ class UploadFilter:
         route = self._routes.match(environ)
         if route is None:
             return self._app(environ, start_response)
+        # openstacksdk sends an empty Accept, and shows the reason of a
+        # refusal only if it comes as JSON or HTML.
+        environ['HTTP_ACCEPT'] = (
+            environ.get('HTTP_ACCEPT') or 'application/json')
         try:
             answer = self._upload(environ, route['image_id'],
                                   route['action'])
@@ -90,6 +95,9 @@ class UploadFilter:
                             f'one takes data.')
         subject = images.subject_of(image, context, self._gate.now(),
                                     size=source.length)
+        if action == 'stage':
+            # What the import will unpack or convert is known only then.
+            subject = dataclasses.replace(subject, disk_format='')
         case = Case(self._gate, subject, route=action,
                     **images.who(image, context))
         if case.disabled:
@@ -115,7 +123,7 @@ class UploadFilter:
             LOG.critical('Glance took bytes of the image %s that were not '
                          'judged', image_id)
             images.withdraw(repo, image_id)
-            raise webob.exc.HTTPUnprocessableEntity(
+            raise body.Refused(
                 explanation='The data was not checked as a whole.')
         if action == 'upload':
             images.mark_or_log(repo, image_id, properties.of_verdict(

@@ -93,11 +93,11 @@ class Gate:
         """Return what the site decided, as its files say now."""
         return self._files.current()
 
-    def fallback_mode(self) -> Mode:
-        """Return the mode where the site's files cannot say it."""
+    def fallback_mode(self, projects: frozenset[str]) -> Mode:
+        """Return the mode for a project where a file cannot be read."""
         try:
-            return Mode(self.settings.enforcement)
-        except ConfigError:
+            return self._files.mode_of(projects)
+        except (ConfigError, PluginError):
             return Mode.ENFORCING
 
     def record(self, record: dict[str, Any]) -> None:
@@ -134,7 +134,7 @@ class Case:
             site = self._gate.site()
         except Exception:
             LOG.exception('The settings of hepix-vm cannot be used')
-            return self._gate.fallback_mode() is Mode.DISABLED
+            return self._fallback_mode() is Mode.DISABLED
         return self._mode(site) is Mode.DISABLED
 
     def early(self) -> Verdict | None:
@@ -169,11 +169,14 @@ class Case:
             mode = self._mode(self._gate.site())
         except Exception:
             LOG.exception('The settings of hepix-vm cannot be used')
-            mode = self._gate.fallback_mode()
+            mode = self._fallback_mode()
         subject = dataclasses.replace(self._subject, at=self._gate.now())
         verdict = Verdict((Reason(code, message),), mode=mode)
         self._record(verdict, subject)
         return verdict
+
+    def _fallback_mode(self) -> Mode:
+        return self._gate.fallback_mode(self._subject.projects)
 
     def _mode(self, site: Site) -> Mode:
         return site.policy.mode_for(self._subject.projects, site.mode)
@@ -194,7 +197,7 @@ class Case:
             cause = f'{type(error).__name__}: {error}'
             verdict = Verdict(
                 (Reason(Code.INTERNAL_ERROR, 'The image cannot be judged '
-                        'now.'),), mode=self._gate.fallback_mode(),
+                        'now.'),), mode=self._fallback_mode(),
                 sha512=subject.sha512, size=subject.size)
         if final or not verdict.allowed:
             self._record(verdict, subject, cause)

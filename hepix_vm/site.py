@@ -100,6 +100,20 @@ class SiteFiles:
         return Site(policy, trust_anchors, accepted, self._trust,
                     Mode(settings.enforcement), self._checks, self._sources)
 
+    def mode_of(self, projects: frozenset[str]) -> Mode:
+        """Return the mode for a project where :meth:`current` raises.
+
+        The rules that were read last hold on. Where there are rules that
+        nobody could read yet, one of them may say enforcing.
+        """
+        path = self._settings.policy_file
+        default = Mode(self._settings.enforcement)
+        kept = self._kept.get(path)
+        if kept is not None:
+            policy: Policy = kept[1]
+            return policy.mode_for(projects, default)
+        return Mode.ENFORCING if os.path.exists(path) else default
+
     def _keep(self, path: str, read: Callable[[str], Any],
               *depends: Any) -> Any:
         """Return what was read of a path, read again if it changed."""

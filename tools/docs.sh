@@ -27,7 +27,7 @@ if [[ ${#targets[@]} -eq 0 ]]; then
 fi
 for target in "${targets[@]}"; do
     echo "-- $target"
-    rm -rf "$target/build/html"
+    rm -rf "$target/build/html" "$target/build/doctrees"
     sphinx-build -q -W --keep-going -b html \
         -d "$target/build/doctrees" "$target/source" "$target/build/html"
 done

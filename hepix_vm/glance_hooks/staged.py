@@ -74,7 +74,8 @@ def _replace_by_copy(path: str, descriptor: int) -> None:
     copy = f'{path}.hepix'
     left = os.fstat(descriptor).st_size
     try:
-        with open(copy, 'xb') as target:
+        # A crash may have left one, which nobody writes to any more.
+        with open(copy, 'wb') as target:
             while left:
                 sent = os.sendfile(target.fileno(), descriptor, None, left)
                 if not sent:

@@ -24,9 +24,9 @@ import pytest
 from tests.functional.conftest import Cloud
 from tests.functional.test_routes import assert_untouched
 from tests.functional.test_routes import stage_and_import
-from tests.testbed import images
 from tests.testbed.client import LOCK
 from tests.testbed.client import wait
+from tests.testbed import images
 from tests.testbed.site import file_entry
 
 MIB = 1024 * 1024

@@ -76,6 +76,18 @@ def test_permissive_by_project(cloud, route):
     assert 'hepix_reason' not in image
 
 
+def test_permissive_judges_an_empty_body_too(either):
+    """Nova makes an image active so, whose data lies in a volume."""
+    either.site.write_policy(enforcement=[
+        {'project': 'atlas', 'mode': 'permissive'}])
+    image_id = either.client.create()
+    assert put(either, image_id, b'') == ''
+    assert either.client.status(image_id) == 'active'
+    last = records_of(either, image_id)[-1]
+    assert last['sha512'] == entry(b'').sha512
+    assert [reason['code'] for reason in last['reasons']] == ['not-endorsed']
+
+
 @pytest.mark.parametrize('route', ENTRIES, ids=names(ENTRIES))
 def test_permissive_for_one_project_is_not_for_others(cloud, route):
     cloud.site.write_policy(enforcement=[

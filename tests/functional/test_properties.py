@@ -15,10 +15,11 @@
 import os
 import pathlib
 
+from glance import policies
 import pytest
 import yaml
-from glance import policies
 
+from tests.functional.conftest import start
 from tests.functional.test_routes import assert_untouched
 from tests.functional.test_routes import names
 from tests.functional.test_routes import put
@@ -107,25 +108,32 @@ def test_the_longest_endorsement_is_read(cloud):
     assert put(cloud, image_id, DATA) == ''
 
 
-def test_what_a_user_wrote_is_overwritten(make):
+@pytest.fixture(scope='module')
+def unprotected(tmp_path_factory):
+    """A cloud without property protections."""
+    yield from start(
+        tmp_path_factory.mktemp('unprotected'),
+        extra={'DEFAULT': {'property_protection_file': ''}})
+
+
+@pytest.mark.parametrize('route', ROUTES, ids=names(ROUTES))
+def test_what_a_user_wrote_is_overwritten(unprotected, route):
     """Before the protections were on, say."""
-    cloud = make(extra={'DEFAULT': {'property_protection_file': ''}})
     lies = {'hepix_state': 'adopted', 'hepix_sha512': 'f' * 128,
             'hepix_reason': 'trust me', 'hepix_unheard_of': '1',
             'hepix_vo': 'other', 'trait:CUSTOM_HEPIX_ENDORSED': 'required',
             'img_config_drive': 'optional'}
-    for route in ROUTES:
-        image_id = cloud.client.create(
-            hepix_endorsement=cloud.site.endorse(DATA), **lies)
-        assert route(cloud, image_id, DATA) == ''
-        image = cloud.client.image(image_id)
-        assert image['hepix_state'] == 'endorsed'
-        assert image['hepix_sha512'] == entry(DATA).sha512
-        assert image['hepix_vo'] == 'vo.example.org'
-        assert image['img_config_drive'] == 'mandatory'
-        for name in ('hepix_reason', 'hepix_unheard_of',
-                     'trait:CUSTOM_HEPIX_ENDORSED'):
-            assert name not in image
+    image_id = unprotected.client.create(
+        hepix_endorsement=unprotected.site.endorse(DATA), **lies)
+    assert route(unprotected, image_id, DATA) == ''
+    image = unprotected.client.image(image_id)
+    assert image['hepix_state'] == 'endorsed'
+    assert image['hepix_sha512'] == entry(DATA).sha512
+    assert image['hepix_vo'] == 'vo.example.org'
+    assert image['img_config_drive'] == 'mandatory'
+    for name in ('hepix_reason', 'hepix_unheard_of',
+                 'trait:CUSTOM_HEPIX_ENDORSED'):
+        assert name not in image
 
 
 def test_the_trait_where_the_site_wants_it(make):
@@ -156,14 +164,16 @@ def rules(path: pathlib.Path) -> dict[str, str]:
 
 
 def test_the_policy_names_only_rules_that_glance_knows():
-    from glance import policies
-
     known = {rule.name for rule in policies.list_rules()}
     assert set(rules(testbed_site.POLICY)) <= known
 
 
-def test_locations_are_closed(cloud):
+def test_locations_are_closed(make):
+    """With a store of that kind, bare Glance would activate any URL."""
+    stores = 'cheap:file,reliable:file,web:http'
+    cloud = make(extra={'DEFAULT': {'enabled_backends': stores}})
     url = cloud.web.url('/elsewhere')
+    cloud.web.contents['/elsewhere'] = DATA
     image_id = cloud.client.create()
     response = cloud.client.call(
         'POST', f'/v2/images/{image_id}/locations',

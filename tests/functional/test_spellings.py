@@ -18,6 +18,7 @@ import os
 import pytest
 
 from tests.testbed.client import Identity
+from tests.testbed.client import message
 
 DATA = os.urandom(1000)
 
@@ -72,3 +73,18 @@ def test_images_of_others_are_not_told_of(cloud):
     assert response.status_code == nobodys.status_code == 404
     assert 'hepix' not in response.text
     assert cloud.client.status(mine) == 'queued'
+
+
+@pytest.mark.parametrize('accept, kind', [
+    ('', 'application/json'), ('application/json', 'application/json'),
+    ('text/html', 'text/html'), ('*/*', 'text/html')])
+@pytest.mark.parametrize('data', [DATA, DATA[:-1] + b'?'])
+def test_every_client_can_show_the_reason(cloud, accept, kind, data):
+    """openstacksdk sends an empty Accept; it shows JSON and HTML only."""
+    image_id = cloud.client.create(
+        hepix_endorsement=cloud.site.endorse(DATA[:-1] + b'!'))
+    response = cloud.client.put(image_id, data, {'Accept': accept})
+    assert response.status_code == 422
+    assert response.headers['Content-Type'].startswith(kind)
+    assert '[checksum-mismatch]' in message(response)
+    assert '<br' not in message(response)

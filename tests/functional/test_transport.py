@@ -173,7 +173,8 @@ def test_no_spelling_brings_other_bytes(either, place, image, spelling):
     image_id = image(either)
     text = send(either, image_id, place, *SPELLINGS[spelling])
     found = either.client.wait_status(
-        image_id, 'queued', 'active' if place == 'file' else 'uploading')
+        image_id, 'queued', 'deactivated',
+        'active' if place == 'file' else 'uploading')
     assert 'Traceback' not in text
     assert '.py' not in text
     if found['status'] == 'queued':

@@ -214,6 +214,23 @@ def test_whatever_goes_wrong_is_a_refusal(site, break_it):
     assert str(site.folder) not in verdict.explain()
 
 
+def test_a_broken_policy_does_not_open_a_project_that_is_enforced(site):
+    site.write_config(enforcement='permissive')
+    rules = [{'project': 'atlas', 'mode': 'enforcing'}]
+    site.write_policy(enforcement=rules)
+    gate = Gate('glance-api')
+    others = frozenset({'cms'})
+    assert not judge(site, gate=gate).allowed
+    assert judge(site, gate=gate, projects=others).allowed
+    (site.folder / 'policy.yaml').write_text('endorser: x')
+    # The rules that were read last hold on; without any, all is refused.
+    assert not judge(site, gate=gate).allowed
+    assert judge(site, gate=gate, projects=others).allowed
+    assert not judge(site, projects=others).allowed
+    (site.folder / 'policy.yaml').unlink()
+    assert judge(site, projects=others).allowed
+
+
 def test_a_mended_file_counts_at_once(site):
     text = site.endorse(DATA)
     gate = Gate('glance-api')

@@ -261,7 +261,7 @@ def test_no_attributes_of_changed_content(world: make.World) -> None:
     message = make.detached(world.alice, attributes=None)
 
     assert _refused(message.replace(
-        b'two', b'2')) is Code.SIGNATURE_INVALID
+        b'two', b'2', 1)) is Code.SIGNATURE_INVALID
 
 
 def test_empty_attributes(world: make.World) -> None:

@@ -103,16 +103,16 @@ class SiteFiles:
     def mode_of(self, projects: frozenset[str]) -> Mode:
         """Return the mode for a project where :meth:`current` raises.
 
-        The rules that were read last hold on. Where there are rules that
-        nobody could read yet, one of them may say enforcing.
+        :raises ConfigError: there are rules, but they cannot be read; one
+            of them may say enforcing
         """
-        path = self._settings.policy_file
-        default = Mode(self._settings.enforcement)
-        kept = self._kept.get(path)
-        if kept is not None:
-            policy: Policy = kept[1]
-            return policy.mode_for(projects, default)
-        return Mode.ENFORCING if os.path.exists(path) else default
+        settings = self._settings
+        default = Mode(settings.enforcement)
+        if not os.path.exists(settings.policy_file):
+            return default
+        with self._lock:
+            policy: Policy = self._keep(settings.policy_file, _read_policy)
+        return policy.mode_for(projects, default)
 
     def _keep(self, path: str, read: Callable[[str], Any],
               *depends: Any) -> Any:

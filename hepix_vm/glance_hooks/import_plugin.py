@@ -55,6 +55,8 @@ class VerifyEndorsement(task.Task):
                               f'{known.get("task_id")}')
         self._known = known
         self._path = ''
+        # What the properties that were written said before.
+        self._before: dict[str, str | None] = {}
 
     def execute(self, file_path: str) -> None:
         """Judge the staged bytes.
@@ -131,7 +133,7 @@ class VerifyEndorsement(task.Task):
         direct = self._known['import_req']['method']['name'] == (
             'glance-direct')
         with self._action() as action:
-            _clear(action)
+            _set(action, self._before)
             if not direct or action.image_status != 'importing':
                 return
             action.set_image_attribute(status='queued', size=None)
@@ -143,9 +145,14 @@ class VerifyEndorsement(task.Task):
             os.unlink(self._path)
 
     def _mark(self, values: dict[str, str]) -> None:
+        from hepix_vm.glance_hooks import properties
+
         with self._action() as action:
-            _clear(action)
-            action.set_image_extra_properties(values)
+            before = action.image_extra_properties
+            ours = filter(properties.is_ours, before)
+            self._before = {name: before.get(name)
+                            for name in {*values, *ours}}
+            _set(action, dict.fromkeys(self._before) | values)
 
     def _action(self) -> Any:
         """Return Glance's way to change an image that is being imported.
@@ -162,9 +169,10 @@ class VerifyEndorsement(task.Task):
             self._known['image_id'], self._known['task_id'])
 
 
-def _clear(action: Any) -> None:
-    """Take out what only we write."""
-    from hepix_vm.glance_hooks import properties
-
-    for name in filter(properties.is_ours, action.image_extra_properties):
-        action.pop_extra_property(name)
+def _set(action: Any, values: dict[str, str | None]) -> None:
+    """Set properties, and take out those without a value."""
+    for name, value in values.items():
+        if value is None:
+            action.pop_extra_property(name)
+        else:
+            action.set_image_extra_properties({name: value})

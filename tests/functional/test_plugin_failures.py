@@ -25,6 +25,8 @@ from tests.functional.test_routes import assert_untouched
 from tests.functional.test_routes import names
 from tests.functional.test_routes import put
 from tests.functional.test_routes import ROUTES
+from tests.functional.test_routes import stage_and_import
+from tests.functional.test_routes import web_download
 from tests.testbed.site import entry
 
 DATA = os.urandom(100_000)
@@ -151,3 +153,23 @@ def test_uploads_go_on_after_a_refusal(cloud):
     image_id = cloud.client.create(
         hepix_endorsement=cloud.site.endorse(DATA))
     assert put(cloud, image_id, DATA) == ''
+
+
+@pytest.mark.parametrize('route', [stage_and_import, web_download])
+def test_an_import_that_fails_in_the_store_leaves_nothing_of_ours(
+        make, route):
+    cloud = make()
+    image_id = cloud.client.create(
+        hepix_endorsement=cloud.site.endorse(DATA), os_distro='mine')
+    store = cloud.glance.folder / 'stores' / 'cheap'
+    store.rmdir()
+    store.write_text('a file where the folder should be')
+    assert route(cloud, image_id, DATA) != ''
+    store.unlink()
+    store.mkdir()
+    assert_untouched(cloud, image_id)
+    image = cloud.client.image(image_id)
+    assert image['os_distro'] == 'mine'
+    assert 'img_config_drive' not in image
+    assert route(cloud, image_id, DATA) == ''
+    assert cloud.client.image(image_id)['hepix_state'] == 'endorsed'

@@ -30,7 +30,7 @@ from hepix_vm import config
 from hepix_vm.gate import Case
 from hepix_vm.gate import Gate
 from hepix_vm.glance_hooks import body
-from hepix_vm.glance_hooks import import_plugin
+from hepix_vm.glance_hooks import staged
 from hepix_vm.trust import anchors
 from hepix_vm.trust.endorsement import open_list
 from hepix_vm.trust.endorsement import TrustSettings
@@ -174,7 +174,7 @@ def _file(image: Image) -> None:
 
 
 def _plugin(image: Image) -> None:
-    assert import_plugin._digest(str(image.path)) == (
+    assert staged.digest(str(image.path)) == (
         image.sha512, image.size)
 
 

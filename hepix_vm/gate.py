@@ -93,10 +93,10 @@ class Gate:
         """Return what the site decided, as its files say now."""
         return self._files.current()
 
-    def fallback_mode(self, projects: frozenset[str]) -> Mode:
-        """Return the mode for a project where a file cannot be read."""
+    def fallback_mode(self, subject: Subject) -> Mode:
+        """Return the mode for an image where a file cannot be read."""
         try:
-            return self._files.mode_of(projects)
+            return self._files.mode_of(subject)
         except (ConfigError, PluginError):
             return Mode.ENFORCING
 
@@ -176,10 +176,11 @@ class Case:
         return verdict
 
     def _fallback_mode(self) -> Mode:
-        return self._gate.fallback_mode(self._subject.projects)
+        return self._gate.fallback_mode(self._subject)
 
     def _mode(self, site: Site) -> Mode:
-        return site.policy.mode_for(self._subject.projects, site.mode)
+        return site.policy.mode_for(
+            self._subject.projects, self._subject.names_known, site.mode)
 
     def _judge(self, subject: Subject, final: bool) -> Verdict | None:
         """Judge what is known, and journal what is final or refused."""

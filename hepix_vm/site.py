@@ -37,6 +37,7 @@ from hepix_vm.trust import endorsement
 from hepix_vm.trust.endorsement import AcceptedLists
 from hepix_vm.trust.endorsement import TrustSettings
 from hepix_vm.trust.policy import Check
+from hepix_vm.trust.policy import Subject
 from hepix_vm.trust.settings import Policy
 from hepix_vm.trust.settings import Subscription
 from hepix_vm.trust.verdict import Mode
@@ -100,8 +101,8 @@ class SiteFiles:
         return Site(policy, trust_anchors, accepted, self._trust,
                     Mode(settings.enforcement), self._checks, self._sources)
 
-    def mode_of(self, projects: frozenset[str]) -> Mode:
-        """Return the mode for a project where :meth:`current` raises.
+    def mode_of(self, subject: Subject) -> Mode:
+        """Return the mode for an image where :meth:`current` raises.
 
         :raises ConfigError: there are rules, but they cannot be read; one
             of them may say enforcing
@@ -112,7 +113,8 @@ class SiteFiles:
             return default
         with self._lock:
             policy: Policy = self._keep(settings.policy_file, _read_policy)
-        return policy.mode_for(projects, default)
+        return policy.mode_for(
+            subject.projects, subject.names_known, default)
 
     def _keep(self, path: str, read: Callable[[str], Any],
               *depends: Any) -> Any:

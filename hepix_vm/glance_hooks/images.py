@@ -84,17 +84,27 @@ def subject_of(image: Any, context: Any, at: datetime.datetime,
     :param size: number of bytes that come, where known
     :param altered_by: what will alter the bytes after they were judged
     """
-    projects = {image.owner}
-    if context.project_id == image.owner:
-        # The name is known of the requester's own project only.
-        projects.add(context.project_name)
+    own = context.project_id == image.owner
+    projects = {image.owner, _name(context) if own else ''}
     return Subject(
         at=at, image_id=image.image_id,
-        projects=frozenset(filter(None, projects)),
+        projects=frozenset(filter(None, projects)), names_known=own,
         endorsement=image.extra_properties.get(properties.ENDORSEMENT, ''),
         disk_format=image.disk_format or '',
         container_format=image.container_format or '', size=size,
         altered_by=altered_by)
+
+
+def _name(context: Any) -> str:
+    """Return the name of the requester's project.
+
+    Names are unique within a domain only, and its own administrator gives
+    them: outside the default domain they carry the domain's.
+    """
+    name: str = context.project_name or ''
+    if not name or (context.project_domain_id or 'default') == 'default':
+        return name
+    return f'{context.project_domain_name}/{name}'
 
 
 def mark(repo: Any, image_id: str, values: Mapping[str, str]) -> None:
@@ -104,7 +114,8 @@ def mark(repo: Any, image_id: str, values: Mapping[str, str]) -> None:
     """
     image = repo.get(image_id)
     replace(image.extra_properties, values)
-    repo.save(image)
+    # Not if somebody deactivated it meanwhile.
+    repo.save(image, from_state=image.status)
 
 
 def mark_or_log(repo: Any, image_id: str,

@@ -22,11 +22,16 @@ whatever goes wrong later is a refusal.
 
 import os
 from typing import Any
+from typing import TYPE_CHECKING
 
 from oslo_log import log as logging
 from taskflow.patterns import linear_flow
 from taskflow import task
 from taskflow.types import failure
+
+if TYPE_CHECKING:
+    from hepix_vm.gate import Case
+    from hepix_vm.trust.verdict import Verdict
 
 LOG = logging.getLogger(__name__)
 
@@ -47,27 +52,37 @@ def get_flow(**kwargs: Any) -> linear_flow.Flow:
 class VerifyEndorsement(task.Task):
     """Refuses the import of bytes that are not endorsed.
 
+    The file is judged, and stored, under a name of our own: the one that
+    Glance gave it can be removed and made anew by uploads that fail or
+    begin meanwhile.
+
     :param known: what Glance tells its plugins
     """
+
+    default_provides = 'file_path'
 
     def __init__(self, known: dict[str, Any]) -> None:
         super().__init__(name=f'{known.get("task_type")}-HepixTrust-'
                               f'{known.get("task_id")}')
         self._known = known
+        self._staged = ''
         self._path = ''
         # What the properties that were written said before.
         self._before: dict[str, str | None] = {}
+        self._altered_by = ''
+        self._formats: dict[str, str] = {}
 
-    def execute(self, file_path: str) -> None:
+    def execute(self, file_path: str) -> str:
         """Judge the staged bytes.
 
         :param file_path: ``file://`` and the path of the staged file
+        :returns: the same, of the file that was judged
         :raises glance.common.exception.UploadException: they are refused;
             its text is what the image's tasks show to the owner
         """
         from glance.common import exception
 
-        self._path = file_path.removeprefix('file://')
+        self._staged = self._path = file_path.removeprefix('file://')
         try:
             refusal = self._verify()
         except Exception:
@@ -76,40 +91,47 @@ class VerifyEndorsement(task.Task):
             refusal = _CANNOT
         if refusal:
             raise exception.UploadException(refusal)
+        return f'file://{self._path}'
 
     def _verify(self) -> str:
         """Judge the staged file, and mark the image if it passes.
 
         :returns: what the owner is told, or nothing if the image passes
         """
-        from hepix_vm import gate
-        from hepix_vm.glance_hooks import altering
-        from hepix_vm.glance_hooks import images
-        from hepix_vm.glance_hooks import properties
-        from hepix_vm.glance_hooks import service
         from hepix_vm.glance_hooks import staged
 
-        staged.settle(self._path)
-        context = self._known['context']
-        repo = images.repository(context)
-        image = repo.get(self._known['image_id'])
-        altered_by = altering.altered_by(image, self._path)
-        the_gate = service.gate()
-        subject = images.subject_of(
-            image, context, the_gate.now(),
-            size=os.stat(self._path).st_size, altered_by=altered_by)
-        method = self._known['import_req']['method']['name']
-        case = gate.Case(the_gate, subject, route=method,
-                         **images.who(image, context))
-        if case.disabled:
+        if self._case().disabled:
             return ''
-        verdict = case.early() or case.judge(*staged.digest(self._path))
+        self._path = staged.take(self._staged)
+        # The image is looked at again once the bytes were read: its owner
+        # may have changed it meanwhile.
+        verdict = self._case().early() or self._case().judge(
+            *staged.digest(self._path))
         if not verdict.allowed:
             return verdict.explain()
-        self._mark(properties.of_verdict(
-            verdict, altered=bool(altered_by),
-            require_trait=the_gate.settings.require_trait))
+        self._mark(verdict)
         return ''
+
+    def _case(self) -> 'Case':
+        """Return the image as it is now, before the gate."""
+        from hepix_vm.gate import Case
+        from hepix_vm.glance_hooks import altering
+        from hepix_vm.glance_hooks import images
+        from hepix_vm.glance_hooks import service
+
+        context = self._known['context']
+        image = images.repository(context).get(self._known['image_id'])
+        gate = service.gate()
+        self._altered_by = altering.altered_by(image, self._path)
+        self._formats = {'disk_format': image.disk_format,
+                         'container_format': image.container_format}
+        return Case(
+            gate, images.subject_of(
+                image, context, gate.now(),
+                size=os.stat(self._path).st_size,
+                altered_by=self._altered_by),
+            route=self._known['import_req']['method']['name'],
+            **images.who(image, context))
 
     def revert(self, result: Any, **kwargs: Any) -> None:
         """Leave the image as it was before the import.
@@ -128,31 +150,50 @@ class VerifyEndorsement(task.Task):
             # Glance keeps the lock if a revert raises.
             LOG.exception('The image %s cannot be put back after a failed '
                           'import', self._known.get('image_id'))
+        finally:
+            self._drop()
+
+    def _drop(self) -> None:
+        """Remove the file, or leave it where Glance will."""
+        if not os.path.exists(self._path):
+            return
+        if self._direct or (self._path != self._staged
+                            and os.path.exists(self._staged)):
+            os.unlink(self._path)
+        else:
+            os.rename(self._path, self._staged)
+
+    @property
+    def _direct(self) -> bool:
+        """Whether the image was staged by its owner."""
+        method: str = self._known['import_req']['method']['name']
+        return method == 'glance-direct'
 
     def _restore(self) -> None:
-        direct = self._known['import_req']['method']['name'] == (
-            'glance-direct')
         with self._action() as action:
             _set(action, self._before)
-            if not direct or action.image_status != 'importing':
-                return
-            action.set_image_attribute(status='queued', size=None)
-            stores = [name for name in self._known.get('backend') or ()
-                      if name]
-            action.remove_importing_stores(stores)
-            action.add_failed_stores(stores)
-        if os.path.exists(self._path):
-            os.unlink(self._path)
+            if self._direct and action.image_status == 'importing':
+                action.set_image_attribute(status='queued', size=None)
+                stores = [name for name in self._known.get('backend') or ()
+                          if name]
+                action.remove_importing_stores(stores)
+                action.add_failed_stores(stores)
 
-    def _mark(self, values: dict[str, str]) -> None:
+    def _mark(self, verdict: 'Verdict') -> None:
         from hepix_vm.glance_hooks import properties
+        from hepix_vm.glance_hooks import service
 
+        values = properties.of_verdict(
+            verdict, altered=bool(self._altered_by),
+            require_trait=service.gate().settings.require_trait)
         with self._action() as action:
             before = action.image_extra_properties
             ours = filter(properties.is_ours, before)
             self._before = {name: before.get(name)
                             for name in {*values, *ours}}
             _set(action, dict.fromkeys(self._before) | values)
+            # What was judged, whatever the owner made of it since.
+            action.set_image_attribute(**self._formats)
 
     def _action(self) -> Any:
         """Return Glance's way to change an image that is being imported.

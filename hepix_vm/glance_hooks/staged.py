@@ -13,8 +13,8 @@
 """The staged file of an import: still while it is judged, and after.
 
 Glance lets an image be imported while its staging still goes on: the
-upload writes to the file that the import reads. What is judged must be
-what is stored, so nobody may have the file open for writing any more.
+upload writes to the file that the import reads, removes it when it fails,
+and another one may make it anew. What is judged must be what is stored.
 """
 
 import errno
@@ -26,17 +26,22 @@ import signal
 _CHUNK = 1024 * 1024  # bytes
 
 
-def settle(path: str) -> None:
-    """Leave a file at a path to which nobody can write any more.
+def take(path: str) -> str:
+    """Take a staged file for ourselves.
 
-    Who has the old one open for writing goes on with it, unseen.
+    Uploads that fail remove a file by the name that Glance gave it, and
+    others may make it anew; who has it open for writing writes on.
 
     :param path: the staged file
+    :returns: where it is now: nobody writes there, and no request names it
     :raises OSError: it cannot be read, or there is no room for a copy
     """
-    with open(path, 'rb') as file:
+    taken = f'{path}.hepix'
+    os.rename(path, taken)
+    with open(taken, 'rb') as file:
         if _has_writers(file.fileno()):
-            _replace_by_copy(path, file.fileno())
+            _replace_by_copy(taken, file.fileno())
+    return taken
 
 
 def digest(path: str) -> tuple[str, int]:
@@ -71,7 +76,7 @@ def _has_writers(descriptor: int) -> bool:
 
 
 def _replace_by_copy(path: str, descriptor: int) -> None:
-    copy = f'{path}.hepix'
+    copy = f'{path}.copy'
     left = os.fstat(descriptor).st_size
     try:
         # A crash may have left one, which nobody writes to any more.

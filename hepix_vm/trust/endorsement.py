@@ -47,6 +47,8 @@ from hepix_vm.trust.verdict import Reason
 # 64 KiB, and a message of one image needs about 8.
 MAX_INLINE = 48 * 1024
 
+_LONGEST_NAME = 1024  # characters of a DN; comparing them takes its time
+
 # Reasons that come from something remote being late. A list that was
 # accepted stays accepted in spite of them; it is stale.
 STALE = frozenset({Code.CRL_MISSING, Code.CRL_EXPIRED, Code.SIGNER_EXPIRED})
@@ -121,6 +123,10 @@ def open_list(message: bytes, settings: TrustSettings) -> SignedList:
         raise MalformedError(
             'The names in the certificate of the signer cannot be '
             'read.') from error
+    if max(len(signer.dn), len(signer.ca)) > _LONGEST_NAME:
+        raise MalformedError(
+            f'A name in the certificate of the signer has more than '
+            f'{_LONGEST_NAME} characters.')
     return SignedList(image_list, signer, signed.signer,
                       signed.certificates)
 

@@ -67,6 +67,8 @@ class Subject:
     :param at: now, UTC
     :param image_id: Glance's id
     :param projects: names and ids by which its owner is known
+    :param names_known: whether its owner's name is among them; who acts
+        for another project knows only its id
     :param endorsement: the property ``hepix_endorsement``
     :param size: number of bytes, where known
     :param sha512: digest of the bytes in hex; empty before they were read
@@ -76,6 +78,7 @@ class Subject:
     at: datetime.datetime
     image_id: str = ''
     projects: frozenset[str] = frozenset()
+    names_known: bool = True
     endorsement: str = ''
     disk_format: str = ''
     container_format: str = ''

@@ -120,14 +120,22 @@ class Policy:
     legacy: Legacy = Legacy()
     overrides: tuple[Override, ...] = ()
 
-    def mode_for(self, projects: frozenset[str], default: Mode) -> Mode:
+    def mode_for(self, projects: frozenset[str], names_known: bool,
+                 default: Mode) -> Mode:
         """Return the mode for an image of a project.
 
         :param projects: the names and ids by which the project is known
+        :param names_known: whether all its names are among them; where
+            they are not, a rule that is not met may be meant, and the
+            strictest mode holds
         :param default: the mode where no rule matches
         """
-        return next((rule.mode for rule in self.enforcement
-                     if rule.project in projects), default)
+        for rule in self.enforcement:
+            if rule.project in projects:
+                return rule.mode
+        possible = {default} if names_known else {
+            default, *(rule.mode for rule in self.enforcement)}
+        return next(mode for mode in Mode if mode in possible)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

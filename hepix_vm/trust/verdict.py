@@ -24,11 +24,15 @@ from hepix_vm.trust.model import Endorsement
 
 
 class Mode(enum.StrEnum):
-    """What a verdict does."""
+    """What a verdict does; the strictest first."""
 
     ENFORCING = 'enforcing'
     PERMISSIVE = 'permissive'
     DISABLED = 'disabled'
+
+
+# What a list says may be long; a sentence that repeats it may not.
+_LONGEST = 600  # characters of a message
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -42,6 +46,11 @@ class Reason:
     code: Code
     message: str
     since: datetime.datetime | None = None
+
+    def __post_init__(self) -> None:
+        if len(self.message) > _LONGEST:
+            object.__setattr__(
+                self, 'message', f'{self.message[:_LONGEST]}...')
 
     @property
     def remedy(self) -> str:

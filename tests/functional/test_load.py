@@ -24,8 +24,11 @@ from tests.functional.conftest import start
 from tests.functional.test_routes import assert_untouched
 from tests.testbed.client import LOCK
 from tests.testbed.client import message
+from tests.testbed.client import replace
 from tests.testbed.client import wait
+from tests.testbed import images
 from tests.testbed.site import entry
+from tests.testbed.site import file_entry
 
 AT_ONCE = 20
 CHUNK = 65536  # bytes
@@ -175,3 +178,24 @@ def send(opened: socket.socket, part: bytes, chunked: bool) -> None:
     """Send a part of a body."""
     opened.sendall(b'%x\r\n%b\r\n' % (len(part), part) if chunked
                    else part)
+
+
+def test_formats_that_change_while_the_bytes_are_judged(busy, tmp_path):
+    """They decide what Glance and Nova take the bytes for."""
+    path = images.patterned_file(tmp_path / 'big', 400 * 2 ** 20, seed=7)
+    image_list = busy.site.image_list(file_entry(
+        images.sha512(path), path.stat().st_size))
+    image_id = busy.client.create(hepix_endorsement=busy.site.encode(
+        busy.site.sign(image_list, busy.site.alice)))
+    with path.open('rb') as file:
+        assert busy.client.stage(image_id, file).status_code == 204
+    assert busy.client.import_(image_id).status_code == 202
+    for _ in range(3):
+        busy.client.patch(image_id, *replace(
+            disk_format='vhd', container_format='ovf'))
+    busy.client.wait_import(image_id)
+    image = busy.client.image(image_id)
+    assert image['status'] in ('active', 'queued')
+    if image['status'] == 'active':
+        assert (image['disk_format'], image['container_format']) == (
+            'raw', 'bare')

@@ -63,9 +63,9 @@ def test_the_whole_schema_is_read():
     assert (block.kind, block.value) == (
         Blockable.IMAGE, '2b9c0a7e-51d5-4a55-8f6e-3d0f0c1e9b42')
     assert policy.hypervisors == {'kvm', 'qemu'}
-    assert policy.mode_for(frozenset({'atlas'}), Mode.ENFORCING) is (
+    assert policy.mode_for(frozenset({'atlas'}), True, Mode.ENFORCING) is (
         Mode.PERMISSIVE)
-    assert policy.mode_for(frozenset({'cms'}), Mode.ENFORCING) is (
+    assert policy.mode_for(frozenset({'cms'}), True, Mode.ENFORCING) is (
         Mode.ENFORCING)
     # The last day that is named is still allowed.
     assert policy.legacy.allow_until == utc(2027, 4, 1)

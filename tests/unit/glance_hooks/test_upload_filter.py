@@ -50,15 +50,17 @@ class Repository:
         assert image_id == ID
         return self.image
 
-    def save(self, image):
+    def save(self, image, from_state=None):
         assert image is self.image
 
 
 class Context:
     """A fake of Glance's request context."""
 
+    is_admin = False
     project_id = 'atlas'
     project_name = 'atlas'
+    project_domain_id = 'default'
     user_id = 'alice'
     request_id = 'req-1'
 

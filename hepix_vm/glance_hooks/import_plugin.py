@@ -144,14 +144,13 @@ class VerifyEndorsement(task.Task):
         if isinstance(result, failure.Failure):
             LOG.info('Import of the image %s: %s',
                      self._known.get('image_id'), result.exception_str)
-        try:
-            self._restore()
-        except Exception:
-            # Glance keeps the lock if a revert raises.
-            LOG.exception('The image %s cannot be put back after a failed '
-                          'import', self._known.get('image_id'))
-        finally:
-            self._drop()
+        for step in (self._restore, self._drop):
+            try:
+                step()
+            except Exception:
+                # Glance keeps the lock if a revert raises.
+                LOG.exception('The image %s cannot be put back after a '
+                              'failed import', self._known.get('image_id'))
 
     def _drop(self) -> None:
         """Remove the file, or leave it where Glance will."""

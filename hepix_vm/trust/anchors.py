@@ -66,11 +66,13 @@ class TrustAnchors:
 
     :param stems: names of the files of each CA, by its certificate
     :param disabled: names of CAs that are not to be trusted
+    :param unreadable: one-line names of CAs of which a broken file speaks
     """
 
     def __init__(self, stems: Mapping[Certificate, frozenset[str]],
                  policies: Sequence[signing_policy.PolicyFile],
                  crls: crl.CrlStore, disabled: frozenset[x509.Name],
+                 unreadable: frozenset[str],
                  warnings: tuple[str, ...]) -> None:
         self.warnings = warnings
         self._stems = {ca.der_hash: names_ for ca, names_ in stems.items()}
@@ -81,6 +83,7 @@ class TrustAnchors:
         self._policies = policies
         self._crls = crls
         self._disabled = disabled
+        self._unreadable = unreadable
 
     def __len__(self) -> int:
         """Return the number of CAs that are trusted."""
@@ -137,7 +140,8 @@ class TrustAnchors:
                 other = Certificate.of(raw)
             except MalformedError:
                 continue  # it cannot help to reach a root
-            if other.subject not in self._disabled:
+            if other.subject not in self._disabled and not (
+                    self._unreadable & names.spellings(other.subject)):
                 brought.setdefault(other.subject, []).append(other)
         left = _MAX_SIGNATURES
         stack: list[tuple[Certificate, ...]] = [(leaf,)]
@@ -221,10 +225,10 @@ class _Folder:
             for ca in self._certificates(name, data):
                 known = by_hash.setdefault(ca.der_hash, ca)
                 stems[known] = stems.get(known, frozenset()) | of
-        policies, disabled = self._policies(stems)
+        policies, disabled, unreadable = self._policies(stems)
         crls = self._crls(stems)
         return TrustAnchors(stems, policies, crls, frozenset(disabled),
-                            tuple(self._warnings))
+                            frozenset(unreadable), tuple(self._warnings))
 
     def _alike(self, pattern: re.Pattern[str],
                ) -> list[tuple[str, frozenset[str], bytes]]:
@@ -249,12 +253,13 @@ class _Folder:
 
     def _policies(self, stems: Mapping[Certificate, frozenset[str]],
                   ) -> tuple[list[signing_policy.PolicyFile],
-                             set[x509.Name]]:
+                             set[x509.Name], set[str]]:
         policies = []
         disabled: set[x509.Name] = set()
+        unreadable: set[str] = set()
         for name, of, data in self._alike(_POLICY):
             try:
-                policies.append(signing_policy.parse(name, of, data))
+                policy = signing_policy.parse(name, of, data)
             except MalformedError as error:
                 self._warn(name, error)
                 spoken_of = signing_policy.mentioned(data)
@@ -262,7 +267,18 @@ class _Folder:
                     ca.subject for ca, files in stems.items()
                     if files & of or any(names.same(ca.subject, dn)
                                          for dn in spoken_of)}
-        return policies, disabled
+                unreadable |= set(spoken_of)
+                continue
+            policies.append(policy)
+            for ca, files in stems.items():
+                # Whoever put it beside a CA meant to restrict that one.
+                if files & of and not policy.about(
+                        names.spellings(ca.subject), files):
+                    disabled.add(ca.subject)
+                    self._warnings.append(
+                        f'{name} does not speak of {ca.dn}, beside which it '
+                        f'lies; that CA is not used')
+        return policies, disabled, unreadable
 
     def _crls(self, stems: Mapping[Certificate, frozenset[str]],
               ) -> crl.CrlStore:

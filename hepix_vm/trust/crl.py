@@ -26,7 +26,12 @@ import dataclasses
 import datetime
 import enum
 
+from cryptography.exceptions import InvalidSignature
 from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric import padding
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.asymmetric import types
+from cryptography.hazmat.primitives import hashes
 from cryptography import x509
 
 from hepix_vm.errors import Code
@@ -84,10 +89,22 @@ class Crl:
         if usage is not None and not usage.crl_sign:
             return False
         try:
-            return self.digest in _DIGESTS and self.raw.is_signature_valid(
-                issuer.key)  # type: ignore[arg-type]  # a TypeError if so
-        except (TypeError, UnsupportedAlgorithm, ValueError):
+            return self.digest in _DIGESTS and self._verified(issuer.key)
+        except (InvalidSignature, TypeError, UnsupportedAlgorithm,
+                ValueError):
             return False
+
+    def _verified(self, key: types.CertificatePublicKeyTypes) -> bool:
+        digest = self.raw.signature_hash_algorithm
+        if isinstance(digest, hashes.SHA1):
+            # is_signature_valid says False to any SHA-1.
+            if not isinstance(key, rsa.RSAPublicKey):
+                return False
+            key.verify(self.raw.signature, self.raw.tbs_certlist_bytes,
+                       padding.PKCS1v15(), digest)
+            return True
+        return self.raw.is_signature_valid(
+            key)  # type: ignore[arg-type]  # a TypeError if so
 
     def covers(self, certificate: Certificate) -> bool:
         """Return whether it would list this certificate if revoked."""
@@ -180,7 +197,7 @@ def _currency(usable: list[Crl], known: list[Crl], issuer: Certificate,
 
 def _revocation(usable: list[Crl], certificate: Certificate) -> list[Reason]:
     """Any list counts, also an old one: nothing is ever un-revoked."""
-    for crl in usable:
+    for crl in usable if certificate.serial >= 0 else ():
         entry = crl.raw.get_revoked_certificate_by_serial_number(
             certificate.serial)
         if entry is not None:

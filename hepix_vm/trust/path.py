@@ -111,6 +111,9 @@ def _common(found: Certificate) -> Iterator[Reason]:
     if not found.strong_digest:
         yield _untrusted(found, f'is signed with {found.digest}, which can '
                          f'be forged')
+    if found.serial < 0:
+        # No CRL can list it, since cryptography does not look it up.
+        yield _untrusted(found, 'has a negative serial number')
     if not found.strong_key:
         yield _untrusted(found, 'has a key that is too weak')
     yield from _unknown(found)

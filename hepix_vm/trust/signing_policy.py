@@ -214,9 +214,17 @@ def _namespace(number: int, statement: str) -> Rule:
 
 
 def _glob(source: str) -> re.Pattern[str]:
-    """Return the pattern for a glob: ``*`` is any text, ``?`` any letter."""
-    return re.compile(re.escape(source).replace(
-        re.escape('*'), '.*').replace(re.escape('?'), '.'), re.DOTALL)
+    """Return the pattern for a glob: ``*`` is any text, ``?`` any letter.
+
+    What stands between two stars is looked for once and kept where it is
+    first found, so that a name cannot make the search try again and again.
+    """
+    first, *others = (re.escape(piece).replace(re.escape('?'), '.')
+                      for piece in source.split('*'))
+    if others:
+        first += ''.join(f'(?>.*?{piece})' for piece in others[:-1])
+        first += '.*' + others[-1]
+    return re.compile(first, re.DOTALL)
 
 
 def _regex(source: str) -> re.Pattern[str]:

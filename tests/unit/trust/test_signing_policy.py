@@ -119,6 +119,22 @@ def test_of_whom_a_broken_file_speaks():
     assert signing_policy.mentioned(text.encode()) == (CA,)
 
 
+def test_each_ca_of_a_file_has_its_own_subjects():
+    text = eacl('"/C=EU/*"', ca='/C=EU/CN=Another CA') + eacl(
+        '"/C=DE/*"') + eacl('"/C=FR/*"', ca='/C=EU/CN=A third CA')
+    assert permits('ca.signing_policy', text, '/C=DE/CN=x') is True
+    assert permits('ca.signing_policy', text, '/C=FR/CN=x') is False
+    assert permits('ca.signing_policy', text, '/C=EU/CN=x') is False
+
+
+def test_a_glob_of_many_stars_is_quick():
+    """Tried one after the other, its ways would take years to count."""
+    subject = '/C=EU' + f'/OU={"a" * 60}' * 12
+    text = eacl('"*' + 'a*' * 20 + 'b"')
+    assert permits('ca.signing_policy', text, subject) is False
+    assert permits('ca.signing_policy', text, f'{subject}/CN=b') is True
+
+
 def test_a_name_that_is_very_long_matches_nothing():
     long = ALICE + '/OU=x' * 300
     assert permits('ca.signing_policy', eacl('*'), long) is False

@@ -103,10 +103,12 @@ class VerifyEndorsement(task.Task):
         if self._case().disabled:
             return ''
         self._path = staged.take(self._staged)
-        # The image is looked at again once the bytes were read: its owner
-        # may have changed it meanwhile.
-        verdict = self._case().early() or self._case().judge(
-            *staged.digest(self._path))
+        verdict = self._case().early()
+        if verdict is None:
+            measured = staged.digest(self._path)
+            # The image is looked at again once the bytes were read: its
+            # owner may have changed it meanwhile.
+            verdict = self._case().judge(*measured)
         if not verdict.allowed:
             return verdict.explain()
         self._mark(verdict)

@@ -15,14 +15,17 @@
 from collections.abc import Sequence
 import glob
 import os
+import re
 
 from oslo_config import cfg
 
 from hepix_vm.errors import ConfigError
 from hepix_vm import opts
+from hepix_vm.trust.path import PURPOSES
 
 DEFAULT_FILE = '/etc/hepix-vm/hepix-vm.conf'
 ENVIRONMENT = 'HEPIX_VM_CONFIG'
+_OID = re.compile(r'[0-9]+(?:\.[0-9]+)+')
 
 
 def files_of(service_conf: cfg.ConfigOpts | None) -> list[str]:
@@ -102,3 +105,8 @@ def _read_all(conf: cfg.ConfigOpts) -> None:
     if missing:
         raise ValueError(f'[{opts.GROUP}] image_checks lacks '
                          f'{", ".join(missing)}.')
+    for purpose in group.signer_purposes:
+        if purpose not in PURPOSES and not _OID.fullmatch(purpose):
+            raise ValueError(f'[{opts.GROUP}] signer_purposes knows no '
+                             f'{purpose}; it knows {", ".join(PURPOSES)} '
+                             f'and OIDs.')

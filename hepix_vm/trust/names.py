@@ -22,6 +22,7 @@ from collections.abc import Iterator
 from collections.abc import Mapping
 from collections.abc import Sequence
 import itertools
+import re
 from typing import NamedTuple
 
 from asn1crypto import parser
@@ -67,6 +68,7 @@ _SHORT_NAMES: Mapping[str, str] = {
     '1.3.6.1.4.1.311.60.2.1.3': 'jurisdictionC',
 }
 _BIT_STRING = 3
+_LIKE_AN_ATTRIBUTE = re.compile(r'/[\w.]+=')
 
 
 class _Attribute(NamedTuple):
@@ -99,7 +101,9 @@ def spellings(name: x509.Name) -> frozenset[str]:
     OpenSSL 3 writes ``/CN=host\\/example.org``; old Globus writes
     ``Email`` or ``E`` and ``USERID`` where OpenSSL writes
     ``emailAddress`` and ``UID``; people write UTF-8 where OpenSSL writes
-    ``\\xC3\\x9C``.
+    ``\\xC3\\x9C``. A value that looks like attributes, as in
+    ``/O=x/CN=Alice`` with one attribute, has no spelling without escapes:
+    it would be that of another name.
 
     :param name: subject or issuer of a certificate
     :raises ValueError: for a name that cannot be encoded
@@ -130,8 +134,10 @@ def _attributes(name: x509.Name) -> list[_Attribute]:
 
 def _spell(attributes: Sequence[_Attribute]) -> Iterator[str]:
     """Yield each spelling; OpenSSL 3's own comes first."""
+    plain = not any(_LIKE_AN_ATTRIBUTE.search(a.text) for a in attributes)
     for escape, in_ascii, email, uid in itertools.product(
-            (True, False), (True, False), ('emailAddress', 'Email', 'E'),
+            (True, False) if plain else (True,), (True, False),
+            ('emailAddress', 'Email', 'E'),
             ('UID', 'USERID')):
         labels = {'emailAddress': email, 'UID': uid}
         text = ''

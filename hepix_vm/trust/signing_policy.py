@@ -38,6 +38,7 @@ _QUOTED = re.compile(r'"([^"]*)"')
 _NAMESPACE = re.compile(
     r'TO\s+Issuer\s*(?:"((?:[^"\\]|\\.)*)"|SELF)\s*(PERMIT|DENY)\s+'
     r'Subject\s*"((?:[^"\\]|\\.)*)"\s*(?:#.*)?', re.IGNORECASE)
+_REPEATED_GROUP = re.compile(r'(?<!\\)(?:\\\\)*\)[*+{]')
 # Finds of whom a file speaks that cannot be read otherwise.
 _MENTIONED = re.compile(
     r'''(?:access_id_CA\s+X509|TO\s+Issuer)\s*['"](/[^'"\n]*)''',
@@ -228,6 +229,15 @@ def _glob(source: str) -> re.Pattern[str]:
 
 
 def _regex(source: str) -> re.Pattern[str]:
+    """Return the pattern for a regular expression.
+
+    A group that is repeated, as in ``(a+)+b``, is not accepted: a name of
+    forty letters can keep the search busy for years.
+    """
+    if _REPEATED_GROUP.search(source):
+        raise MalformedError(
+            f'The pattern {source[:80]!r} repeats a group, which is not '
+            'supported.')
     try:
         return re.compile(source, re.DOTALL)
     except (re.error, OverflowError, RecursionError) as error:

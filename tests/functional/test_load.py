@@ -14,6 +14,7 @@
 
 from collections.abc import Iterator
 import concurrent.futures
+import hashlib
 import os
 import socket
 
@@ -199,3 +200,35 @@ def test_formats_that_change_while_the_bytes_are_judged(busy, tmp_path):
     if image['status'] == 'active':
         assert (image['disk_format'], image['container_format']) == (
             'raw', 'bare')
+
+
+def test_a_stage_that_fails_while_the_import_reads(busy, tmp_path):
+    """Glance then removes the staged file, and lets another be made."""
+    path = images.patterned_file(tmp_path / 'big', 200 * 2 ** 20, seed=8)
+    digest, size = images.sha512(path), path.stat().st_size
+    image_id = busy.client.create(hepix_endorsement=busy.site.encode(
+        busy.site.sign(busy.site.image_list(file_entry(digest, size)),
+                       busy.site.alice)))
+    staged = busy.glance.staging / image_id
+    with busy.client.half_upload(image_id, 0, b'\0', chunked=True,
+                                 place='stage') as opened:
+        with path.open('rb') as file:
+            file.seek(1)
+            while part := file.read(CHUNK):
+                send(opened, part, chunked=True)
+        wait(lambda: staged.exists() and staged.stat().st_size,
+             lambda staged_size: staged_size == size)
+        assert busy.client.import_(image_id).status_code == 202
+        while staged.exists() and LOCK in busy.client.image(image_id):
+            pass  # wait() would look too seldom
+        # More than was endorsed: the upload is refused.
+        send(opened, bytes(CHUNK), chunked=True)
+        opened.recv(CHUNK)
+        other = busy.client.stage(image_id, bytes(size))
+        assert other.status_code in (204, 409, 422)
+        busy.client.wait_import(image_id)
+    image = busy.client.wait_status(image_id, 'active', 'queued')
+    if image['status'] == 'active':
+        assert image['os_hash_value'] == digest
+        assert hashlib.sha512(
+            busy.client.download(image_id).content).hexdigest() == digest

@@ -60,6 +60,9 @@ def test_what_the_service_has_besides_is_not_ours(write):
     ('[hepix_vm]\ncrl_grace = long\n', 'crl_grace'),
     ('[hepix_vm]\ncrl_grace = -1\n', 'crl_grace'),
     ('[hepix_vm]\nimage_checks = checksum\n', 'endorsement, expiry'),
+    ('[hepix_vm]\nsigner_purposes = emailProtecton\n',
+     'signer_purposes knows no emailProtecton'),
+    ('[hepix_vm]\nsigner_purposes = serverAuth, 1.3.\n', r'no 1\.3\.; '),
     ('enforcement = disabled\n', 'hepix-vm.conf'),
 ])
 def test_what_is_wrong_is_named(write, text, what):
@@ -67,6 +70,12 @@ def test_what_is_wrong_is_named(write, text, what):
     with pytest.raises(ConfigError, match=what) as caught:
         config.load()
     assert path in str(caught.value)
+
+
+def test_purposes_by_name_and_by_oid(write):
+    write('[hepix_vm]\nsigner_purposes = clientAuth, 1.3.6.1.5.5.7.3.9\n')
+    assert config.load().hepix_vm.signer_purposes == [
+        'clientAuth', '1.3.6.1.5.5.7.3.9']
 
 
 def test_an_unknown_option_in_the_file_of_the_service(write):

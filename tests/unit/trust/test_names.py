@@ -143,7 +143,18 @@ def test_several_in_one_old_and_new(dn: str) -> None:
 
 
 def test_spelling_is_of_the_label_not_of_the_value() -> None:
-    name = _name(('2.5.4.3', 'x/Email=y'), (EMAIL, 'z'))
+    name = _name(('2.5.4.3', 'x Email=y'), (EMAIL, 'z'))
 
-    assert names.same(name, '/CN=x/Email=y/E=z')
-    assert not names.same(name, '/CN=x/emailAddress=y/emailAddress=z')
+    assert names.same(name, '/CN=x Email=y/E=z')
+    assert not names.same(name, '/CN=x emailAddress=y/emailAddress=z')
+
+
+@pytest.mark.parametrize('value, dn', [
+    ('Grid/CN=Alice', '/O=Grid/CN=Alice'), ('x/2.5.4.3=y', '/O=x/2.5.4.3=y'),
+    ('x/Email=y', '/O=x/E=y')])
+def test_a_value_cannot_be_taken_for_attributes(value: str, dn: str) -> None:
+    name = _name(('2.5.4.10', value))
+
+    assert not names.same(name, dn)
+    assert not names.same(name, f'/O={value}')
+    assert names.same(name, '/O=' + value.replace('/', '\\/'))

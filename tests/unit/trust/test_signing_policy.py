@@ -91,6 +91,10 @@ def test_signing_policies_that_are_not_understood(text):
      f'TO Issuer "{CA}" DENY Subject "{ALICE}"', ALICE, False),
     (f'to issuer "{CA}" permit subject "/C=EU/O=Example"', ALICE, False),
     ('TO Issuer "/C=EU/CN=Another CA" PERMIT Subject ".*"', ALICE, None),
+    (f'TO Issuer "{CA}" PERMIT Subject "/C=EU/(O=(Example|Other).*)?"',
+     ALICE, True),
+    (f'TO Issuer "{CA}" PERMIT Subject "/CN=a \\(b\\)+"', '/CN=a (b))',
+     True),
     ('# nothing but a comment', ALICE, None),
 ])
 def test_namespaces(text, subject, expected):
@@ -108,7 +112,11 @@ def test_namespaces_of_a_ca_itself():
 @pytest.mark.parametrize('text', [
     f'TO Issuer "{CA}" PERMIT Subject "("\n', 'TO Issuer PERMIT\n',
     f'TO Issuer "{CA}" ALLOW Subject ".*"\n',
-    f'TO Issuer "{CA}" PERMIT Subject ".*" \\'])
+    f'TO Issuer "{CA}" PERMIT Subject ".*" \\',
+    # Each could keep a search busy for years.
+    f'TO Issuer "{CA}" PERMIT Subject "(a+)+b"\n',
+    f'TO Issuer "{CA}" PERMIT Subject "(a|a)*b"\n',
+    f'TO Issuer "{CA}" PERMIT Subject "((a*){{30}}\\\\)b"\n'])
 def test_namespaces_that_are_not_understood(text):
     with pytest.raises(MalformedError):
         signing_policy.parse('ca.namespaces', frozenset(), text.encode())

@@ -12,7 +12,6 @@
 
 """Folders of trust anchors: what loads, what a broken file does."""
 
-import datetime
 import os
 import pathlib
 
@@ -27,42 +26,15 @@ from hepix_vm.trust.anchors import ChainSettings
 from hepix_vm.trust.certificate import Certificate
 from hepix_vm.trust.crl import CrlPolicy
 from tests.testbed import pki
+from tests.unit.trust.chains import CA
+from tests.unit.trust.chains import codes
+from tests.unit.trust.chains import DAY
+from tests.unit.trust.chains import files
+from tests.unit.trust.chains import GRID
+from tests.unit.trust.chains import NOW
+from tests.unit.trust.chains import OTHER_CA
 
 IGTF = pathlib.Path('/etc/grid-security/certificates')
-NOW = datetime.datetime(2026, 6, 1, 12, tzinfo=datetime.UTC)
-DAY = datetime.timedelta(days=1)
-GRID = '/C=EU/O=Example Grid'
-CA = f'{GRID}/CN=Example Grid CA'
-OTHER_CA = '/C=EU/O=Other Grid/CN=Other CA'
-
-
-@pytest.fixture(scope='module')
-def ca():
-    return pki.Authority.create(CA, now=NOW)
-
-
-@pytest.fixture(scope='module')
-def other():
-    return pki.Authority.create(OTHER_CA, now=NOW)
-
-
-@pytest.fixture(scope='module')
-def alice(ca):
-    return ca.issue(f'{GRID}/CN=Alice', now=NOW)
-
-
-def files(authority, crl=None, **options):
-    # An empty CRL is false.
-    return authority.files(
-        authority.crl(now=NOW) if crl is None else crl, **options)
-
-
-def codes(folder, signer, *certificates, at=NOW, **settings):
-    """Return the codes against a signer, each once."""
-    reasons = anchors.load(folder).check_chain(
-        signer.certificate, [c.certificate for c in certificates], at,
-        ChainSettings(**settings))
-    return {reason.code for reason in reasons}
 
 
 def test_all_cas_of_the_igtf_load():

@@ -21,21 +21,11 @@ from hepix_vm.errors import Code
 from hepix_vm.trust import anchors
 from hepix_vm.trust.anchors import ChainSettings
 from tests.testbed import pki
-from tests.unit.trust.test_anchors import CA
-from tests.unit.trust.test_anchors import codes
-from tests.unit.trust.test_anchors import files
-from tests.unit.trust.test_anchors import GRID
-from tests.unit.trust.test_anchors import NOW
-
-
-@pytest.fixture(scope='module')
-def ca():
-    return pki.Authority.create(CA, now=NOW)
-
-
-@pytest.fixture(scope='module')
-def alice(ca):
-    return ca.issue(f'{GRID}/CN=Alice', now=NOW)
+from tests.unit.trust.chains import CA
+from tests.unit.trust.chains import codes
+from tests.unit.trust.chains import files
+from tests.unit.trust.chains import GRID
+from tests.unit.trust.chains import NOW
 
 
 def scoped(authority, **scope):

@@ -16,6 +16,7 @@ from collections.abc import Callable
 import dataclasses
 import hashlib
 import importlib
+import re
 import string
 from typing import Any
 
@@ -26,6 +27,7 @@ from hepix_vm.gate import Case
 from hepix_vm.trust.verdict import Verdict
 
 Environ = dict[str, Any]
+_LENGTH = re.compile('[0-9]{1,18}')
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -51,7 +53,7 @@ def source_of(environ: Environ) -> Source:
     if encoding == 'chunked':
         return Source(_uwsgi_chunks() or read, None)
     length = environ.get('CONTENT_LENGTH') or '0'
-    if encoding or not length.isascii() or not length.isdigit():
+    if encoding or not _LENGTH.fullmatch(length):
         raise webob.exc.HTTPBadRequest(
             explanation='An upload needs a Content-Length, or the '
                         'Transfer-Encoding chunked.')
@@ -105,11 +107,15 @@ class HashingReader:
 
     :param source: the body
     :param case: who judges
+    :param check: raises if something disturbed the upload; asked before
+        the bytes are judged
     """
 
-    def __init__(self, source: Source, case: Case) -> None:
+    def __init__(self, source: Source, case: Case,
+                 check: Callable[[], None]) -> None:
         self._source = source
         self._case = case
+        self._check = check
         self._hash = hashlib.sha512()
         self._count = 0
         self.verdict: Verdict | None = None
@@ -155,6 +161,7 @@ class HashingReader:
                 Code.SIZE_MISMATCH, f'The upload ended after {self._count} '
                 f'of {length} bytes.')
         else:
+            self._check()
             self.verdict = self._case.judge(
                 self._hash.hexdigest(), self._count)
         refuse(self.verdict)

@@ -38,6 +38,8 @@ LOG = logging.getLogger(__name__)
 _CANNOT = ('Refused by the image trust policy of this cloud: '
            '[internal-error] The image cannot be judged now. Tell the '
            'operator; the cause is in the service\'s log.')
+_HAS_DATA = ('The image has data already, which an upload that was disturbed '
+             'left. Delete it, and begin anew.')
 
 
 def get_flow(**kwargs: Any) -> linear_flow.Flow:
@@ -70,6 +72,7 @@ class VerifyEndorsement(task.Task):
         # What the properties that were written said before.
         self._before: dict[str, str | None] = {}
         self._altered_by = ''
+        self._has_data = False
         self._formats: dict[str, str] = {}
 
     def execute(self, file_path: str) -> str:
@@ -102,6 +105,8 @@ class VerifyEndorsement(task.Task):
 
         if self._case().disabled:
             return ''
+        if self._has_data:
+            return _HAS_DATA
         self._path = staged.take(self._staged)
         verdict = self._case().early()
         if verdict is None:
@@ -125,6 +130,7 @@ class VerifyEndorsement(task.Task):
         image = images.repository(context).get(self._known['image_id'])
         gate = service.gate()
         self._altered_by = altering.altered_by(image, self._path)
+        self._has_data = bool(image.locations)
         self._formats = {'disk_format': image.disk_format,
                          'container_format': image.container_format}
         return Case(

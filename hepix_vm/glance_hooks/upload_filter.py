@@ -30,6 +30,7 @@ import webob.exc
 from hepix_vm.gate import Case
 from hepix_vm.gate import Gate
 from hepix_vm.glance_hooks import body
+from hepix_vm.glance_hooks import claims
 from hepix_vm.glance_hooks import images
 from hepix_vm.glance_hooks import properties
 from hepix_vm.glance_hooks import routing
@@ -105,12 +106,14 @@ class UploadFilter:
         if context.is_admin or context.project_id == image.owner:
             # Glance refuses most others; they are not told more.
             body.refuse(case.early())
-        reader = body.HashingReader(source, case)
-        reader.install(environ)
-        response = webob.Request(environ).get_response(self._app)
+        repo = images.repository(context)
+        with claims.Claim(repo, image, taken=action == 'upload') as claim:
+            reader = body.HashingReader(source, case, claim.check)
+            reader.install(environ)
+            response = webob.Request(environ).get_response(self._app)
         if response.status_int < 300:
-            self._accepted(images.repository(context), image_id, action,
-                           reader.verdict)
+            self._accepted(repo, image_id, action,
+                           reader.verdict if claim.held else None)
         return response
 
     def _accepted(self, repo: Any, image_id: str, action: str,
@@ -121,9 +124,8 @@ class UploadFilter:
         the properties.
         """
         if verdict is None or not verdict.allowed:
-            # No way is known by which this happens.
             LOG.critical('Glance took bytes of the image %s that were not '
-                         'judged', image_id)
+                         'judged, or not alone', image_id)
             images.withdraw(repo, image_id)
             raise body.Refused(
                 explanation='The data was not checked as a whole.')

@@ -75,7 +75,11 @@ class TrustAnchors:
                  unreadable: frozenset[str],
                  warnings: tuple[str, ...]) -> None:
         self.warnings = warnings
-        self._stems = {ca.der_hash: names_ for ca, names_ in stems.items()}
+        # By name: a CA that renews its certificate stays the same CA.
+        self._stems: dict[x509.Name, frozenset[str]] = {}
+        for ca, of in stems.items():
+            self._stems[ca.subject] = of | self._stems.get(
+                ca.subject, frozenset())
         self._by_subject: dict[x509.Name, list[Certificate]] = {}
         for ca in stems:
             if ca.subject not in disabled:
@@ -191,7 +195,7 @@ class TrustAnchors:
 
     def _permits(self, issuer: Certificate, below: Certificate) -> bool:
         """Return whether every file that speaks of a CA permits."""
-        stems = self._stems.get(issuer.der_hash, frozenset())
+        stems = self._stems.get(issuer.subject, frozenset())
         spellings = names.spellings(issuer.subject)
         spoken = [file.about(spellings, stems)
                   for file in self._policies]
@@ -265,8 +269,8 @@ class _Folder:
                 spoken_of = signing_policy.mentioned(data)
                 disabled |= {
                     ca.subject for ca, files in stems.items()
-                    if files & of or any(names.same(ca.subject, dn)
-                                         for dn in spoken_of)}
+                    if files & of or names.spellings(ca.subject).intersection(
+                        spoken_of)}
                 unreadable |= set(spoken_of)
                 continue
             policies.append(policy)

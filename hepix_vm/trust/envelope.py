@@ -39,8 +39,8 @@ from hepix_vm.trust import mime
 DEFAULT_MAX_BYTES = 64 * 1024 * 1024
 _SEQUENCE = b'\x30'
 _ARMOUR = re.compile(
-    rb'-----BEGIN (CMS|PKCS7|PKCS #7 SIGNED DATA)-----\s*\n'
-    rb'([A-Za-z0-9+/=\s]+)\n-----END \1-----\s*')
+    rb'-----BEGIN (CMS|PKCS7|PKCS #7 SIGNED DATA)-----[ \t\r]*+\n'
+    rb'([A-Za-z0-9+/=\s]++)-----END \1-----\s*+')
 # What asn1crypto and cryptography throw at hostile input; found by
 # feeding it to them, and wide on purpose.
 _LIBRARY_ERRORS = (

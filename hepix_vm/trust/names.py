@@ -68,7 +68,7 @@ _SHORT_NAMES: Mapping[str, str] = {
     '1.3.6.1.4.1.311.60.2.1.3': 'jurisdictionC',
 }
 _BIT_STRING = 3
-_LIKE_AN_ATTRIBUTE = re.compile(r'/[\w.]+=')
+_LIKE_AN_ATTRIBUTE = re.compile(r'[/+][\w.]+=')
 
 
 class _Attribute(NamedTuple):
@@ -101,9 +101,8 @@ def spellings(name: x509.Name) -> frozenset[str]:
     OpenSSL 3 writes ``/CN=host\\/example.org``; old Globus writes
     ``Email`` or ``E`` and ``USERID`` where OpenSSL writes
     ``emailAddress`` and ``UID``; people write UTF-8 where OpenSSL writes
-    ``\\xC3\\x9C``. A value that looks like attributes, as in
-    ``/O=x/CN=Alice`` with one attribute, has no spelling without escapes:
-    it would be that of another name.
+    ``\\xC3\\x9C``. Some of them may be spellings of another name as
+    well: they serve to forbid, never to permit.
 
     :param name: subject or issuer of a certificate
     :raises ValueError: for a name that cannot be encoded
@@ -111,17 +110,42 @@ def spellings(name: x509.Name) -> frozenset[str]:
     return frozenset(_spell(_attributes(name)))
 
 
+def unmistakable(name: x509.Name) -> frozenset[str]:
+    """Return the spellings that are of no other name.
+
+    Without escapes, ``/O=x/CN=Alice`` may be two attributes or one, and
+    ``/CN=Alice/UID=a`` two names or one of two parts. Two encodings of one
+    text look alike as text, and two texts as bytes. A backslash in a value
+    looks like an escape, so that such a name has no spelling at all.
+
+    :param name: subject or issuer of a certificate
+    :raises ValueError: for a name that cannot be encoded
+    """
+    attributes = _attributes(name)
+    if any('\\' in a.text for a in attributes):
+        return frozenset()
+    plain = not any(
+        a.separator == '+' or _LIKE_AN_ATTRIBUTE.search(a.text)
+        for a in attributes)
+    own_bytes = all(a.ascii in map(_printable, (
+        a.text.encode(), a.text.encode('latin-1', 'replace')))
+        for a in attributes)
+    return frozenset(_spell(
+        attributes, (True, False) if plain else (True,),
+        (True, False) if own_bytes else (False,)))
+
+
 def same(name: x509.Name, dn: str) -> bool:
     """Return whether a text that somebody wrote is this name.
 
-    Nothing may differ but what :func:`spellings` says; letter case and
+    Nothing may differ but what :func:`unmistakable` says; letter case and
     order count.
 
     :param name: subject or issuer of a certificate
     :param dn: the text, which is never parsed
     :raises ValueError: for a name that cannot be encoded
     """
-    return dn in spellings(name)
+    return dn in unmistakable(name)
 
 
 def _attributes(name: x509.Name) -> list[_Attribute]:
@@ -132,12 +156,12 @@ def _attributes(name: x509.Name) -> list[_Attribute]:
         for rdn in name.rdns for position, a in enumerate(rdn)]
 
 
-def _spell(attributes: Sequence[_Attribute]) -> Iterator[str]:
+def _spell(attributes: Sequence[_Attribute],
+           escapes: Sequence[bool] = (True, False),
+           encodings: Sequence[bool] = (True, False)) -> Iterator[str]:
     """Yield each spelling; OpenSSL 3's own comes first."""
-    plain = not any(_LIKE_AN_ATTRIBUTE.search(a.text) for a in attributes)
     for escape, in_ascii, email, uid in itertools.product(
-            (True, False) if plain else (True,), (True, False),
-            ('emailAddress', 'Email', 'E'),
+            escapes, encodings, ('emailAddress', 'Email', 'E'),
             ('UID', 'USERID')):
         labels = {'emailAddress': email, 'UID': uid}
         text = ''
@@ -160,5 +184,9 @@ def _in_ascii(attribute: x509.NameAttribute[str | bytes]) -> str:
     _, _, tag, _, value, _ = parser.parse(body[parser.peek(body):])
     if tag == _BIT_STRING:
         value = value[1:]  # the count of unused bits
+    return _printable(value)
+
+
+def _printable(value: bytes) -> str:
     return ''.join(
         chr(b) if 0x20 <= b <= 0x7e else f'\\x{b:02X}' for b in value)

@@ -50,6 +50,7 @@ _FORMATS = {
     'ova': {'ova'}, 'ami': {'ami'}, 'aki': {'aki'}, 'ari': {'ari'},
     'ploop': {'ploop'},
 }
+_CONTAINERS = ('ova',)
 _PACKED = re.compile(r'\.(gz|bz2|xz|zip|zst)$|^(tar|cpio|zip)\b', re.ASCII)
 
 
@@ -203,7 +204,8 @@ def _names(block: Block, subject: Subject,
         return False
     if block.kind is Blockable.ENDORSER:
         # By the certificate, so that every spelling of the name is met.
-        return names.same(endorsement.certificate.subject, block.value)
+        return block.value in names.spellings(
+            endorsement.certificate.subject)
     return block.value == {
         Blockable.SHA512: endorsement.entry.sha512,
         Blockable.IMAGE: endorsement.entry.identifier,
@@ -237,7 +239,8 @@ def check_format(subject: Subject, found: Found,
         return
     stated = found.endorsement.entry.format
     kind = stated.lower()
-    fits = {subject.disk_format, subject.container_format}
+    fits = {subject.container_format if kind in _CONTAINERS
+            else subject.disk_format}
     if _PACKED.search(kind):
         wrong = (subject.container_format != 'compressed'
                  and not subject.altered_by)

@@ -39,6 +39,7 @@ _NAMESPACE = re.compile(
     r'TO\s+Issuer\s*(?:"((?:[^"\\]|\\.)*)"|SELF)\s*(PERMIT|DENY)\s+'
     r'Subject\s*"((?:[^"\\]|\\.)*)"\s*(?:#.*)?', re.IGNORECASE)
 _REPEATED_GROUP = re.compile(r'(?<!\\)(?:\\\\)*\)[*+{]')
+_EXTENSION = re.compile(r'\(\?')
 # Finds of whom a file speaks that cannot be read otherwise.
 _MENTIONED = re.compile(
     r'''(?:access_id_CA\s+X509|TO\s+Issuer)\s*['"](/[^'"\n]*)''',
@@ -88,13 +89,16 @@ def permits(rules: tuple[Rule, ...], subject: x509.Name) -> bool:
     """Return whether rules let their CA sign for a subject.
 
     What no rule permits is denied, and a rule that denies outweighs any
-    that permits. A subject matches if one of its spellings does.
+    that permits. A subject matches if one of its spellings does; to permit,
+    it must be one that is of no other name.
     """
+    spellings = {True: names.unmistakable(subject),
+                 False: names.spellings(subject)}
     # The patterns are the operator's, the name is not.
-    spellings = [spelling for spelling in names.spellings(subject)
-                 if len(spelling) <= _LONGEST_NAME]
-    verdicts = [rule.permits for rule in rules
-                if any(map(rule.subject.fullmatch, spellings))]
+    if any(len(spelling) > _LONGEST_NAME for spelling in spellings[False]):
+        return False
+    verdicts = [rule.permits for rule in rules if any(
+        map(rule.subject.fullmatch, spellings[rule.permits]))]
     return bool(verdicts) and all(verdicts)
 
 
@@ -234,10 +238,10 @@ def _regex(source: str) -> re.Pattern[str]:
     A group that is repeated, as in ``(a+)+b``, is not accepted: a name of
     forty letters can keep the search busy for years.
     """
-    if _REPEATED_GROUP.search(source):
+    if _REPEATED_GROUP.search(source) or _EXTENSION.search(source):
         raise MalformedError(
-            f'The pattern {source[:80]!r} repeats a group, which is not '
-            'supported.')
+            f'The pattern {source[:80]!r} repeats a group, or uses (?...), '
+            'which is not supported.')
     try:
         return re.compile(source, re.DOTALL)
     except (re.error, OverflowError, RecursionError) as error:

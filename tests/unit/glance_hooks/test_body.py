@@ -46,10 +46,15 @@ class Case:
         return Verdict((Reason(code, message),))
 
 
-def install(data=DATA, case=None, **environ):
+def undisturbed():
+    """Stand in for what finds that the upload was disturbed."""
+
+
+def install(data=DATA, case=None, check=undisturbed, **environ):
     environ = {'wsgi.input': io.BytesIO(data),
                'CONTENT_LENGTH': str(len(data)), **environ}
-    reader = body.HashingReader(body.source_of(environ), case or Case())
+    reader = body.HashingReader(body.source_of(environ), case or Case(),
+                                check)
     reader.install(environ)
     return reader, environ
 
@@ -156,3 +161,20 @@ def test_chunks_of_uwsgi(monkeypatch, size):
     reader, _ = install(b'not from here', HTTP_TRANSFER_ENCODING='chunked')
     assert read_all(reader, size) == DATA
     assert reader.verdict.allowed
+
+
+def test_a_disturbed_upload_is_not_judged():
+    def disturbed():
+        raise webob.exc.HTTPConflict
+
+    case = Case()
+    reader, _ = install(case=case, check=disturbed)
+    with pytest.raises(webob.exc.HTTPConflict):
+        read_all(reader)
+    assert case.judged == []
+
+
+@pytest.mark.parametrize('length', ['9' * 5000, '\u0661', '-1', '1e3'])
+def test_a_length_that_is_none(length):
+    with pytest.raises(webob.exc.HTTPBadRequest):
+        body.source_of({'wsgi.input': io.BytesIO(), 'CONTENT_LENGTH': length})

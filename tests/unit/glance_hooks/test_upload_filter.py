@@ -34,6 +34,7 @@ class Image:
         self.status = 'queued'
         self.disk_format = 'raw'
         self.container_format = 'bare'
+        self.locations = []
         self.extra_properties = {'hepix_endorsement': endorsement}
 
     def deactivate(self):
@@ -52,6 +53,20 @@ class Repository:
 
     def save(self, image, from_state=None):
         assert image is self.image
+
+    def set_property_atomic(self, image, name, value):
+        from glance.common import exception
+
+        if name in image.extra_properties:
+            raise exception.Duplicate
+        image.extra_properties[name] = value
+
+    def delete_property_atomic(self, image, name, value):
+        from glance.common import exception
+
+        if image.extra_properties.get(name) != value:
+            raise exception.NotFound
+        del image.extra_properties[name]
 
 
 class Context:
@@ -153,3 +168,45 @@ def test_marking_that_fails_does_not_undo_the_upload(image, monkeypatch,
     monkeypatch.setattr(images, 'mark', broken)
     assert put(reads(image)).status_int == 204
     assert 'cannot be written' in caplog.text
+
+
+MARK = 'os_glance_import_task'
+
+
+def test_one_upload_at_a_time(image):
+    image.extra_properties[MARK] = 'another'
+    assert put(reads(image)).status_int == 409
+    assert image.extra_properties[MARK] == 'another'
+    assert image.status == 'queued'
+
+
+def test_an_image_that_has_data_takes_no_more(image):
+    image.locations = ['file:///left']
+    assert put(reads(image)).status_int == 409
+    assert put(reads(image), f'/v2/images/{ID}/stage').status_int == 409
+    assert MARK not in image.extra_properties
+
+
+@pytest.mark.parametrize('change', [
+    lambda image: image.extra_properties.pop(MARK),
+    lambda image: image.extra_properties.update({MARK: 'another'}),
+    lambda image: setattr(image, 'disk_format', 'vhd'),
+    lambda image: setattr(image, 'container_format', 'ovf'),
+    lambda image: image.locations.append('file:///another')])
+def test_an_upload_that_is_disturbed_before_the_last_byte(image, change):
+    def app(environ, start_response):
+        change(image)
+        return reads(image)(environ, start_response)
+
+    assert put(app).status_int == 409
+    assert image.status == 'queued'
+
+
+def test_an_upload_that_is_disturbed_after_the_last_byte(image):
+    def app(environ, start_response):
+        answer = reads(image)(environ, start_response)
+        image.extra_properties[MARK] = 'another'
+        return answer
+
+    assert put(app).status_int == 422
+    assert image.status == 'deactivated'

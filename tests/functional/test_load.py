@@ -14,6 +14,7 @@
 
 from collections.abc import Iterator
 import concurrent.futures
+import contextlib
 import hashlib
 import os
 import socket
@@ -232,3 +233,73 @@ def test_a_stage_that_fails_while_the_import_reads(busy, tmp_path):
         assert image['os_hash_value'] == digest
         assert hashlib.sha512(
             busy.client.download(image_id).content).hexdigest() == digest
+
+
+def restorer(stack: contextlib.ExitStack, cloud: Cloud,
+             image_id: str) -> socket.socket:
+    """Return a staging that puts the image back to queued when it fails.
+
+    Its import was refused, so that the image is queued again already.
+    """
+    opened = stack.enter_context(cloud.client.half_upload(
+        image_id, 0, b'x', chunked=True, place='stage'))
+    cloud.client.wait_status(image_id, 'uploading')
+    assert cloud.client.import_and_wait(image_id)['status'] == 'failure'
+    assert cloud.client.status(image_id) == 'queued'
+    return opened
+
+
+def fail(opened: socket.socket) -> None:
+    """End a staging with bytes that nobody endorsed."""
+    opened.sendall(b'%x\r\n%b\r\n0\r\n\r\n' % (SIZE, bytes(SIZE)))
+    opened.recv(CHUNK)
+
+
+def test_an_image_put_back_to_queued_takes_no_other_bytes(busy):
+    """Else its locations would hold both, behind one digest."""
+    data, other = os.urandom(SIZE), os.urandom(SIZE)
+    image_id = busy.client.create(hepix_endorsement=busy.site.endorse(data))
+    with contextlib.ExitStack() as stack:
+        opened = restorer(stack, busy, image_id)
+        assert busy.client.put(image_id, data).status_code == 204
+        fail(opened)
+        busy.client.wait_status(image_id, 'queued')
+        assert busy.client.patch(image_id, *replace(
+            hepix_endorsement=busy.site.endorse(other))).status_code == 200
+        for place in ('file', 'stage'):
+            response = busy.client.put(
+                image_id, other, {'x-image-meta-store': 'reliable'}, place)
+            assert response.status_code == 409
+            assert 'has data already' in message(response)
+        busy.web.contents['/other'] = other
+        task = busy.client.import_and_wait(
+            image_id, uri=busy.web.url('/other'), stores=['reliable'])
+        assert 'has data already' in task['message']
+    assert busy.client.status(image_id) == 'queued'
+    assert busy.client.delete(image_id).status_code == 204
+
+
+def test_bytes_of_two_uploads_do_not_mix(busy):
+    """An import that fails removes the file that an upload writes."""
+    data, other = os.urandom(SIZE), bytes(SIZE)
+    image_id = busy.client.create(hepix_endorsement=busy.site.endorse(data))
+    busy.web.contents['/data'] = data
+    with contextlib.ExitStack() as stack:
+        opened = restorer(stack, busy, image_id)
+        first = stack.enter_context(busy.client.half_upload(
+            image_id, SIZE, data[:-1]))
+        busy.client.wait_status(image_id, 'saving')
+        fail(opened)
+        busy.client.wait_status(image_id, 'queued')
+        assert busy.client.put(image_id, other).status_code == 409
+        busy.client.import_and_wait(image_id, uri=busy.web.url('/data'))
+        second = stack.enter_context(busy.client.half_upload(
+            image_id, 0, other[:-CHUNK], chunked=True))
+        busy.client.wait_status(image_id, 'saving', 'active')
+        first.sendall(data[-1:])
+        answer = first.recv(CHUNK)
+        image = busy.client.image(image_id)
+        assert image['status'] != 'active' or (
+            busy.client.download(image_id).content == data)
+        assert b' 409 ' in answer or b' 410 ' in answer
+        second.close()

@@ -95,6 +95,22 @@ def test_what_the_endorsement_says_is_checked(site, changes, code):
     assert codes(judge(site, site.endorse(DATA, **changes))) == {code} | also
 
 
+@pytest.mark.parametrize('formats', [
+    ('qcow2', 'bare'), ('qcow2', 'ami'), ('vmdk', 'ari'), ('vhd', 'aki')])
+def test_the_container_does_not_excuse_the_format_of_the_disk(site, formats):
+    disk, container = formats
+    assert codes(judge(site, site.endorse(DATA), disk_format=disk,
+                       container_format=container)) == {Code.FORMAT_MISMATCH}
+
+
+def test_an_appliance_is_told_by_its_container(site):
+    text = site.endorse(DATA, format='OVA')
+    assert judge(site, text, disk_format='vmdk',
+                 container_format='ova').allowed
+    assert codes(judge(site, text, disk_format='vmdk',
+                       container_format='bare')) == {Code.FORMAT_MISMATCH}
+
+
 def test_an_override_lets_an_expired_image_pass(site):
     image = entry(DATA, expires=(pki.utcnow() - HOUR).replace(microsecond=0))
     text = inline(site, site.image_list(image))

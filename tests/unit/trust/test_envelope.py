@@ -328,6 +328,11 @@ def test_malformed(message: bytes) -> None:
     assert _refused(message) is Code.MALFORMED
 
 
+@pytest.mark.parametrize('filler', [b'\n', b' \n', b'A\n', b'\r\n'])
+def test_pem_without_end_is_refused_quickly(filler: bytes) -> None:
+    assert _refused(b'-----BEGIN CMS-----\n' + filler * 10 ** 6) == 'malformed'
+
+
 @pytest.mark.parametrize('message', [
     b'{}', b'[]\n\n', b'\n\n', b'\xff\xfe{\0', b'<xml/>', b'A: b\n\n{}',
     b'Content-Type: application/json\n\n{}', b'From x\n\n',

@@ -138,3 +138,37 @@ def test_the_path_against_which_least_speaks_is_told(ca):
     dave = new.issue(f'{GRID}/CN=Dave', now=NOW)
     for brought in ((old, new), (new, old)):
         assert codes(files(ca), dave, *brought) == {Code.CRL_MISSING}
+
+
+def test_what_a_root_may_use_counts_below_others_too():
+    root = pki.Authority.create(CA, now=NOW, extensions=[
+        (x509.NameConstraints([x509.DirectoryName(pki.make_name(GRID))],
+                              None), True)])
+    sub = root.intermediate(f'{GRID}/CN=Sub CA', now=NOW)
+    folder = {**files(root), **files(sub)}
+    for dn, expected in ((f'{GRID}/CN=Dave', set()),
+                         ('/C=EU/O=Elsewhere/CN=Dave', {Code.UNTRUSTED_CA})):
+        assert codes(folder, sub.issue(dn, now=NOW)) == expected
+
+
+def test_a_renewed_certificate_of_a_ca_is_no_ca_below_it():
+    root = pki.Authority.create(CA, now=NOW, path_length=0)
+    renewed = root.intermediate(CA, now=NOW)
+    dave = renewed.issue(f'{GRID}/CN=Dave', now=NOW)
+    folder = {**files(root), 'renewed.r0': pki.pem(renewed.crl(now=NOW))}
+    assert codes(folder, dave, renewed) == set()
+
+
+def test_policies_beside_a_ca_count_for_its_renewed_certificate():
+    root = pki.Authority.create(CA, now=NOW)
+    renewed = root.intermediate(CA, now=NOW)
+    folder = {'ca.pem': pki.pem(root.certificate),
+              'ca.r0': pki.pem(root.crl(now=NOW)),
+              'renewed.r0': pki.pem(renewed.crl(now=NOW)),
+              'ca.namespaces': f'TO Issuer SELF PERMIT Subject '
+                               f'"{GRID}/.*"\n'.encode()}
+    for dn, expected in ((f'{GRID}/CN=Dave', set()),
+                         ('/C=EU/O=Elsewhere/CN=Dave',
+                          {Code.SIGNING_POLICY})):
+        dave = renewed.issue(dn, now=NOW)
+        assert codes(folder, dave, renewed) == expected

@@ -116,6 +116,7 @@ def test_namespaces_of_a_ca_itself():
     # Each could keep a search busy for years.
     f'TO Issuer "{CA}" PERMIT Subject "(a+)+b"\n',
     f'TO Issuer "{CA}" PERMIT Subject "(a|a)*b"\n',
+    f'TO Issuer "{CA}" PERMIT Subject "(?x)(a+) +b"\n',
     f'TO Issuer "{CA}" PERMIT Subject "((a*){{30}}\\\\)b"\n'])
 def test_namespaces_that_are_not_understood(text):
     with pytest.raises(MalformedError):

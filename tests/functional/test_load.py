@@ -17,6 +17,7 @@ import concurrent.futures
 import contextlib
 import hashlib
 import os
+import select
 import socket
 
 import pytest
@@ -294,12 +295,14 @@ def test_bytes_of_two_uploads_do_not_mix(busy):
         assert busy.client.put(image_id, other).status_code == 409
         busy.client.import_and_wait(image_id, uri=busy.web.url('/data'))
         second = stack.enter_context(busy.client.half_upload(
-            image_id, 0, other[:-CHUNK], chunked=True))
-        busy.client.wait_status(image_id, 'saving', 'active')
+            image_id, 0, other[:CHUNK], chunked=True))
+        # Where the first one's file is still there, Glance refuses.
+        wait(lambda: (busy.client.status(image_id),
+                      select.select([second], [], [], 0)[0]),
+             lambda seen: seen[0] in ('saving', 'active') or seen[1])
         first.sendall(data[-1:])
         answer = first.recv(CHUNK)
         image = busy.client.image(image_id)
         assert image['status'] != 'active' or (
             busy.client.download(image_id).content == data)
         assert b' 409 ' in answer or b' 410 ' in answer
-        second.close()

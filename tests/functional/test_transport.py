@@ -28,6 +28,7 @@ import pytest
 from tests.functional.conftest import Cloud
 from tests.functional.test_routes import assert_untouched
 from tests.functional.test_routes import PAST
+from tests.testbed.client import LOCK
 from tests.testbed.client import message
 from tests.testbed.client import wait
 from tests.testbed import images
@@ -259,6 +260,9 @@ def test_a_client_that_is_cut_off(either, place, chunked):
         wait(lambda: _stored(either, image_id), bool)
     either.client.wait_status(image_id, 'queued')
     wait(lambda: _stored(either, image_id), lambda paths: not paths)
+    # The status comes first, and the filter's own mark goes last.
+    wait(lambda: either.client.image(image_id),
+         lambda image: LOCK not in image)
     assert_untouched(either, image_id)
     assert either.client.put(image_id, DATA,
                              place=place).status_code == 204

@@ -130,8 +130,11 @@ def how_to_talk(cloud: Cloud, folder: pathlib.Path, endorsed: Attempt,
     unendorsed = Attempt(endorsed.disk)
     for name, attempt in (('endorsed', endorsed), ('unendorsed', unendorsed)):
         lines += _upload(client, folder, name, attempt)
-    return [*lines, '', '# all images',
-            f'curl -sS -H @user {client.url}/v2/images']
+    return [*lines, '', '# all images: state, status and name',
+            f'curl -sS -H @user {client.url}/v2/images?limit=100 | \\',
+            '    python3 -c \'import json, sys; [print(i.get("hepix_state"),'
+            ' i["status"], i["name"]) for i in json.load(sys.stdin)["images"]'
+            ']\'']
 
 
 def _upload(client: Client, folder: pathlib.Path, name: str,
@@ -143,9 +146,10 @@ def _upload(client: Client, folder: pathlib.Path, name: str,
     file = attempt.disk.path.relative_to(folder)
     image_url = f'{client.url}/v2/images/{image_id}'
     return [
-        '', f'# a new image, {name}; its bytes; what it is then',
+        '', f'# a new image, {name} (once); its bytes; what it is then',
         'curl -sS -H @user -H "Content-Type: application/json" \\',
         f'    -d @{name}.json {client.url}/v2/images',
         'curl -sS -H @user -H "Content-Type: application/octet-stream" \\',
+        '    -H "Accept: text/plain" -w "HTTP %{http_code}\\n" \\',
         f'    -T {file} \\', f'    {image_url}/file',
         'curl -sS -H @user \\', f'    {image_url}']

@@ -16,6 +16,8 @@ import datetime
 import os
 import stat
 
+from cryptography import x509
+from cryptography.x509.oid import NameOID
 import pytest
 
 from hepix_vm import errors
@@ -153,6 +155,19 @@ def test_blocked(site, block):
     verdict = judge(site, text)
     assert codes(verdict) == {Code.IMAGE_BLOCKED}
     assert 'CVE-2026-0001' in verdict.explain()
+
+
+@pytest.mark.parametrize('written', ['/CN=robot/CN=x', '/CN=robot\\/CN=x'])
+def test_an_endorser_is_blocked_in_every_spelling(site, written):
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, 'robot/CN=x')])
+    robot = site.authority.issue(name)
+    dn = '/CN=robot\\/CN=x'
+    site.write_policy(endorsers=[{'dn': dn, 'ca': CA}])
+    text = site.endorse(DATA, signer=robot, endorser=Endorser(dn, CA))
+    assert judge(site, text).allowed
+    site.write_policy(endorsers=[{'dn': dn, 'ca': CA}],
+                      blocked=[{'endorser': written, 'reason': 'lost key'}])
+    assert codes(judge(site, text)) == {Code.IMAGE_BLOCKED}
 
 
 @pytest.mark.parametrize('text', [

@@ -12,6 +12,8 @@
 
 """What a CA may sign: Globus signing policies and EUGridPMA namespaces."""
 
+from cryptography import x509
+from cryptography.x509.oid import NameOID
 from hypothesis import given
 from hypothesis import strategies as st
 import pytest
@@ -126,6 +128,20 @@ def test_namespaces_that_are_not_understood(text):
 def test_of_whom_a_broken_file_speaks():
     text = eacl('"*"') + 'nonsense'
     assert signing_policy.mentioned(text.encode()) == (CA,)
+
+
+def test_what_reads_like_another_name_is_forbidden_but_not_permitted():
+    one = x509.Name([x509.NameAttribute(
+        NameOID.COMMON_NAME, 'Alice/CN=proxy')])
+    rule = f'TO Issuer "{CA}" {{}} Subject "/CN=Alice/CN=.*"\n'
+    everybody = f'TO Issuer "{CA}" PERMIT Subject ".*"\n'
+    two = '/CN=Alice/CN=proxy'
+    for text, of_one, of_two in (
+            (rule.format('PERMIT'), False, True),
+            (everybody + rule.format('DENY'), False, False)):
+        assert permits('ca.namespaces', text, one) is of_one
+        assert permits('ca.namespaces', text, two) is of_two
+    assert permits('ca.namespaces', everybody, one) is True
 
 
 def test_each_ca_of_a_file_has_its_own_subjects():

@@ -110,7 +110,8 @@ def end(process: subprocess.Popen[str], number: int) -> str:
 def test_demo(start: Start, tmp_path: pathlib.Path, mark: str) -> None:
     process = start('--keep')
     printed = read_until(process, '# all images')
-    printed += process.stdout.readline() if process.stdout else ''
+    assert process.stdout is not None
+    printed += process.stdout.readline() + process.stdout.readline()
     assert max(map(len, printed.splitlines())) <= 79
     assert images.GREETING in printed
     attempts = len(cases.CASES) * len(routes.ROUTES)

@@ -130,11 +130,9 @@ def how_to_talk(cloud: Cloud, folder: pathlib.Path, endorsed: Attempt,
     unendorsed = Attempt(endorsed.disk)
     for name, attempt in (('endorsed', endorsed), ('unendorsed', unendorsed)):
         lines += _upload(client, folder, name, attempt)
-    return [*lines, '', '# all images: state, status and name',
-            f'curl -sS -H @user {client.url}/v2/images?limit=100 | \\',
-            '    python3 -c \'import json, sys; [print(i.get("hepix_state"),'
-            ' i["status"], i["name"]) for i in json.load(sys.stdin)["images"]'
-            ']\'']
+    return [*lines, '', '# all images',
+            f'curl -sS -H @user {client.url}/v2/images \\',
+            '    | tr , "\\n" | grep -E "(name|status|hepix_state)\\""']
 
 
 def _upload(client: Client, folder: pathlib.Path, name: str,
@@ -150,6 +148,6 @@ def _upload(client: Client, folder: pathlib.Path, name: str,
         'curl -sS -H @user -H "Content-Type: application/json" \\',
         f'    -d @{name}.json {client.url}/v2/images',
         'curl -sS -H @user -H "Content-Type: application/octet-stream" \\',
-        '    -H "Accept: text/plain" -w "HTTP %{http_code}\\n" \\',
+        '    -H "Accept: text/plain" -w " (HTTP %{http_code})\\n" \\',
         f'    -T {file} \\', f'    {image_url}/file',
         'curl -sS -H @user \\', f'    {image_url}']

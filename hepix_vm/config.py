@@ -89,7 +89,8 @@ def _refuse_unknown(path: str, alone: bool) -> None:
                               f'options belong in [{opts.GROUP}].', path)
     known = {opt.dest for opt in opts.OPTS}
     for key in sections.get(opts.GROUP, {}):
-        if key.replace('-', '_') not in known:
+        # oslo.config passes over a name with dashes.
+        if key not in known:
             raise ConfigError(f'[{opts.GROUP}] has no option {key}.', path,
                               remedy='Remove the option, or correct its '
                                      'name.')

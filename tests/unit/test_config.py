@@ -54,6 +54,7 @@ def test_what_the_service_has_besides_is_not_ours(write):
 
 @pytest.mark.parametrize('text, what', [
     ('[hepix_vm]\nenforcment = disabled\n', 'no option enforcment'),
+    ('[hepix_vm]\ncrl-grace = 1\n', 'no option crl-grace'),
     ('[hepix-vm]\nenforcement = disabled\n', r'section \[hepix-vm\]'),
     ('[DEFAULT]\nenforcement = disabled\n', r'section \[DEFAULT\]'),
     ('[hepix_vm]\nenforcement = sometimes\n', 'enforcement'),

@@ -169,3 +169,14 @@ class ConfigError(HepixVmError):
 
 class PluginError(HepixVmError):
     """A plugin that is missing or cannot be loaded."""
+
+
+class ServiceError(HepixVmError):
+    """A service of OpenStack that gives no answer, or refuses.
+
+    :param status: of its answer; 0 if there was none
+    """
+
+    def __init__(self, message: str, status: int, remedy: str) -> None:
+        super().__init__(message, remedy=remedy)
+        self.status = status

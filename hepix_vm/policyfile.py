@@ -31,6 +31,7 @@ from hepix_vm.yamlfile import Node
 _UUID = re.compile(r'[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}')
 _SHA512 = re.compile(r'[0-9a-f]{128}')
 _CHOICES = [choice.value for choice in Choice]
+_VISIBILITIES = ('private', 'shared', 'community', 'public')
 _REFUSE = Node('refuse', '', 0)
 
 
@@ -141,9 +142,16 @@ def _derived(node: Node) -> tuple[DerivedRule, ...]:
 
 
 def _mode_rule(node: Node) -> ModeRule:
-    keys = node.mapping({'project', 'mode'}, required=('project', 'mode'))
-    return ModeRule(keys['project'].text(), Mode(
-        keys['mode'].choice([mode.value for mode in Mode])))
+    matched = ('project', 'domain', 'role', 'visibility')
+    keys = node.mapping({*matched, 'mode'}, required=('mode',))
+    if len(keys) == 1:
+        raise node.error(f'A rule needs one of {", ".join(matched)}; the '
+                         f'option enforcement holds for all others.')
+    if 'visibility' in keys:
+        keys['visibility'].choice(_VISIBILITIES)
+    return ModeRule(
+        Mode(keys.pop('mode').choice([mode.value for mode in Mode])),
+        **{key: value.text() for key, value in keys.items()})
 
 
 def _legacy(node: Node) -> Legacy:

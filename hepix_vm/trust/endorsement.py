@@ -239,6 +239,35 @@ def check_succession(old: ImageList, new: ImageList) -> tuple[Reason, ...]:
     return ()
 
 
+def check_renewal(old: str, new: str,
+                  settings: TrustSettings) -> tuple[Reason, ...]:
+    """Return why one inline message may not take the place of another.
+
+    Whether the new one endorses the image is judged elsewhere.
+
+    :param old: the message that the image has; what cannot be read endorses
+        nothing, and anything may take its place
+    :param new: the one that is to come
+    """
+    try:
+        before = open_list(envelope.from_text(old, MAX_INLINE), settings)
+    except TrustError:
+        return ()
+    try:
+        after = open_list(envelope.from_text(new, MAX_INLINE), settings)
+    except TrustError as error:
+        return (Reason.of(error),)
+    if old.split() == new.split():
+        return ()
+    reasons = check_succession(before.image_list, after.image_list)
+    if not reasons and imagelist.compare_versions(
+            before.image_list.version, after.image_list.version) == 0:
+        reasons = (Reason(Code.LIST_ROLLBACK, f'The image is endorsed by '
+                          f'version {before.image_list.version} of this '
+                          f'list; a renewal needs a higher version.'),)
+    return reasons
+
+
 def find_inline(subject: Subject, accepted: AcceptedLists, policy: Policy,
                 anchors: TrustAnchors, settings: TrustSettings) -> Found:
     """Return what the endorsement says that came with an image."""

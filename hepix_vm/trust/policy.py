@@ -20,6 +20,7 @@ so that all reasons are collected and not only the first.
 from collections.abc import Callable
 from collections.abc import Iterable
 from collections.abc import Iterator
+from collections.abc import Mapping
 from collections.abc import Sequence
 import dataclasses
 import datetime
@@ -27,13 +28,18 @@ import enum
 import re
 
 from hepix_vm.errors import Code
+from hepix_vm.trust.imagelist import compare_versions
 from hepix_vm.trust.imagelist import format_time
+from hepix_vm.trust.ledger import Fact
+from hepix_vm.trust.ledger import Ledger
+from hepix_vm.trust.ledger import Record
 from hepix_vm.trust.model import Endorsement
 from hepix_vm.trust import names
 from hepix_vm.trust.settings import Block
 from hepix_vm.trust.settings import Blockable
 from hepix_vm.trust.settings import Choice
 from hepix_vm.trust.settings import Policy
+from hepix_vm.trust.verdict import Exemption
 from hepix_vm.trust.verdict import Mode
 from hepix_vm.trust.verdict import Reason
 from hepix_vm.trust.verdict import Verdict
@@ -58,6 +64,7 @@ class Moment(enum.StrEnum):
     """What is about to happen to the image."""
 
     STORE = 'store'  # its bytes become active
+    KEEP = 'keep'  # it has its bytes; may it stay in use?
     RUN = 'run'  # a server boots from it
 
 
@@ -70,16 +77,25 @@ class Subject:
     :param projects: names and ids by which its owner is known
     :param names_known: whether its owner's name is among them; who acts
         for another project knows only its id
+    :param domains: names and ids of the owner's domain; None if unknown
+    :param roles: roles of who brings the bytes; None if unknown
+    :param created: when Glance made its record, UTC; None if the gate
+        judged the bytes when they came
     :param endorsement: the property ``hepix_endorsement``
     :param size: number of bytes, where known
     :param sha512: digest of the bytes in hex; empty before they were read
-    :param altered_by: what would alter the bytes after they were judged
+    :param altered_by: what alters the bytes after they were judged
+    :param ledger: what the ledger says of it
     """
 
     at: datetime.datetime
     image_id: str = ''
     projects: frozenset[str] = frozenset()
     names_known: bool = True
+    domains: frozenset[str] | None = None
+    roles: frozenset[str] | None = None
+    visibility: str = ''
+    created: datetime.datetime | None = None
     endorsement: str = ''
     disk_format: str = ''
     container_format: str = ''
@@ -87,6 +103,7 @@ class Subject:
     sha512: str = ''
     altered_by: str = ''
     moment: Moment = Moment.STORE
+    ledger: Ledger = Ledger()
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -117,7 +134,27 @@ def judge(subject: Subject, found: Sequence[Found], policy: Policy,
               for candidate in candidates]
     reasons, best = min(judged, key=lambda pair: len(pair[0]))
     return Verdict(reasons, best.endorsement, mode, subject.sha512,
-                   subject.size)
+                   subject.size, _exemption(subject, reasons, policy))
+
+
+def _exemption(subject: Subject, reasons: tuple[Reason, ...],
+               policy: Policy) -> Exemption | None:
+    """Return why an image may stay that nobody endorsed.
+
+    Nothing else may speak against it, and new bytes are never exempt.
+    """
+    if subject.moment is Moment.STORE or not reasons or any(
+            reason.code is not Code.NOT_ENDORSED for reason in reasons):
+        return None
+    if subject.ledger.adopted(subject.image_id, subject.sha512, subject.at):
+        return Exemption.ADOPTED
+    until = policy.legacy.allow_until
+    # Where the gate never stood, everything is older.
+    installed = subject.ledger.installed() or subject.at
+    if (until and subject.at < until and subject.created
+            and subject.created < installed):
+        return Exemption.LEGACY
+    return None
 
 
 def _reasons(subject: Subject, found: Found, policy: Policy,
@@ -133,6 +170,9 @@ def check_endorsement(subject: Subject, found: Found,
     """Signed by whom this site trusts, and approved before it runs."""
     yield from found.reasons
     endorsement = found.endorsement
+    if subject.moment is not Moment.STORE and not subject.sha512:
+        yield Reason(Code.NOT_ENDORSED, 'Glance knows no SHA-512 of the '
+                     'data, so that no endorsement can be compared.')
     if endorsement and not endorsement.approved and (
             subject.moment is Moment.RUN):
         yield Reason(Code.NOT_APPROVED, f'Image '
@@ -185,15 +225,37 @@ def check_expiry(subject: Subject, found: Found,
 
 def check_revocation(subject: Subject, found: Found,
                      policy: Policy) -> Iterator[Reason]:
-    """This site did not block the image, its list or its endorser."""
+    """Nobody blocked or revoked the image, its list or its endorser."""
     for block in policy.blocked:
         if _names(block, subject, found.endorsement):
             yield Reason(Code.IMAGE_BLOCKED, f'This site blocked '
                          f'{_BLOCKED[block.kind]} {_short(block.value)}: '
                          f'{block.reason}.')
+    for record in subject.ledger.refusals():
+        if _names(record, subject, found.endorsement) and (
+                not _renewed(record, found.endorsement)):
+            yield Reason(_REFUSALS[record.fact], f'{record.author} '
+                         f'{record.fact} {_BLOCKED[record.kind]} '
+                         f'{_short(record.value)}: {record.reason}.')
+    if found.endorsement is None:
+        return
+    image_list = found.endorsement.image_list
+    newest = subject.ledger.newest(image_list.identifier)
+    if newest and compare_versions(image_list.version, newest) < 0:
+        yield Reason(Code.LIST_ROLLBACK, f'Version {image_list.version} of '
+                     f'the list {image_list.identifier} is older than '
+                     f'version {newest}, which this cloud accepted.')
 
 
-def _names(block: Block, subject: Subject,
+def _renewed(record: Record, endorsement: Endorsement | None) -> bool:
+    """Return whether a higher version of a list took a record back."""
+    return (record.fact is Fact.REVOKED and endorsement is not None
+            and endorsement.image_list.identifier == record.image_list
+            and compare_versions(endorsement.image_list.version,
+                                 record.version) > 0)
+
+
+def _names(block: Block | Record, subject: Subject,
            endorsement: Endorsement | None) -> bool:
     """Return whether a block names the image, or what endorses it."""
     if block.kind is Blockable.GLANCE_IMAGE:
@@ -206,13 +268,16 @@ def _names(block: Block, subject: Subject,
         # By the certificate, so that every spelling of the name is met.
         return block.value in names.spellings(
             endorsement.certificate.subject)
-    return block.value == {
+    named: Mapping[Blockable | None, str] = {
         Blockable.SHA512: endorsement.entry.sha512,
         Blockable.IMAGE: endorsement.entry.identifier,
-        Blockable.LIST: endorsement.image_list.identifier}[block.kind]
+        Blockable.LIST: endorsement.image_list.identifier}
+    return block.value == named[block.kind]
 
 
-_BLOCKED = {
+_REFUSALS = {Fact.BLOCKED: Code.IMAGE_BLOCKED,
+             Fact.REVOKED: Code.IMAGE_REVOKED}
+_BLOCKED: Mapping[Blockable | None, str] = {
     Blockable.SHA512: 'data with the SHA-512', Blockable.IMAGE: 'image',
     Blockable.GLANCE_IMAGE: 'image', Blockable.LIST: 'the image list',
     Blockable.ENDORSER: 'the endorser',

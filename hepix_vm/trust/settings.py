@@ -77,10 +77,19 @@ class Override:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class ModeRule:
-    """A mode for the images of one project, by its name or its id."""
+    """A mode for some images: those for which all that is set is true.
 
-    project: str
+    :param project: the owner's project, by its name or its id
+    :param domain: the domain of that project, by its name or its id
+    :param role: what who brings the bytes has
+    :param visibility: of the image
+    """
+
     mode: Mode
+    project: str = ''
+    domain: str = ''
+    role: str = ''
+    visibility: str = ''
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -119,23 +128,6 @@ class Policy:
     enforcement: tuple[ModeRule, ...] = ()
     legacy: Legacy = Legacy()
     overrides: tuple[Override, ...] = ()
-
-    def mode_for(self, projects: frozenset[str], names_known: bool,
-                 default: Mode) -> Mode:
-        """Return the mode for an image of a project.
-
-        :param projects: the names and ids by which the project is known
-        :param names_known: whether all its names are among them; where
-            they are not, a rule that is not met may be meant, and the
-            strictest mode holds
-        :param default: the mode where no rule matches
-        """
-        for rule in self.enforcement:
-            if rule.project in projects:
-                return rule.mode
-        possible = {default} if names_known else {
-            default, *(rule.mode for rule in self.enforcement)}
-        return next(mode for mode in Mode if mode in possible)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -31,6 +31,14 @@ class Mode(enum.StrEnum):
     DISABLED = 'disabled'
 
 
+class Exemption(enum.StrEnum):
+    """Why an image may stay though nobody endorsed it."""
+
+    ADOPTED = 'adopted'  # an operator said so
+    LEGACY = 'legacy'  # it is older than the gate
+    DERIVED = 'derived'  # it was made from a server of this cloud
+
+
 # What a list says may be long; a sentence that repeats it may not.
 _LONGEST = 600  # characters of a message
 
@@ -77,6 +85,7 @@ class Verdict:
     :param mode: whether the reasons are enforced
     :param sha512: digest of the bytes that were judged, if they were read
     :param size: their number
+    :param exemption: why it may stay in spite of the reasons
     """
 
     reasons: tuple[Reason, ...]
@@ -84,6 +93,7 @@ class Verdict:
     mode: Mode = Mode.ENFORCING
     sha512: str = ''
     size: int | None = None
+    exemption: Exemption | None = None
 
     @property
     def endorsed(self) -> bool:
@@ -91,9 +101,15 @@ class Verdict:
         return not self.reasons
 
     @property
+    def unknown(self) -> bool:
+        """Whether all that speaks against it is that nobody endorsed it."""
+        return set(self.codes) == {Code.NOT_ENDORSED}
+
+    @property
     def allowed(self) -> bool:
         """Whether the image may pass, in the mode that is set."""
-        return self.endorsed or self.mode is not Mode.ENFORCING
+        return (self.endorsed or self.exemption is not None
+                or self.mode is not Mode.ENFORCING)
 
     @property
     def codes(self) -> tuple[Code, ...]:
@@ -108,6 +124,10 @@ class Verdict:
 
     def as_dict(self) -> dict[str, Any]:
         """Return it as the journal and the notifications carry it."""
-        return {'allowed': self.allowed, 'endorsed': self.endorsed,
-                'mode': str(self.mode),
-                'reasons': [r.as_dict() for r in self.reasons]}
+        found: dict[str, Any] = {
+            'allowed': self.allowed, 'endorsed': self.endorsed,
+            'mode': str(self.mode),
+            'reasons': [r.as_dict() for r in self.reasons]}
+        if self.exemption:
+            found['exemption'] = str(self.exemption)
+        return found

@@ -20,6 +20,7 @@ from hepix_vm import subscriptionsfile
 from hepix_vm.trust.settings import Blockable
 from hepix_vm.trust.settings import Choice
 from hepix_vm.trust.settings import DerivedRule
+from hepix_vm.trust.settings import ModeRule
 from hepix_vm.trust.verdict import Mode
 
 # The sample of the design, whole.
@@ -63,10 +64,8 @@ def test_the_whole_schema_is_read():
     assert (block.kind, block.value) == (
         Blockable.IMAGE, '2b9c0a7e-51d5-4a55-8f6e-3d0f0c1e9b42')
     assert policy.hypervisors == {'kvm', 'qemu'}
-    assert policy.mode_for(frozenset({'atlas'}), True, Mode.ENFORCING) is (
-        Mode.PERMISSIVE)
-    assert policy.mode_for(frozenset({'cms'}), True, Mode.ENFORCING) is (
-        Mode.ENFORCING)
+    assert policy.enforcement == (
+        ModeRule(Mode.PERMISSIVE, project='atlas'),)
     # The last day that is named is still allowed.
     assert policy.legacy.allow_until == utc(2027, 4, 1)
     override, = policy.overrides
@@ -78,6 +77,16 @@ def test_an_empty_file_accepts_nobody():
     assert policy.endorsers == ()
     assert policy.hypervisors == {'kvm', 'qemu'}
     assert policy.altered_images is Choice.REFUSE
+
+
+def test_modes_by_all_that_is_known():
+    policy = policyfile.parse(
+        b'enforcement:\n'
+        b'- {project: a, domain: d, role: r, visibility: public, '
+        b'mode: disabled}\n- {domain: d, mode: permissive}', 'p')
+    assert policy.enforcement == (
+        ModeRule(Mode.DISABLED, 'a', 'd', 'r', 'public'),
+        ModeRule(Mode.PERMISSIVE, domain='d'))
 
 
 def test_derived_images_by_project_and_role():
@@ -109,7 +118,10 @@ def test_derived_images_by_project_and_role():
     ('volumes: perhaps', 1, 'refuse, inherit, allow'),
     ('volumes: [refuse]', 1, 'refuse, inherit, allow'),
     ('enforcement:\n- project: a\n  mode: off', 3, 'enforcing'),
-    ('enforcement:\n- mode: disabled', 2, 'project is missing'),
+    ('enforcement:\n- mode: disabled', 2, 'needs one of project, domain'),
+    ('enforcement:\n- project: a', 2, 'mode is missing'),
+    ('enforcement:\n- visibility: open\n  mode: disabled', 2,
+     'private, shared, community, public'),
     ('legacy: allow', 1, 'allow-until'),
     ('legacy: allow-until tomorrow', 1, 'date'),
     (f'overrides:\n- image: {UUID}\n  until: 2027-01-01\n  reason: r', 2,

@@ -1,0 +1,254 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""The ledger: what a site has to remember whatever a user does.
+
+A revocation outlives the image that it speaks of, and the highest version
+of a list outlives the controller that accepted it. Each such fact is one
+record, which is found by what it names; where the records are kept is not
+known here.
+"""
+
+from collections.abc import Callable
+from collections.abc import Iterable
+from collections.abc import Iterator
+from collections.abc import Mapping
+import dataclasses
+import datetime
+import enum
+import hashlib
+import json
+from typing import Any
+
+from hepix_vm.errors import MalformedError
+from hepix_vm.trust import fields
+from hepix_vm.trust.imagelist import compare_versions
+from hepix_vm.trust.imagelist import format_time
+from hepix_vm.trust.model import Endorsement
+from hepix_vm.trust import names
+from hepix_vm.trust.settings import Blockable
+from hepix_vm.trust import strictjson
+
+# Of a record: what Glance can keep of a property.
+MAX_BYTES = 64 * 1024 - 1
+# The property that holds a record.
+PROPERTY = 'hepix_ledger'
+_PREFIX = 'hepix-ledger-'
+
+
+class Fact(enum.StrEnum):
+    """What a record says of what it names."""
+
+    BLOCKED = 'blocked'  # refused until an operator lifts it
+    REVOKED = 'revoked'  # refused until a higher version of the list
+    ACCEPTED = 'accepted'  # a version of a list; no older one counts
+    ADOPTED = 'adopted'  # an image that may stay without endorsement
+    DERIVED = 'derived'  # an image that was made from a server
+    INSTALLED = 'installed'  # since when the gate stands; names nothing
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Record:
+    """One fact.
+
+    :param kind: what :attr:`value` names; None for the gate itself
+    :param reason: why, in the author's words
+    :param author: who said so
+    :param at: when, UTC
+    :param until: when it ends by itself, UTC
+    :param image_list: UUID of the list that said so
+    :param version: of that list
+    :param sha512: digest of an image that may stay
+    :param base: Glance's id of the image that a server ran from, of which
+        an image was made; empty where no base is needed
+    :param base_sha512: its digest
+    :param base_owner: the project that owned it
+    :param base_created: when Glance made its record, UTC; None if the gate
+        judged its bytes when they came
+    :param base_endorsement: the signed message that came with it
+    :param lifted: by whom it was taken back, and why; empty if it was not
+    """
+
+    fact: Fact
+    kind: Blockable | None
+    value: str
+    reason: str
+    author: str
+    at: datetime.datetime
+    until: datetime.datetime | None = None
+    image_list: str = ''
+    version: str = ''
+    sha512: str = ''
+    base: str = ''
+    base_sha512: str = ''
+    base_owner: str = ''
+    base_created: datetime.datetime | None = None
+    base_endorsement: str = ''
+    lifted: str = ''
+
+    @property
+    def name(self) -> str:
+        """What the record is found by."""
+        return name_of(self.kind, self.value)
+
+
+def name_of(kind: Blockable | None, value: str) -> str:
+    """Return the name of the records on something.
+
+    It is as long whatever is named, and no secret.
+    """
+    named = f'{kind or "gate"} {value}'.encode()
+    return _PREFIX + hashlib.sha256(named).hexdigest()
+
+
+def names_for(image_id: str, sha512: str,
+              endorsements: Iterable[Endorsement]) -> frozenset[str]:
+    """Return the names of all records that may speak of an image.
+
+    :param image_id: Glance's id, if there is one
+    :param sha512: digest of its bytes, if they were read
+    :param endorsements: what endorses it
+    """
+    named = {(Blockable.GLANCE_IMAGE, image_id), (Blockable.SHA512, sha512)}
+    for endorsement in endorsements:
+        named |= {
+            (Blockable.SHA512, endorsement.entry.sha512),
+            (Blockable.IMAGE, endorsement.entry.identifier),
+            (Blockable.LIST, endorsement.image_list.identifier)}
+        # Nobody knows which spelling an operator wrote.
+        named |= {(Blockable.ENDORSER, dn) for dn in names.spellings(
+            endorsement.certificate.subject)}
+    return frozenset(name_of(kind, value) for kind, value in named
+                     if value) | {name_of(None, '')}
+
+
+class Ledger:
+    """The records on one image.
+
+    :param records: as they were found; lifted ones do not count
+    """
+
+    def __init__(self, records: Iterable[Record] = ()) -> None:
+        self._records = tuple(
+            record for record in records if not record.lifted)
+
+    def refusals(self) -> Iterator[Record]:
+        """Yield what was blocked or revoked."""
+        return (record for record in self._records
+                if record.fact in (Fact.BLOCKED, Fact.REVOKED))
+
+    def newest(self, image_list: str) -> str:
+        """Return the highest accepted version of a list, or nothing."""
+        newest = ''
+        for record in self._of(Fact.ACCEPTED):
+            if record.value == image_list and (
+                    compare_versions(record.version, newest) > 0):
+                newest = record.version
+        return newest
+
+    def adopted(self, image_id: str, sha512: str,
+                at: datetime.datetime) -> bool:
+        """Return whether an image may stay as it is.
+
+        :param sha512: its digest; where the record has one as well, they
+            must be equal
+        """
+        return any(
+            record.value == image_id
+            and (record.until is None or at < record.until)
+            and record.sha512 in ('', sha512)
+            for record in self._of(Fact.ADOPTED))
+
+    def derived(self, image_id: str, sha512: str) -> Record | None:
+        """Return what an image was made from, if it was.
+
+        :param sha512: its digest, which must be the recorded one
+        """
+        return next((record for record in self._of(Fact.DERIVED)
+                     if record.value == image_id
+                     and record.sha512 == sha512), None)
+
+    def installed(self) -> datetime.datetime | None:
+        """Return since when the gate stands, if that is known."""
+        return min((record.at for record in self._of(Fact.INSTALLED)),
+                   default=None)
+
+    def _of(self, fact: Fact) -> Iterator[Record]:
+        return (record for record in self._records if record.fact is fact)
+
+
+def serialize(record: Record) -> str:
+    """Return a record as JSON."""
+    values = {
+        field.name: getattr(record, field.name)
+        for field in dataclasses.fields(record)}
+    return json.dumps({
+        name: format_time(value) if isinstance(value, datetime.datetime)
+        else value for name, value in values.items()
+        if value not in (None, '')}, sort_keys=True)
+
+
+def parse(text: str) -> Record:
+    """Read a record.
+
+    :raises MalformedError: it is none; what may be a revocation that
+        cannot be read must not be passed over
+    """
+    found = strictjson.loads(text.encode(errors='replace'), MAX_BYTES)
+    if not isinstance(found, Mapping) or not _NEEDED <= found.keys():
+        raise MalformedError('A record of the ledger is incomplete.')
+    if unknown := found.keys() - _READERS.keys():
+        raise MalformedError(f'A record of the ledger has the unknown keys '
+                             f'{", ".join(sorted(unknown))}.')
+    values: dict[str, Any] = {'kind': None, 'value': ''}
+    for key, value in found.items():
+        try:
+            values[key] = _READERS[key](value)
+        except (ValueError, fields.Flaw) as error:
+            raise MalformedError(f'{key} of a record of the ledger '
+                                 f'{error}.') from error
+    if (values['kind'] is None) is not (values['fact'] is Fact.INSTALLED):
+        raise MalformedError('A record of the ledger names nothing.')
+    if values['fact'] is Fact.DERIVED and ('sha512' not in values or (
+            'base' in values) is not ('base_sha512' in values)):
+        raise MalformedError('A record of the ledger lacks a digest.')
+    values['value'] = value_of(values['kind'], values['value'])
+    return Record(**values)
+
+
+def value_of(kind: Blockable | None, value: Any) -> str:
+    """Return what a record names in the one form in which it is found.
+
+    :raises MalformedError: it names no such thing
+    """
+    try:
+        return _VALUES[kind](value)
+    except fields.Flaw as error:
+        raise MalformedError(f'What a record of the ledger names {error}.'
+                             ) from error
+
+
+_READERS: Mapping[str, Callable[[Any], Any]] = {
+    'fact': Fact, 'kind': Blockable, 'value': fields.line,
+    'reason': fields.name, 'author': fields.name, 'at': fields.time,
+    'until': fields.time, 'image_list': fields.uuid, 'version': fields.name,
+    'sha512': fields.digest, 'base': fields.uuid,
+    'base_sha512': fields.digest, 'base_owner': fields.line,
+    'base_created': fields.time, 'base_endorsement': fields.text,
+    'lifted': fields.name,
+}
+_VALUES: Mapping[Blockable | None, Callable[[Any], str]] = {
+    None: fields.line, Blockable.SHA512: fields.digest,
+    Blockable.IMAGE: fields.uuid, Blockable.GLANCE_IMAGE: fields.uuid,
+    Blockable.LIST: fields.uuid, Blockable.ENDORSER: fields.name,
+}
+_NEEDED = {'fact', 'reason', 'author', 'at'}

@@ -10,8 +10,10 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Reading the group ``[hepix_vm]`` from its files."""
+"""Reading ``[hepix_vm]`` and ``[service_credentials]`` from their files."""
 
+from collections.abc import Collection
+from collections.abc import Mapping
 from collections.abc import Sequence
 import glob
 import os
@@ -19,6 +21,7 @@ import re
 
 from oslo_config import cfg
 
+from hepix_vm import credentials
 from hepix_vm.errors import ConfigError
 from hepix_vm import opts
 from hepix_vm.trust.path import PURPOSES
@@ -50,7 +53,7 @@ def load(service_files: Sequence[str] = ()) -> cfg.ConfigOpts:
     files win.
 
     :param service_files: the service's configuration files
-    :returns: a configuration that has the group ``hepix_vm``
+    :returns: a configuration that has our groups
     :raises ConfigError: a file is missing or broken, a key is unknown, or
         a value is not of its kind
     """
@@ -60,21 +63,26 @@ def load(service_files: Sequence[str] = ()) -> cfg.ConfigOpts:
                           own)
     own = own or DEFAULT_FILE
     files = [*([own] if os.path.exists(own) else []), *service_files]
-    for path in files:
-        _refuse_unknown(path, alone=path == own)
     conf = cfg.ConfigOpts()
     conf.register_opts(opts.OPTS, opts.GROUP)
+    credentials.register(conf)
     try:
         conf(args=[], default_config_files=files, default_config_dirs=[])
+        known = {opts.GROUP: {opt.dest for opt in opts.OPTS},
+                 credentials.GROUP: credentials.register_account(conf)}
+        for path in files:
+            _refuse_unknown(path, known, alone=path == own)
         _read_all(conf)
     except (cfg.Error, ValueError) as error:
         raise ConfigError(str(error), ', '.join(files) or None) from error
     return conf
 
 
-def _refuse_unknown(path: str, alone: bool) -> None:
+def _refuse_unknown(path: str, known: Mapping[str, Collection[str]],
+                    alone: bool) -> None:
     """Refuse keys that nobody would read.
 
+    :param known: the options of each of our groups
     :param alone: whether the file is ours alone, so that every section
         and key in it must be known
     """
@@ -84,16 +92,16 @@ def _refuse_unknown(path: str, alone: bool) -> None:
     except (cfg.ParseError, OSError, UnicodeDecodeError) as error:
         raise ConfigError(str(error), path) from error
     if alone:
-        for section in sections.keys() - {opts.GROUP}:
+        for section in sections.keys() - known.keys():
             raise ConfigError(f'The section [{section}] is unknown; the '
                               f'options belong in [{opts.GROUP}].', path)
-    known = {opt.dest for opt in opts.OPTS}
-    for key in sections.get(opts.GROUP, {}):
-        # oslo.config passes over a name with dashes.
-        if key not in known:
-            raise ConfigError(f'[{opts.GROUP}] has no option {key}.', path,
-                              remedy='Remove the option, or correct its '
-                                     'name.')
+    for group, options in known.items():
+        for key in sections.get(group, {}):
+            # oslo.config passes over a name with dashes.
+            if key not in options:
+                raise ConfigError(f'[{group}] has no option {key}.', path,
+                                  remedy='Remove the option, or correct its '
+                                         'name.')
 
 
 def _read_all(conf: cfg.ConfigOpts) -> None:

@@ -18,6 +18,8 @@ Whatever goes wrong inside is a refusal.
 """
 
 from collections.abc import Callable
+from collections.abc import Collection
+from collections.abc import Iterable
 from collections.abc import Sequence
 import dataclasses
 import datetime
@@ -36,20 +38,44 @@ from hepix_vm.journal import Journal
 from hepix_vm import opts
 from hepix_vm.site import Site
 from hepix_vm.site import SiteFiles
+from hepix_vm.trust import derived
+from hepix_vm.trust.derived import Origin
 from hepix_vm.trust.imagelist import format_time
+from hepix_vm.trust import ledger
+from hepix_vm.trust.ledger import Ledger
+from hepix_vm.trust.ledger import Record
+from hepix_vm.trust import modes
 from hepix_vm.trust import policy
 from hepix_vm.trust.policy import Found
 from hepix_vm.trust.policy import Subject
+from hepix_vm.trust.verdict import Exemption
 from hepix_vm.trust.verdict import Mode
 from hepix_vm.trust.verdict import Reason
 from hepix_vm.trust.verdict import Verdict
 
 LOG = logging.getLogger(__name__)
 
+# Images that were made from one another; each costs a look at the ledger.
+_DEEPEST = 100
+Search = Callable[[Collection[str]], Iterable[Record]]
+
 
 def utcnow() -> datetime.datetime:
     """Return the time, in UTC; the one clock of all verdicts."""
     return datetime.datetime.now(datetime.UTC)
+
+
+def _no_ledger(names: Collection[str]) -> Iterable[Record]:
+    """Stand in for a ledger where there is none, as for files."""
+    return ()
+
+
+def _not_written(record: Record) -> None:
+    """Stand in for a ledger that takes records where there is none.
+
+    :raises PluginError: always; what must be remembered would be lost
+    """
+    raise PluginError(f'There is no ledger for a record: {record.fact}.')
 
 
 class Gate:
@@ -58,26 +84,39 @@ class Gate:
     :param service: whose journal is written, such as ``glance-api``
     :param service_conf: the service's own configuration, whose files win
         over ours and whose notifications are used
+    :param search: returns the ledger's records of some names
+    :param write: adds a record to the ledger
     :param now: returns the time in UTC
     """
 
     def __init__(self, service: str,
                  service_conf: cfg.ConfigOpts | None = None,
-                 now: Callable[[], datetime.datetime] = utcnow) -> None:
+                 search: Search = _no_ledger,
+                 now: Callable[[], datetime.datetime] = utcnow,
+                 write: Callable[[Record], None] = _not_written) -> None:
         self._service = service
         self._service_conf = service_conf
+        self.search = search
         self.now = now
+        self.write = write
 
     # What raises is not kept: a file that is mended counts at once.
 
     @functools.cached_property
+    def conf(self) -> cfg.ConfigOpts:
+        """The configuration.
+
+        :raises ConfigError: it cannot be read
+        """
+        return config.load(config.files_of(self._service_conf))
+
+    @property
     def settings(self) -> cfg.ConfigOpts.GroupAttr:
         """The group ``hepix_vm`` of the configuration.
 
         :raises ConfigError: it cannot be read
         """
-        files = config.files_of(self._service_conf)
-        group: cfg.ConfigOpts.GroupAttr = config.load(files)[opts.GROUP]
+        group: cfg.ConfigOpts.GroupAttr = self.conf[opts.GROUP]
         return group
 
     @functools.cached_property
@@ -124,6 +163,8 @@ class Case:
         self._gate = gate
         self._subject = subject
         self._who = who
+        # Where it came from, if a service of this cloud brings it.
+        self.origin: Origin | None = None
         # The most bytes that can be endorsed, once early() is sure of it.
         self.size_limit: int | None = None
 
@@ -148,7 +189,7 @@ class Case:
             return None
         if verdict.endorsed and verdict.endorsement:
             self.size_limit = verdict.endorsement.entry.size
-        return None if verdict.endorsed else verdict
+        return None if verdict.allowed else verdict
 
     def judge(self, sha512: str, size: int) -> Verdict:
         """Judge the bytes, and journal the verdict.
@@ -160,8 +201,24 @@ class Case:
         :param size: their number
         """
         # A final verdict is never left open.
-        return cast(Verdict, self._judge(dataclasses.replace(
+        verdict = cast(Verdict, self._judge(dataclasses.replace(
             self._subject, sha512=sha512, size=size), final=True))
+        return verdict if self._noted(verdict) else self.refuse(
+            Code.INTERNAL_ERROR, 'It cannot be recorded now from which '
+            'server the image was made.')
+
+    def look(self) -> Verdict:
+        """Judge an image whose digest is known, and journal nothing."""
+        return cast(Verdict, self._judge(
+            self._subject, final=True, journalled=False))
+
+    def record(self, verdict: Verdict, **more: str) -> None:
+        """Journal a verdict of :meth:`look`.
+
+        :param more: what the journal says besides, such as action
+        """
+        self._gate.record(_entry(verdict, dataclasses.replace(
+            self._subject, at=self._gate.now()), self._who | more, ''))
 
     def refuse(self, code: Code, message: str) -> Verdict:
         """Refuse for a reason that only the adapter sees."""
@@ -179,20 +236,22 @@ class Case:
         return self._gate.fallback_mode(self._subject)
 
     def _mode(self, site: Site) -> Mode:
-        return site.policy.mode_for(
-            self._subject.projects, self._subject.names_known, site.mode)
+        return modes.mode_for(
+            self._subject, site.policy.enforcement, site.mode)
 
-    def _judge(self, subject: Subject, final: bool) -> Verdict | None:
+    def _judge(self, subject: Subject, final: bool,
+               journalled: bool = True) -> Verdict | None:
         """Judge what is known, and journal what is final or refused."""
         cause = ''
         subject = dataclasses.replace(subject, at=self._gate.now())
         try:
             site = self._gate.site()
-            found = _find(subject, site, final)
-            if found is None:
+            judged = self._verdict(subject, site, final, self.origin)
+            if judged is None:
                 return None
-            verdict = policy.judge(subject, found, site.policy, site.checks,
-                                   self._mode(site))
+            verdict = judged
+            if self.origin and verdict.reasons == self.origin.reasons:
+                cause = self.origin.cause
         except Exception as error:
             LOG.exception('An image cannot be judged')
             cause = f'{type(error).__name__}: {error}'
@@ -200,13 +259,62 @@ class Case:
                 (Reason(Code.INTERNAL_ERROR, 'The image cannot be judged '
                         'now.'),), mode=self._fallback_mode(),
                 sha512=subject.sha512, size=subject.size)
-        if final or not verdict.allowed:
+        if journalled and (final or not verdict.allowed):
             self._record(verdict, subject, cause)
         return verdict
 
+    def _noted(self, verdict: Verdict) -> bool:
+        """Record where an image was made from, for every later verdict."""
+        if verdict.exemption is not Exemption.DERIVED or not self.origin:
+            return True
+        try:
+            self._gate.write(derived.record_of(
+                self._subject.image_id, verdict, self.origin,
+                self._gate.now()))
+        except Exception:  # a database may raise what it likes
+            LOG.exception('The ledger cannot be written')
+            return False
+        return True
+
+    def _verdict(self, subject: Subject, site: Site, final: bool,
+                 origin: Origin | None = None,
+                 depth: int = 0) -> Verdict | None:
+        """Ask the core, of the image and of all that it was made from."""
+        if depth > _DEEPEST:
+            raise PluginError(f'More than {_DEEPEST} images were made from '
+                              f'one another.')
+        found = _find(subject, site, final)
+        if found is None:
+            return None
+        subject = self._with_ledger(subject, found)
+        ask = functools.partial(policy.judge, policy=site.policy,
+                                checks=site.checks, mode=self._mode(site))
+        verdict = ask(subject, found)
+        origin = origin or derived.recorded(subject)
+        if verdict.endorsed or origin is None:
+            return verdict
+        # What it bears may be the endorsement of its base.
+        base = None
+        if origin.base:
+            base = self._verdict(
+                dataclasses.replace(origin.base, at=subject.at), site,
+                final=True, depth=depth + 1)
+        return derived.judge(ask(subject, ()), origin, base)
+
+    def _with_ledger(self, subject: Subject,
+                     found: Sequence[Found]) -> Subject:
+        endorsements = [each.endorsement for each in found
+                        if each.endorsement]
+        return dataclasses.replace(subject, ledger=Ledger(
+            self._gate.search(ledger.names_for(
+                subject.image_id, subject.sha512, endorsements))))
+
     def _record(self, verdict: Verdict, subject: Subject,
                 cause: str = '') -> None:
-        self._gate.record(_entry(verdict, subject, self._who, cause))
+        who = self._who
+        if self.origin and self.origin.base:
+            who = who | {'base': self.origin.base.image_id}
+        self._gate.record(_entry(verdict, subject, who, cause))
 
 
 def _find(subject: Subject, site: Site,

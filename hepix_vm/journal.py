@@ -22,10 +22,13 @@ import json
 import os
 import socket
 from typing import Any
+from typing import TYPE_CHECKING
 
 from oslo_config import cfg
 from oslo_log import log as logging
-import oslo_messaging
+
+if TYPE_CHECKING:
+    import oslo_messaging
 
 LOG = logging.getLogger(__name__)
 
@@ -85,6 +88,9 @@ class Journal:
             os.close(descriptor)
 
     def _notify(self, record: dict[str, Any]) -> None:
+        # Only services have a bus; commands do not wait for its library.
+        import oslo_messaging
+
         try:
             if self._notifier is None:
                 self._notifier = oslo_messaging.Notifier(

@@ -16,6 +16,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from stevedore import driver
+from stevedore import named
 
 from hepix_vm.errors import PluginError
 
@@ -31,6 +32,26 @@ def load(group: str, names: Iterable[str]) -> list[Any]:
     :raises PluginError: one of them is not installed, or does not load
     """
     return [_load(group, name) for name in names]
+
+
+def load_named(group: str, name: str) -> Any:
+    """Return a plugin as services find theirs that take a list of names.
+
+    Where two packages offer the name, stevedore takes the last; where it
+    does not load, stevedore would go on without it.
+
+    :raises PluginError: it is not installed, or does not load
+    """
+    try:
+        found = named.NamedExtensionManager(
+            group, names=[name], name_order=True,
+            on_load_failure_callback=_raise).extensions
+    except Exception as error:
+        raise PluginError(f'The plugin {name} of {group} cannot be loaded: '
+                          f'{error}.') from error
+    if not found:
+        raise PluginError(f'The plugin {name} of {group} is not installed.')
+    return found[0].plugin
 
 
 def _load(group: str, name: str) -> Any:

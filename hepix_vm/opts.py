@@ -10,10 +10,11 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""All options of the group ``[hepix_vm]``."""
+"""All options of the group ``[hepix_vm]``, and the groups that there are."""
 
 from oslo_config import cfg
 
+from hepix_vm import credentials
 from hepix_vm.trust.crl import CrlPolicy
 from hepix_vm.trust.imagelist import DEFAULT_MAX_BYTES
 from hepix_vm.trust.verdict import Mode
@@ -71,6 +72,17 @@ OPTS = [
         help='Folder of the accepted lists (lists/) and of the journal '
              '(journal/).'),
     cfg.StrOpt(
+        'ledger_owner', default='hepix-vm',
+        help='Owner of the records of the ledger in Glance. It must not be '
+             'the id of a project, so that nobody can be scoped to it.'),
+    cfg.StrOpt(
+        'operator_role', default='admin',
+        help='Role, beside admin, whose holders are operators: they may '
+             'write our properties and reactivate images. '
+             'property-protections.conf and glance-policy.yaml name it as '
+             'well; hepix-vm-status property-protections merge writes the '
+             'first.'),
+    cfg.StrOpt(
         'policy_file', default='/etc/hepix-vm/policy.yaml',
         help='What this site decides: endorsers, blocked images, '
              'hypervisors, overrides.'),
@@ -101,4 +113,4 @@ def list_opts() -> list[tuple[str, list[cfg.Opt]]]:
 
     :returns: pairs of group and options
     """
-    return [(GROUP, OPTS)]
+    return [(GROUP, OPTS), (credentials.GROUP, credentials.list_opts())]

@@ -36,6 +36,7 @@ from hepix_vm.trust.crl import CrlPolicy
 from hepix_vm.trust import endorsement
 from hepix_vm.trust.endorsement import AcceptedLists
 from hepix_vm.trust.endorsement import TrustSettings
+from hepix_vm.trust import modes
 from hepix_vm.trust.policy import Check
 from hepix_vm.trust.policy import Subject
 from hepix_vm.trust.settings import Policy
@@ -69,10 +70,14 @@ class SiteFiles:
     """Reads a site's files; a file that did not change is read once.
 
     :param settings: the group ``hepix_vm`` of the configuration
+    :param complete: whether policy.yaml and the trust anchors have to be
+        there; if not, a site that has none yet trusts nobody
     """
 
-    def __init__(self, settings: cfg.ConfigOpts.GroupAttr) -> None:
+    def __init__(self, settings: cfg.ConfigOpts.GroupAttr,
+                 complete: bool = True) -> None:
         self._settings = settings
+        self._complete = complete
         self._trust = _trust_settings(settings)
         self._checks = tuple(
             loading.load(loading.CHECKS, settings.image_checks))
@@ -89,10 +94,14 @@ class SiteFiles:
         """
         settings = self._settings
         with self._lock:
-            policy = self._keep(settings.policy_file, _read_policy)
+            policy = (
+                self._keep(settings.policy_file, read_policy)
+                if self._wanted(settings.policy_file) else Policy())
             subscriptions = self._keep(
                 settings.subscriptions_file, _read_subscriptions)
-            trust_anchors = self._keep(settings.trust_anchors, _read_anchors)
+            trust_anchors = (
+                self._keep(settings.trust_anchors, _read_anchors)
+                if self._wanted(settings.trust_anchors) else anchors.load({}))
             folder = os.path.join(settings.state_dir, 'lists')
             accepted = self._keep(
                 folder,
@@ -112,9 +121,11 @@ class SiteFiles:
         if not os.path.exists(settings.policy_file):
             return default
         with self._lock:
-            policy: Policy = self._keep(settings.policy_file, _read_policy)
-        return policy.mode_for(
-            subject.projects, subject.names_known, default)
+            policy: Policy = self._keep(settings.policy_file, read_policy)
+        return modes.mode_for(subject, policy.enforcement, default)
+
+    def _wanted(self, path: str) -> bool:
+        return self._complete or os.path.exists(path)
 
     def _keep(self, path: str, read: Callable[[str], Any],
               *depends: Any) -> Any:
@@ -170,7 +181,12 @@ def _read(path: str) -> bytes:
                           path) from error
 
 
-def _read_policy(path: str) -> Policy:
+def read_policy(path: str) -> Policy:
+    """Return what a site decided.
+
+    :param path: its policy.yaml
+    :raises ConfigError: it cannot be read or is not of its schema
+    """
     return policyfile.parse(_read(path), path)
 
 

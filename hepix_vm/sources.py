@@ -18,6 +18,7 @@ from collections.abc import Sequence
 from hepix_vm.site import Site
 from hepix_vm.trust import endorsement
 from hepix_vm.trust.policy import Found
+from hepix_vm.trust.policy import Moment
 from hepix_vm.trust.policy import Subject
 
 
@@ -54,5 +55,8 @@ class Lists(EndorsementSource):
     def find(self, subject: Subject, site: Site) -> Sequence[Found] | None:
         """Return what the accepted lists say of the digest."""
         if not subject.sha512:
-            return None if site.accepted.may_hold(subject.size) else ()
+            # Of stored bytes Glance may know another digest only.
+            kept = subject.moment is Moment.KEEP
+            return None if not kept and site.accepted.may_hold(
+                subject.size) else ()
         return site.accepted.find(subject, site.anchors, site.trust)

@@ -10,8 +10,10 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""What every test gets: hypothesis profiles, and no silent skips."""
+"""What every test gets: hypothesis profiles, no silent skips, clean logs."""
 
+from collections.abc import Iterator
+import logging
 import os
 
 import hypothesis
@@ -68,3 +70,13 @@ def pytest_terminal_summary(
     if _in_ci():
         terminalreporter.write_line(
             'CI is set: a test that does not run is a failure.')
+
+
+@pytest.fixture(autouse=True)
+def logging_as_before() -> Iterator[None]:
+    """What a program changes in the logging of its process is undone."""
+    root = logging.getLogger()
+    before = root.level, root.handlers[:]
+    yield
+    root.setLevel(before[0])
+    root.handlers[:] = before[1]

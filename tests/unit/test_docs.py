@@ -27,9 +27,9 @@ import pytest
 
 from hepix_vm import errors
 from hepix_vm.errors import ConfigError
-from hepix_vm.glance_hooks import properties
 from hepix_vm import opts
 from hepix_vm import policyfile
+from hepix_vm import properties
 from hepix_vm import subscriptionsfile
 from hepix_vm.trust import anchors
 from hepix_vm.trust.endorsement import AcceptedLists

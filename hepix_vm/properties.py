@@ -1,0 +1,115 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""From a verdict to the properties of a Glance image.
+
+Properties show what was decided; they are never asked for it.
+"""
+
+import re
+
+from hepix_vm.trust.imagelist import format_time
+from hepix_vm.trust.model import Endorsement
+from hepix_vm.trust import standing
+from hepix_vm.trust.verdict import Exemption
+from hepix_vm.trust.verdict import Verdict
+
+ENDORSEMENT = 'hepix_endorsement'
+CONFIG_DRIVE = 'img_config_drive'  # Nova's own; only we may write it
+TRAIT = 'trait:CUSTOM_HEPIX_ENDORSED'
+
+# Glance keeps properties in a column of 64 KiB, where a name such as
+# hv:uri of a list has no limit of its own.
+_LONGEST = 4096  # characters
+
+def of_verdict(verdict: Verdict, altered: bool,
+               require_trait: bool) -> dict[str, str]:
+    """Return the properties of an image that passed.
+
+    :param altered: whether the stored bytes differ from the endorsed ones
+    :param require_trait: whether only hosts with the trait may boot it
+    """
+    properties = {
+        'hepix_sha512': verdict.sha512,
+        'hepix_size': '' if verdict.size is None else str(verdict.size),
+        'hepix_altered': str(altered).lower(),
+    }
+    if verdict.reasons and verdict.exemption is not Exemption.DERIVED:
+        # It passed because the mode is permissive.
+        properties |= of_refusal(verdict, standing.state_of(verdict))
+    else:
+        properties['hepix_state'] = 'derived' if verdict.reasons else (
+            'endorsed')
+        properties[CONFIG_DRIVE] = 'mandatory'
+        if verdict.endorsement:
+            properties |= _of_endorsement(verdict.endorsement)
+        if require_trait:
+            properties[TRAIT] = 'required'
+    return {name: value if name == ENDORSEMENT else value[:_LONGEST]
+            for name, value in properties.items() if value}
+
+
+def of_refusal(verdict: Verdict, state: str) -> dict[str, str]:
+    """Return the properties that say why an image is refused."""
+    return {'hepix_state': state, 'hepix_reason': '; '.join(
+        f'{reason.code}: {reason.message}'
+        for reason in verdict.reasons)[:_LONGEST]}
+
+
+def is_ours(name: str) -> bool:
+    """Return whether a property is written by us alone.
+
+    MySQL takes names for one that differ in letter case only.
+    """
+    return name.lower() == TRAIT.lower() or (
+        name.lower().startswith('hepix_') and name != ENDORSEMENT)
+
+
+def is_inherited(name: str) -> bool:
+    """Return whether a service copies a property that we write anew.
+
+    What decides which bytes are booted is not among them: an image that
+    lacks it would be another one.
+    """
+    name = name.lower()
+    return (name.startswith(('hepix_', 'trait:custom_hepix_'))
+            or name == CONFIG_DRIVE)
+
+
+def _of_endorsement(endorsement: Endorsement) -> dict[str, str]:
+    entry = endorsement.entry
+    image_list = endorsement.image_list
+    return {
+        ENDORSEMENT: endorsement.message,
+        'hepix_image_id': entry.identifier,
+        'hepix_image_version': entry.version,
+        'hepix_list_id': image_list.identifier,
+        'hepix_list_version': image_list.version,
+        'hepix_endorser_dn': endorsement.signer.dn,
+        'hepix_endorser_ca': endorsement.signer.ca,
+        'hepix_endorsed_at': format_time(image_list.created),
+        'hepix_expires': format_time(endorsement.expires),
+        'hepix_hypervisor': entry.hypervisor,
+        'hepix_uri': entry.uri,
+        'hepix_vo': image_list.vo,
+        'hepix_production_date': str(entry.extra.get('dc:date:created', '')),
+        'hepix_approved': str(endorsement.approved).lower(),
+        'hepix_shareable': 'false',
+        'architecture': entry.arch,
+        'os_distro': _os_distro(entry.osname or entry.os),
+        'os_version': entry.osversion,
+    }
+
+
+def _os_distro(name: str) -> str:
+    """Return an operating system's name in the form of os_distro."""
+    return re.sub(r'\s+', '-', name.strip().lower())

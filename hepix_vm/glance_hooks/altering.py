@@ -17,7 +17,7 @@ from typing import Any
 OURS = 'hepix_trust'
 
 # Plugins of Glance that leave the bytes alone.
-_HARMLESS = {OURS, 'no_op', 'inject_image_metadata'}
+HARMLESS = {OURS, 'no_op', 'inject_image_metadata'}
 
 
 def altered_by(image: Any, path: str) -> str:
@@ -33,7 +33,7 @@ def altered_by(image: Any, path: str) -> str:
     after = plugins[plugins.index(OURS) + 1:] if OURS in plugins else []
     return ', '.join(
         name for name in after
-        if name not in _HARMLESS and _alters(name, image, path))
+        if name not in HARMLESS and _alters(name, image, path))
 
 
 def _alters(name: str, image: Any, path: str) -> bool:

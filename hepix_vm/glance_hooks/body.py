@@ -16,6 +16,7 @@ from collections.abc import Callable
 import dataclasses
 import hashlib
 import importlib
+import io
 import re
 import string
 from typing import Any
@@ -58,6 +59,13 @@ def source_of(environ: Environ) -> Source:
             explanation='An upload needs a Content-Length, or the '
                         'Transfer-Encoding chunked.')
     return Source(read, int(length))
+
+
+def replace(environ: Environ, data: bytes) -> None:
+    """Put another body into a request, or one that was read already."""
+    environ['wsgi.input'] = io.BytesIO(data)
+    environ['CONTENT_LENGTH'] = str(len(data))
+    environ.pop('HTTP_TRANSFER_ENCODING', None)
 
 
 def _uwsgi_chunks() -> Callable[[int], bytes] | None:

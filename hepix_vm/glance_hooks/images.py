@@ -20,14 +20,26 @@ from collections.abc import Mapping
 from collections.abc import MutableMapping
 import datetime
 import functools
+import random
+import time
 from typing import Any
 
 from oslo_log import log as logging
 
-from hepix_vm.glance_hooks import properties
+from hepix_vm.gate import Gate
+from hepix_vm.held import Held
+from hepix_vm.held import judge
+from hepix_vm.held import LOCK
+from hepix_vm.held import Outcome
+from hepix_vm.held import STATUSES
+from hepix_vm import properties
 from hepix_vm.trust.policy import Subject
 
 LOG = logging.getLogger(__name__)
+
+_RANDOM = random.SystemRandom()
+_TRIES = 20
+_PAUSE = 0.1  # seconds at most until the next; others try as well
 
 
 @functools.cache
@@ -51,6 +63,15 @@ def repository(context: Any) -> Any:
     return _gateway().get_repo(context.elevated())
 
 
+def new(context: Any, **values: Any) -> Any:
+    """Return a new image that is in no repository yet.
+
+    :param context: who makes it
+    :param values: as Glance's image factory takes them
+    """
+    return _gateway().get_image_factory(context).new_image(**values)
+
+
 def find(repo: Any, image_id: str) -> Any | None:
     """Return an image, or None if the repository has none."""
     from glance.common import exception
@@ -68,10 +89,27 @@ def find_visible(context: Any, image_id: str) -> Any | None:
     return find(repository(context), image_id)
 
 
-def who(image: Any, context: Any) -> dict[str, str]:
-    """Return who brings the bytes of an image, for the journal."""
-    return {'project': image.owner or '', 'user': context.user_id or '',
+def who(image: Any | None, context: Any) -> dict[str, str]:
+    """Return who asks, for the journal."""
+    owner = context.project_id if image is None else image.owner
+    return {'project': owner or '', 'user': context.user_id or '',
             'request': context.request_id or ''}
+
+
+def subject_without_image(context: Any, at: datetime.datetime) -> Subject:
+    """Return what the gate needs to know of a request on no image."""
+    return Subject(at=at, **_whose(context.project_id, context))
+
+
+def _whose(owner: str | None, context: Any) -> dict[str, Any]:
+    """Return what is known of an image's owner, and of who asks."""
+    own = context.project_id == owner
+    projects = {owner, _name(context) if own else ''}
+    domains = {context.project_domain_id, context.project_domain_name}
+    return {
+        'projects': frozenset(filter(None, projects)), 'names_known': own,
+        'domains': frozenset(filter(None, domains)) if own else None,
+        'roles': frozenset(context.roles)}
 
 
 def subject_of(image: Any, context: Any, at: datetime.datetime,
@@ -84,11 +122,10 @@ def subject_of(image: Any, context: Any, at: datetime.datetime,
     :param size: number of bytes that come, where known
     :param altered_by: what will alter the bytes after they were judged
     """
-    own = context.project_id == image.owner
-    projects = {image.owner, _name(context) if own else ''}
     return Subject(
-        at=at, image_id=image.image_id,
-        projects=frozenset(filter(None, projects)), names_known=own,
+        at=at, image_id=image.image_id, visibility=image.visibility,
+        **_whose(image.owner, context),
+        created=image.created_at.replace(tzinfo=datetime.UTC),
         endorsement=image.extra_properties.get(properties.ENDORSEMENT, ''),
         disk_format=image.disk_format or '',
         container_format=image.container_format or '', size=size,
@@ -138,6 +175,78 @@ def withdraw(repo: Any, image_id: str) -> None:
     if image is not None and image.status == 'active':
         image.deactivate()
         repo.save(image)
+
+
+def held(image: Any, context: Any | None = None) -> Held:
+    """Return an image that has its bytes, as it is judged.
+
+    :param context: of a request, if there is one
+    """
+    own = context is not None and context.project_id == image.owner
+    extra = image.extra_properties
+    return Held(
+        image_id=image.image_id, status=image.status,
+        owner=image.owner or '',
+        created=image.created_at.replace(tzinfo=datetime.UTC),
+        projects=frozenset(filter(None, {_name(context) if own else ''})),
+        names_known=own, visibility=image.visibility,
+        disk_format=image.disk_format or '',
+        container_format=image.container_format or '', size=image.size,
+        sha512=(image.os_hash_value or ''
+                if image.os_hash_algo == 'sha512' else ''),
+        extra={name: extra[name] for name in extra.keys()})
+
+
+def settle(gate: Gate, repo: Any, image_id: str, context: Any | None = None,
+           **who: str) -> bool:
+    """Make an image that has its bytes what the verdict on it says.
+
+    Glance saves whole rows: whoever saves an image that he read before it
+    was taken out of use puts it back. So this follows every such save.
+
+    :param repo: the administrator's repository
+    :param context: of the request that may have changed the image
+    :param who: what the journal says: route, user, request
+    :returns: False where an import still holds the image
+    """
+    from glance.common import exception
+
+    for _ in range(_TRIES):
+        image = find(repo, image_id)
+        if image is None or image.status not in STATUSES:
+            return True
+        if LOCK in image.extra_properties.keys():
+            return False
+        outcome = judge(gate, held(image, context), **who)
+        if outcome.nothing:
+            return True
+        try:
+            _apply(repo, image, outcome)
+        except (exception.NotFound, exception.Conflict,
+                exception.InvalidImageStatusTransition):
+            LOG.info('The image %s changed while it was settled', image_id)
+            time.sleep(_RANDOM.uniform(0, _PAUSE))
+    LOG.error('The image %s changes too often to be settled; the sweep '
+              'will', image_id)
+    return True
+
+
+def _apply(repo: Any, image: Any, outcome: Outcome) -> None:
+    before = image.status
+    # Taking an image out of use does not wait for its properties, which
+    # the database may not take.
+    if outcome.status:
+        if outcome.status == 'deactivated':
+            image.deactivate()
+        else:
+            image.reactivate()
+        repo.save(image, from_state=before)
+    for name, value in outcome.values.items():
+        if value is None:
+            del image.extra_properties[name]
+        else:
+            image.extra_properties[name] = value
+    repo.save(image, from_state=image.status)
 
 
 def replace(extra: MutableMapping[str, str],

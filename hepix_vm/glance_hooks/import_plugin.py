@@ -187,8 +187,8 @@ class VerifyEndorsement(task.Task):
                 action.add_failed_stores(stores)
 
     def _mark(self, verdict: 'Verdict') -> None:
-        from hepix_vm.glance_hooks import properties
         from hepix_vm.glance_hooks import service
+        from hepix_vm import properties
 
         values = properties.of_verdict(
             verdict, altered=bool(self._altered_by),

@@ -30,25 +30,37 @@ import routes.middleware
 
 Environ = dict[str, Any]
 
-# From glance.api.v2.router: how a body becomes bytes of an image.
-_BYTES = {'/images/{image_id}/file': 'upload',
-          '/images/{image_id}/stage': 'stage'}
+# From glance.api.v2.router: what brings bytes, and what changes an image or
+# who may use it.
+_ROUTES = (
+    ('PUT', '/images/{image_id}/file', 'upload'),
+    ('PUT', '/images/{image_id}/stage', 'stage'),
+    ('POST', '/images', 'create'),
+    ('PATCH', '/images/{image_id}', 'update'),
+    ('POST', '/images/{image_id}/import', 'import'),
+    ('POST', '/images/{image_id}/actions/reactivate', 'reactivate'),
+    ('POST', '/images/{image_id}/locations', 'add_location'),
+    ('POST', '/images/{image_id}/members', 'share'),
+    ('PUT', '/images/{image_id}/tags/{tag}', 'tag'),
+    ('DELETE', '/images/{image_id}/tags/{tag}', 'tag'),
+    ('POST', '/tasks', 'create_task'),
+)
 
 
-class ByteRoutes:
-    """Recognises the requests that bring bytes."""
+class GuardedRoutes:
+    """Recognises the requests that are looked at."""
 
     def __init__(self) -> None:
         mapper = routes.Mapper()
-        for template, action in _BYTES.items():
+        for method, template, action in _ROUTES:
             mapper.connect(template, controller=action, action=action,
-                           conditions={'method': ['PUT']})
+                           conditions={'method': [method]})
         self._urls = urlmap.URLMap(not_found_app=_matched_nothing)
         self._urls['/v2'] = routes.middleware.RoutesMiddleware(
             _matched, mapper)
 
     def match(self, environ: Environ) -> dict[str, str] | None:
-        """Return image_id and action of a request that brings bytes."""
+        """Return action and image_id of a request that is looked at."""
         # Both libraries change what they are given. Without a type they do
         # not look for a form in the body, which Glance takes for no image.
         probe = {**environ, 'CONTENT_TYPE': ''}

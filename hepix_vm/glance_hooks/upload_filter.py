@@ -31,10 +31,13 @@ from hepix_vm.gate import Case
 from hepix_vm.gate import Gate
 from hepix_vm.glance_hooks import body
 from hepix_vm.glance_hooks import claims
+from hepix_vm.glance_hooks import derived
+from hepix_vm.glance_hooks import guards
 from hepix_vm.glance_hooks import images
-from hepix_vm.glance_hooks import properties
+from hepix_vm.glance_hooks import preflight
 from hepix_vm.glance_hooks import routing
 from hepix_vm.glance_hooks import service
+from hepix_vm import properties
 from hepix_vm.trust.verdict import Verdict
 
 LOG = logging.getLogger(__name__)
@@ -46,8 +49,13 @@ App = Callable[[Environ, StartResponse], Iterable[bytes]]
 
 def filter_factory(global_conf: dict[str, str],
                    **local_conf: str) -> Callable[[App], App]:
-    """Return the filter, as PasteDeploy asks for it."""
+    """Return the filter, as PasteDeploy asks for it.
+
+    :raises ConfigError: the settings of Glance leave the gate open
+    """
     del global_conf, local_conf  # hepix-vm.conf has all settings
+    preflight.require()
+    service.begin()
     return UploadFilter
 
 
@@ -61,7 +69,7 @@ class UploadFilter:
     def __init__(self, app: App, gate: Gate | None = None) -> None:
         self._app = app
         self._gate = gate or service.gate()
-        self._routes = routing.ByteRoutes()
+        self._routes = routing.GuardedRoutes()
 
     def __call__(self, environ: Environ,
                  start_response: StartResponse) -> Iterable[bytes]:
@@ -69,16 +77,32 @@ class UploadFilter:
         route = self._routes.match(environ)
         if route is None:
             return self._app(environ, start_response)
+        action, image_id = route['action'], route.get('image_id', '')
         # openstacksdk sends an empty Accept, and shows the reason of a
         # refusal only if it comes as JSON or HTML.
         environ['HTTP_ACCEPT'] = (
             environ.get('HTTP_ACCEPT') or 'application/json')
         try:
-            answer = self._upload(environ, route['image_id'],
-                                  route['action'])
+            answer = (self._upload(environ, image_id, action)
+                      if action in ('upload', 'stage')
+                      else self._guarded(environ, image_id, action))
         except webob.exc.HTTPException as refusal:
             answer = refusal
         return answer(environ, start_response)
+
+    def _guarded(self, environ: Environ, image_id: str,
+                 action: str) -> App:
+        """Return what answers a request that could change what counts."""
+        request = guards.Guarded(self._gate, environ, action, image_id)
+        guards.check(request)
+        response = webob.Request(environ).get_response(self._app)
+        if response.status_int < 300 and image_id:
+            context = request.context
+            images.settle(
+                self._gate, images.repository(context), image_id, context,
+                route=action, user=context.user_id or '',
+                request=context.request_id or '')
+        return response
 
     def _upload(self, environ: Environ, image_id: str, action: str) -> App:
         """Return what answers a request that brings bytes."""
@@ -105,6 +129,9 @@ class UploadFilter:
             return self._app
         if context.is_admin or context.project_id == image.owner:
             # Glance refuses most others; they are not told more.
+            if action == 'upload':
+                case.origin = derived.origin_of(
+                    self._gate, environ, context, image, subject)
             body.refuse(case.early())
         repo = images.repository(context)
         with claims.Claim(repo, image, taken=action == 'upload') as claim:

@@ -12,6 +12,7 @@
 
 """The filter around applications that behave as no Glance does."""
 
+import datetime
 import io
 
 import pytest
@@ -32,6 +33,10 @@ class Image:
         self.image_id = ID
         self.owner = 'atlas'
         self.status = 'queued'
+        self.visibility = 'shared'
+        self.created_at = datetime.datetime(2026, 1, 1)
+        self.size = None
+        self.os_hash_algo = self.os_hash_value = None
         self.disk_format = 'raw'
         self.container_format = 'bare'
         self.locations = []
@@ -76,6 +81,8 @@ class Context:
     project_id = 'atlas'
     project_name = 'atlas'
     project_domain_id = 'default'
+    project_domain_name = 'Default'
+    roles = ('member',)
     user_id = 'alice'
     request_id = 'req-1'
 
@@ -154,8 +161,8 @@ def test_a_method_that_the_query_overrides(image, method):
 
 
 @pytest.mark.parametrize('path, method', [
-    (f'/v2/images/{ID}/file', 'GET'), (f'/v2/images/{ID}', 'PATCH'),
-    (f'/v2/images/{ID}/members/x', 'PUT'), (f'/v2/images/{ID}/tags/x', 'PUT'),
+    (f'/v2/images/{ID}/file', 'GET'), (f'/v2/images/{ID}', 'DELETE'),
+    (f'/v2/images/{ID}/members/x', 'PUT'),
     ('/healthcheck', 'GET'), ('/', 'GET')])
 def test_paths_that_do_not(image, path, method):
     assert put(reads(image), path, b'anything', method).status_int == 204

@@ -1,0 +1,88 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+
+"""What a check of Glance's configuration found, and what it looks at."""
+
+from collections.abc import Callable
+from collections.abc import Iterable
+import dataclasses
+import enum
+import functools
+
+from oslo_config import cfg
+
+from hepix_vm.errors import ConfigError
+from hepix_vm.gate import Gate
+from hepix_vm.protections import ADMIN
+
+
+class Severity(enum.IntEnum):
+    """How bad it is; the value is the exit status of ``upgrade check``."""
+
+    OK = 0
+    WARNING = 1
+    FAILURE = 2
+
+    def __str__(self) -> str:
+        """Return the word that users read."""
+        return self.name.lower()
+
+
+@dataclasses.dataclass(frozen=True)
+class Finding:
+    """One thing that was found.
+
+    :param what: which check found it
+    :param message: plain words that name file, option and value to set
+    """
+
+    severity: Severity
+    what: str
+    message: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Checked:
+    """A Glance that is looked at.
+
+    :param conf: its configuration, read; Glance's own code uses cfg.CONF
+    :param gate: the gate that would be in it
+    """
+
+    conf: cfg.ConfigOpts
+    gate: Gate
+
+    @functools.cached_property
+    def operator_role(self) -> str:
+        """Who is an operator besides admin, as Glance spells roles."""
+        try:
+            role: str = self.gate.settings.operator_role
+        except ConfigError:
+            return ADMIN
+        return role.lower()
+
+    def where(self, option: str, group: str | None = None) -> str:
+        """Return file, group and name of an option.
+
+        :returns: the file that sets it, or should
+        """
+        location = self.conf.get_location(option, group)
+        path = (location.detail if location is not None
+                and location.location is cfg.Locations.user
+                else (self.conf.config_file or ['glance-api.conf'])[-1])
+        return f'{path}: [{group or "DEFAULT"}] {option}'
+
+
+# What a check finds: severity and message; nothing where all is well.
+Found = Iterable[tuple[Severity, str]]
+Check = Callable[[Checked], Found]

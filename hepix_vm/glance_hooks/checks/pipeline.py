@@ -1,0 +1,118 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+
+"""The place of the filter: last on every way to Glance's API.
+
+PasteDeploy reads the file, as it does when Glance starts; nothing of it is
+started here.
+"""
+
+from collections.abc import Callable
+from collections.abc import Iterator
+from typing import Any
+
+from hepix_vm.glance_hooks.checks.finding import Checked
+from hepix_vm.glance_hooks.checks.finding import Found
+from hepix_vm.glance_hooks.checks.finding import Severity
+
+_Factory = Callable[..., Any]
+_Chain = tuple[_Factory, ...]
+
+
+def check(glance: Checked) -> Found:
+    """Whether the filter is where it sees every request as Glance does."""
+    from glance.common import config
+    from paste.deploy import loadwsgi
+
+    # As glance.common.config.load_paste_app finds them.
+    name = 'glance-api' + config._get_deployment_flavor()
+    try:
+        path = config._get_deployment_config_file()
+    except RuntimeError as error:
+        yield Severity.FAILURE, (
+            f'{glance.where("config_file", "paste_deploy")} names no file: '
+            f'{error} Set config_file to glance-api-paste.ini.')
+        return
+    try:
+        chains = list(_chains(loadwsgi.loadcontext(
+            loadwsgi.APP, f'config:{path}', name), ()))
+    except Exception as error:
+        yield Severity.FAILURE, (
+            f'{path}: the application {name} cannot be loaded: {error}. '
+            f'Correct the file, or '
+            f'{glance.where("flavor", "paste_deploy")}.')
+        return
+    wrong = _wrong(chains)
+    if wrong:
+        yield Severity.FAILURE, (
+            f'{path}: in the pipeline of {name} '
+            f'({glance.where("flavor", "paste_deploy")}) {wrong} Put '
+            f'hepix_trust last before rootapp, and add the section '
+            f'[filter:hepix_trust] with use = egg:hepix-vm#hepix_trust.')
+
+
+def _wrong(chains: list[_Chain]) -> str:
+    """Return what is wrong, as the middle of a sentence."""
+    from hepix_vm.glance_hooks import upload_filter
+
+    ours = upload_filter.filter_factory
+    if not chains:
+        return 'nothing leads to the API of Glance.'
+    if any(ours not in chain for chain in chains):
+        return 'the filter hepix_trust is missing.'
+    if any(chain[-1] is not ours for chain in chains):
+        return ('the filter hepix_trust is followed by another one, which '
+                'could change the request afterwards.')
+    return ''
+
+
+def _chains(context: Any, before: _Chain) -> Iterator[_Chain]:
+    """Yield the filters, outermost first, on each way to Glance's API.
+
+    :param context: what PasteDeploy knows of an application
+    :param before: the filters on the way to it
+    """
+    from glance import api
+    from glance.api.v2 import router
+    from paste.deploy import loadwsgi
+    from paste import urlmap
+
+    kind, loader = context.object_type, context.loader
+    if kind in (loadwsgi.FILTER_WITH, loadwsgi.FILTER_APP):
+        yield from _chains(context.next_context,
+                           before + _factories(context.filter_context))
+    elif kind is loadwsgi.PIPELINE:
+        yield from _chains(context.app_context, before + tuple(
+            factory for each in context.filter_contexts
+            for factory in _factories(each)))
+    elif context.object is api.pipeline_factory:
+        *filters, app = context.local_conf[
+            api.CONF.paste_deploy.flavor or 'default'].split()
+        yield from _chains(loader.app_context(app), before + tuple(
+            factory for name in filters
+            for factory in _factories(loader.filter_context(name))))
+    elif context.object in (api.root_app_factory, urlmap.urlmap_factory):
+        for name in context.local_conf.values():
+            yield from _chains(loader.app_context(name), before)
+    elif context.object == router.API.factory:
+        yield before
+
+
+def _factories(context: Any) -> _Chain:
+    """Return the factories of a filter, and of those that filter it."""
+    from paste.deploy import loadwsgi
+
+    if context.object_type is loadwsgi.FILTER_WITH:
+        return (_factories(context.filter_context)
+                + _factories(context.next_context))
+    return (context.object,)

@@ -1,0 +1,107 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""What all commands have in common: words for the terminal, and a Glance."""
+
+from collections.abc import Callable
+import dataclasses
+import logging
+import sys
+
+from oslo_config import cfg
+
+from hepix_vm import config
+from hepix_vm import credentials
+from hepix_vm.errors import HepixVmError
+from hepix_vm.exchange.catalogue import Catalogue
+from hepix_vm.exchange.ledger import RestLedger
+from hepix_vm import opts
+
+LOG = logging.getLogger(__name__)
+
+FAILED = 2  # exit status
+
+
+class OneLine(logging.Formatter):
+    """Says what went wrong in a line, and of an exception but its name.
+
+    :param debug: whether the stack is wanted
+    """
+
+    def __init__(self, debug: bool) -> None:
+        super().__init__('%(levelname)s: %(message)s')
+        self._debug = debug
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return a record as the terminal shows it."""
+        if self._debug or not record.exc_info:
+            return super().format(record)
+        error = record.exc_info[1]
+        quiet = logging.makeLogRecord({
+            **record.__dict__, 'exc_info': None, 'exc_text': None})
+        return f'{super().format(quiet)}: {type(error).__name__}: {error}'
+
+
+class _Stderr(logging.Handler):
+    """Writes to what stderr is when something is logged."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write a record."""
+        print(self.format(record), file=sys.stderr)
+
+
+def log_to_stderr(debug: bool) -> None:
+    """Let everything that is logged go to stderr."""
+    handler = _Stderr()
+    handler.setFormatter(OneLine(debug))
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(logging.INFO if debug else logging.WARNING)
+
+
+def guarded(program: str, work: Callable[[], int]) -> int:
+    """Return the exit status of some work, whatever happens in it.
+
+    :param program: its name, with which errors begin
+    """
+    try:
+        return work()
+    except HepixVmError as error:
+        print(f'{program}: {error.message} {error.remedy}',
+              file=sys.stderr)
+    except Exception:
+        LOG.exception('hepix-vm failed; --debug shows where')
+    return FAILED
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Cloud:
+    """The Glance that the settings name.
+
+    :param settings: the group ``hepix_vm`` of the configuration
+    """
+
+    settings: cfg.ConfigOpts.GroupAttr
+    catalogue: Catalogue
+    ledger: RestLedger
+
+
+def connect() -> Cloud:
+    """Return the cloud; nothing is asked yet.
+
+    :raises ConfigError: the settings cannot be read
+    """
+    conf = config.load()
+    settings = conf[opts.GROUP]
+    catalogue = Catalogue(credentials.adapter(conf, credentials.IMAGE))
+    return Cloud(settings, catalogue,
+                 RestLedger(catalogue, settings.ledger_owner))

@@ -1,0 +1,106 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""``hepix-vm-sync``: what is done again and again, and by operators."""
+
+import argparse
+from collections.abc import Iterator
+from collections.abc import Sequence
+import contextlib
+import fcntl
+import functools
+import os
+import sys
+
+from hepix_vm.cmd import adopt
+from hepix_vm.cmd import common
+from hepix_vm.cmd import records
+from hepix_vm.errors import ConfigError
+from hepix_vm.exchange.sweep import Sweep
+from hepix_vm.site import SiteFiles
+
+
+_PROGRAM = 'hepix-vm-sync'
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Do what the command line says.
+
+    :returns: the exit status
+    """
+    given = _parser().parse_args(arguments)
+    common.log_to_stderr(given.debug)
+    if given.sweep is (given.work is not None):
+        given.parser.error('give either --sweep or a command')
+    return common.guarded(
+        _PROGRAM, functools.partial(given.work or _sweep, given))
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog=_PROGRAM, description='Keeps the images of Glance as '
+        'the verdicts on them are.')
+    parser.add_argument(
+        '--sweep', action='store_true',
+        help='judge all active images, and those that were taken out of '
+             'use, and make them what they must be')
+    parser.add_argument('--dry-run', action='store_true',
+                        help='only say what would be done')
+    parser.add_argument('--debug', action='store_true',
+                        help='say more, and show where an error came from')
+    parser.set_defaults(work=None, parser=parser)
+    commands = parser.add_subparsers(metavar='COMMAND')
+    adopt.add_parser(commands)
+    records.add_parsers(commands)
+    return parser
+
+
+def _sweep(given: argparse.Namespace) -> int:
+    cloud = common.connect()
+    with _alone(cloud.settings.state_dir) as alone:
+        if not alone:
+            print('Another sweep is at work; it does what is to be done.')
+            return 0
+        tally = Sweep(
+            cloud.catalogue, cloud.ledger,
+            SiteFiles(cloud.settings).current(), print, given.dry_run).run()
+    print(tally)
+    return common.FAILED if tally.failed else 0
+
+
+@contextlib.contextmanager
+def _alone(state_dir: str) -> Iterator[bool]:
+    """Keep other sweeps of this controller away.
+
+    :returns: False if one is at work
+    """
+    path = os.path.join(state_dir, 'sweep.lock')
+    try:
+        descriptor = os.open(
+            path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
+    except OSError as error:
+        raise ConfigError(f'It cannot be opened: {error.strerror}.', path,
+                          remedy='Run the sweep as the user to whom '
+                                 'state_dir belongs.') from error
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield False
+        else:
+            yield True
+    finally:
+        os.close(descriptor)
+
+
+if __name__ == '__main__':
+    sys.exit(main())

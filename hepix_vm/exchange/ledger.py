@@ -1,0 +1,105 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""The ledger as commands see it: Glance's records, by its API.
+
+They are the records that :mod:`hepix_vm.glance_hooks.ledger` keeps.
+"""
+
+from collections.abc import Collection
+import dataclasses
+import functools
+
+from hepix_vm.errors import MalformedError
+from hepix_vm.exchange.catalogue import Catalogue
+from hepix_vm.trust import ledger
+from hepix_vm.trust.ledger import Record
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Entry:
+    image_id: str
+    text: str
+
+    def record(self) -> Record:
+        try:
+            return ledger.parse(self.text)
+        except MalformedError as error:
+            raise MalformedError(
+                f'The image {self.image_id} is a record of the ledger that '
+                f'cannot be read: {error.message}',
+                remedy='Correct the record. Whatever it may speak of is '
+                       'refused until then.') from error
+
+
+class RestLedger:
+    """The records in a Glance, read once and then kept.
+
+    :param catalogue: the images of the Glance
+    :param owner: the owner of the records; what others call a record is
+        none
+    """
+
+    def __init__(self, catalogue: Catalogue, owner: str) -> None:
+        self._catalogue = catalogue
+        self._owner = owner
+
+    def search(self, names: Collection[str]) -> list[Record]:
+        """Return the records with these names.
+
+        :raises MalformedError: one of them cannot be read, and nobody
+            knows what it says of the image that is judged
+        :raises ServiceError: Glance does not say them all
+        """
+        return [entry.record() for name in sorted(names)
+                for entry in self._entries.get(name, ())]
+
+    def write(self, record: Record) -> None:
+        """Add a record.
+
+        :raises MalformedError: it could not be read afterwards
+        :raises ServiceError: Glance does not take it
+        """
+        text = ledger.serialize(record)
+        ledger.parse(text)
+        # Read before the record is there, which would else be kept twice.
+        entries = self._entries
+        image = self._catalogue.create(
+            name=record.name, owner=self._owner, visibility='private',
+            os_hidden=True, protected=True, **{ledger.PROPERTY: text})
+        entries.setdefault(record.name, []).append(
+            _Entry(image['id'], text))
+
+    def lift(self, record: Record, why: str) -> None:
+        """Take a record back: it is kept, and does not count any more.
+
+        :param why: who takes it back, and why
+        :raises ServiceError: Glance does not take it
+        """
+        text = ledger.serialize(dataclasses.replace(record, lifted=why))
+        entries = self._entries.get(record.name, [])
+        for number, entry in enumerate(entries):
+            if entry.record() == record:
+                self._catalogue.update(
+                    entry.image_id, {ledger.PROPERTY: text})
+                entries[number] = _Entry(entry.image_id, text)
+
+    @functools.cached_property
+    def _entries(self) -> dict[str, list[_Entry]]:
+        found: dict[str, list[_Entry]] = {}
+        # Hidden only: the gate in Glance looks for no others.
+        for image in self._catalogue.images(
+                hidden=(True,), owner=self._owner):
+            if image.get('owner') == self._owner:
+                found.setdefault(str(image.get('name')), []).append(_Entry(
+                    image['id'], str(image.get(ledger.PROPERTY, ''))))
+        return found

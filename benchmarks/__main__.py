@@ -18,6 +18,7 @@ import pathlib
 import sys
 import tempfile
 
+from benchmarks import audit
 from benchmarks import core
 from benchmarks import report
 from benchmarks import service
@@ -33,6 +34,7 @@ BENCHMARKS: dict[str, Benchmark] = {
     'lists': core.lists,
     'cas': core.cas,
     'verdict': core.verdict,
+    'audit': audit.audit,
 }
 
 

@@ -15,14 +15,26 @@
 from collections.abc import Callable
 from collections.abc import Iterator
 import json
+import os
 import pathlib
+import subprocess
 from typing import Any
 
 import pytest
 
+from hepix_vm import config
+from hepix_vm.trust import ledger
+from hepix_vm.trust.ledger import Fact
+from hepix_vm.trust.ledger import Record
+from hepix_vm.trust.settings import Blockable
+from tests.testbed.client import ADMIN
 from tests.testbed.client import Client
+from tests.testbed.client import LIMIT
 from tests.testbed.glance import Glance
+from tests.testbed.glance import program
+from tests.testbed import pki
 from tests.testbed import site as testbed_site
+from tests.testbed.site import entry
 from tests.testbed.site import Site
 from tests.testbed.web import WebServer
 
@@ -41,6 +53,44 @@ class Cloud:
         return [json.loads(line) for line in
                 self.site.journal.read_text().splitlines()]
 
+    def command(self, name: str, *arguments: str, given: str = '',
+                ) -> subprocess.CompletedProcess[str]:
+        """Run one of our commands on this cloud.
+
+        :param given: what it reads from standard input
+        """
+        environment = {**os.environ, 'HEPIX_VM_CONFIG': str(
+            self.site.config), 'no_proxy': '127.0.0.1'}
+        return subprocess.run(
+            [program(name), *arguments], capture_output=True, text=True,
+            env=environment, timeout=LIMIT, input=given)
+
+    def endorsed(self, data: bytes, **changes: Any) -> str:
+        """Bring in an endorsed image, and return its id.
+
+        :param changes: as :meth:`tests.testbed.site.Site.endorse` has them
+        """
+        image_id = self.client.create(
+            hepix_endorsement=self.site.endorse(data, **changes))
+        response = self.client.put(image_id, data)
+        assert response.status_code == 204, response.text
+        return image_id
+
+    def record(self, fact: Fact, kind: Blockable, value: str,
+               **more: Any) -> str:
+        """Write a record of the ledger, and return the id of its image."""
+        record = Record(fact, kind, value, 'CVE-2026-0001',
+                        'ops@example.org', pki.utcnow(), **more)
+        return self.client.as_(ADMIN).create(
+            name=record.name, owner='hepix-vm', visibility='private',
+            os_hidden=True, protected=True, disk_format=None,
+            container_format=None, hepix_ledger=ledger.serialize(record))
+
+    def block(self, data: bytes) -> str:
+        """Block these bytes."""
+        return self.record(
+            Fact.BLOCKED, Blockable.SHA512, entry(data).sha512)
+
 
 def start(folder: pathlib.Path, **options: Any) -> Iterator[Cloud]:
     """Run a cloud in a folder, to be used by fixtures.
@@ -50,11 +100,11 @@ def start(folder: pathlib.Path, **options: Any) -> Iterator[Cloud]:
     """
     site = Site(folder / 'site', **options.pop('settings', {}))
     with WebServer() as web:
-        glance = Glance(
-            folder / 'glance', hepix_config=site.config,
-            property_protections=testbed_site.PROPERTY_PROTECTIONS,
-            policy=testbed_site.POLICY, download_ports=(web.port,),
-            **options)
+        glance = Glance(folder / 'glance', **{
+            'hepix_config': site.config,
+            'property_protections': testbed_site.PROPERTY_PROTECTIONS,
+            'policy': testbed_site.POLICY, 'download_ports': (web.port,),
+            **options})
         with glance:
             yield Cloud(site, glance, web)
 
@@ -98,3 +148,28 @@ def clean_site(request: pytest.FixtureRequest) -> Iterator[None]:
         site.write_policy()
         site.write_anchors()
         site.write_subscriptions([])
+
+
+@pytest.fixture(scope='module')
+def open_glance(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
+    """A Glance that lets everything in: no filter, plugin or sentinel."""
+    yield from start(tmp_path_factory.mktemp('open'), filters=(),
+                     import_plugins=())
+
+
+@pytest.fixture
+def bare(open_glance: Cloud, monkeypatch: pytest.MonkeyPatch) -> Cloud:
+    """The same without images, and with an account for the commands."""
+    for statement in ('DELETE FROM image_properties',
+                      'DELETE FROM image_locations', 'DELETE FROM images'):
+        open_glance.glance.query(statement)
+    site = open_glance.site
+    site.write_policy()
+    site.write_anchors()
+    site.write_subscriptions([])
+    site.write_config()
+    site.write_account(open_glance.glance.url, 'ops:s3cret:admin')
+    for path in (*site.state.glob('lists/*'), *site.state.glob('journal/*')):
+        path.unlink()
+    monkeypatch.setenv(config.ENVIRONMENT, str(site.config))
+    return open_glance

@@ -51,7 +51,7 @@ def passes_marked_as_not_endorsed(cloud, route, endorsement, code):
     image = cloud.client.image(image_id)
     assert image['status'] == 'active'
     assert cloud.client.download(image_id).content == DATA
-    assert 'hepix_state' not in image
+    assert image['hepix_state'] == 'refused'
     assert image['hepix_reason'].startswith(f'{code}: ')
     assert image['hepix_sha512'] == entry(DATA).sha512
     last = records_of(cloud, image_id)[-1]

@@ -66,15 +66,25 @@ paste.filter_factory = osprofiler.web:WsgiMiddleware.factory
 [filter:context]
 paste.filter_factory = glance.api.middleware.context:ContextMiddleware.factory
 
+[filter:tokens]
+paste.filter_factory = testbed_tokens:filter_factory
+
 [filter:sqlite]
 paste.filter_factory = testbed_sqlite:filter_factory
 
 [filter:hepix_trust]
 use = egg:hepix-vm#hepix_trust
+
+[filter:hepix_trust_unchecked]
+paste.filter_factory = testbed_unchecked:filter_factory
 """
 
+# The filter without its preflight, for a Glance whose settings leave the
+# gate open.
+UNCHECKED = ('hepix_trust_unchecked',)
+
 _PIPELINE = ('cors', 'http_proxy_to_wsgi', 'versionnegotiation',
-             'osprofiler', 'context', 'sqlite')
+             'osprofiler', 'tokens', 'context', 'sqlite')
 
 # As DevStack and Glance's guide run it behind Apache: http-socket, not
 # uWSGI's HTTP router, which loses answers that precede the body.

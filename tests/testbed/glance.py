@@ -32,7 +32,7 @@ from tests.testbed import process
 
 _LOG_TAIL = 60  # lines
 _POLL = 0.1  # seconds
-_SERVER = pathlib.Path(__file__).parent / 'server'  # imported by Glance
+SERVER = pathlib.Path(__file__).parent / 'server'  # imported by Glance
 
 
 def free_port() -> int:
@@ -187,7 +187,7 @@ class Glance:
             environment['HEPIX_VM_CONFIG'] = str(self.options.hepix_config)
         environment.update(self.options.environment)
         environment['PYTHONPATH'] = os.pathsep.join(filter(None, (
-            str(_SERVER), self.options.environment.get('PYTHONPATH'))))
+            str(SERVER), self.options.environment.get('PYTHONPATH'))))
         return environment
 
     def _running(self) -> process.ProcessGroup:

@@ -97,6 +97,18 @@ class Site:
         _write(self.config, '[hepix_vm]\n' + ''.join(
             f'{name} = {value}\n' for name, value in settings.items()))
 
+    def write_account(self, url: str,
+                      who: str = 'sync:service:admin') -> None:
+        """Write the account of the commands to hepix-vm.conf.
+
+        :param url: where Glance answers
+        :param who: the token, as :mod:`testbed_tokens` reads it
+        """
+        others = self.config.read_text().partition('[service_cred')[0]
+        _write(self.config, others + (
+            f'[service_credentials]\nauth_type = admin_token\n'
+            f'endpoint = {url}\ntoken = {who}\n'))
+
     def accept(self, image_list: ImageList,
                signer: pki.Identity | None = None) -> None:
         """Put a signed list where accepted lists lie, and subscribe it."""

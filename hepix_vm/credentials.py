@@ -29,6 +29,7 @@ from hepix_vm.errors import ConfigError
 GROUP = 'service_credentials'
 _ADAPTER = ('region_name', 'valid_interfaces')
 _TIMEOUT = 60  # seconds; nothing of ours waits for ever
+_RETRIES = 2  # after 0.5 and 1 second
 # As the service types of Keystone's catalogue are.
 IMAGE = 'image'
 COMPUTE = 'compute'
@@ -94,4 +95,5 @@ def adapter(conf: cfg.ConfigOpts,
         session, service_type=service, region_name=group.region_name,
         interface=group.valid_interfaces,
         endpoint_override=group[f'{service}_endpoint'],
-        raise_exc=False)
+        # A server may close a connection between two requests.
+        connect_retries=_RETRIES, raise_exc=False)

@@ -112,7 +112,7 @@ REMEDIES: Mapping[Code, str] = {
         'Ask the operator whether this site allows images made from '
         'servers.',
     Code.ROUTE_CLOSED:
-        'Use the upload or the import of images.',
+        'Ask the operator of this cloud if you need it.',
     Code.TOO_LARGE:
         'Make it smaller, or ask the operator to raise the limit.',
     Code.MALFORMED:

@@ -176,7 +176,15 @@ class Case:
         except Exception:
             LOG.exception('The settings of hepix-vm cannot be used')
             return self._fallback_mode() is Mode.DISABLED
-        return self._mode(site) is Mode.DISABLED
+        return self._mode(site) is Mode.DISABLED and not self._is_old()
+
+    def _is_old(self) -> bool:
+        """Whether it must be recorded that its bytes come only now."""
+        try:
+            return self._older_than_gate()
+        except Exception:  # a database may raise what it likes
+            LOG.exception('The ledger cannot be read')
+            return True
 
     def early(self) -> Verdict | None:
         """Judge before the bytes are read.
@@ -187,7 +195,9 @@ class Case:
         if verdict is None or verdict.mode is not Mode.ENFORCING:
             # Nothing is refused; the one record comes with the digest.
             return None
-        if verdict.endorsed and verdict.endorsement:
+        # What its user says is no limit to what a service brings.
+        derived_is_taken = self.origin and not self.origin.reasons
+        if verdict.endorsed and verdict.endorsement and not derived_is_taken:
             self.size_limit = verdict.endorsement.entry.size
         return None if verdict.allowed else verdict
 
@@ -204,8 +214,7 @@ class Case:
         verdict = cast(Verdict, self._judge(dataclasses.replace(
             self._subject, sha512=sha512, size=size), final=True))
         return verdict if self._noted(verdict) else self.refuse(
-            Code.INTERNAL_ERROR, 'It cannot be recorded now from which '
-            'server the image was made.')
+            Code.INTERNAL_ERROR, 'It cannot be recorded now what came.')
 
     def look(self) -> Verdict:
         """Judge an image whose digest is known, and journal nothing."""
@@ -235,9 +244,9 @@ class Case:
     def _fallback_mode(self) -> Mode:
         return self._gate.fallback_mode(self._subject)
 
-    def _mode(self, site: Site) -> Mode:
+    def _mode(self, site: Site, codes: Iterable[Code] = ()) -> Mode:
         return modes.mode_for(
-            self._subject, site.policy.enforcement, site.mode)
+            self._subject, site.policy.enforcement, site.mode, codes)
 
     def _judge(self, subject: Subject, final: bool,
                journalled: bool = True) -> Verdict | None:
@@ -249,7 +258,8 @@ class Case:
             judged = self._verdict(subject, site, final, self.origin)
             if judged is None:
                 return None
-            verdict = judged
+            verdict = dataclasses.replace(
+                judged, mode=self._mode(site, judged.codes))
             if self.origin and verdict.reasons == self.origin.reasons:
                 cause = self.origin.cause
         except Exception as error:
@@ -259,22 +269,38 @@ class Case:
                 (Reason(Code.INTERNAL_ERROR, 'The image cannot be judged '
                         'now.'),), mode=self._fallback_mode(),
                 sha512=subject.sha512, size=subject.size)
-        if journalled and (final or not verdict.allowed):
+        if journalled and verdict.mode is not Mode.DISABLED and (
+                final or not verdict.allowed):
             self._record(verdict, subject, cause)
         return verdict
 
     def _noted(self, verdict: Verdict) -> bool:
-        """Record where an image was made from, for every later verdict."""
-        if verdict.exemption is not Exemption.DERIVED or not self.origin:
+        """Record what later verdicts need and nothing else remembers."""
+        if not verdict.allowed:
             return True
+        subject = dataclasses.replace(self._subject, at=self._gate.now())
         try:
-            self._gate.write(derived.record_of(
-                self._subject.image_id, verdict, self.origin,
-                self._gate.now()))
+            if not subject.digest_kept or self._older_than_gate():
+                self._gate.write(policy.received(subject, verdict.sha512))
+            if verdict.exemption is Exemption.DERIVED and self.origin:
+                self._gate.write(derived.record_of(
+                    subject.image_id, verdict, self._origin_received(),
+                    subject.at))
         except Exception:  # a database may raise what it likes
             LOG.exception('The ledger cannot be written')
             return False
         return True
+
+    def _older_than_gate(self) -> bool:
+        """Whether it could be taken for one that had its bytes before."""
+        created = self._subject.created
+        installed = self._with_ledger(self._subject, ()).ledger.installed()
+        return bool(created and installed and created < installed)
+
+    def _origin_received(self) -> Origin:
+        origin = cast(Origin, self.origin)
+        return dataclasses.replace(
+            origin, base=origin.base and self._as_received(origin.base))
 
     def _verdict(self, subject: Subject, site: Site, final: bool,
                  origin: Origin | None = None,
@@ -283,7 +309,12 @@ class Case:
         if depth > _DEEPEST:
             raise PluginError(f'More than {_DEEPEST} images were made from '
                               f'one another.')
+        subject = self._as_received(subject)
         found = _find(subject, site, final)
+        if found is None and origin and origin.reasons:
+            # Bytes that are refused but for an endorsement that may be in
+            # some list are not worth the reading.
+            found = ()
         if found is None:
             return None
         subject = self._with_ledger(subject, found)
@@ -300,6 +331,11 @@ class Case:
                 dataclasses.replace(origin.base, at=subject.at), site,
                 final=True, depth=depth + 1)
         return derived.judge(ask(subject, ()), origin, base)
+
+    def _as_received(self, subject: Subject) -> Subject:
+        if not subject.came_as:
+            return subject
+        return policy.as_received(self._with_ledger(subject, ()))
 
     def _with_ledger(self, subject: Subject,
                      found: Sequence[Found]) -> Subject:

@@ -27,6 +27,7 @@ from hepix_vm.trust.policy import Moment
 from hepix_vm.trust.policy import Subject
 from hepix_vm.trust import standing
 from hepix_vm.trust.verdict import Exemption
+from hepix_vm.trust.verdict import Mode
 from hepix_vm.trust.verdict import Verdict
 
 # Where an image can only be if it has its bytes.
@@ -46,6 +47,7 @@ class Held:
     :param sha512: digest of the stored bytes as Glance computed it; empty
         where Glance computes another one
     :param extra: its properties
+    :param withdrew: whether whoever judges it took it out of use just now
     """
 
     image_id: str
@@ -60,11 +62,18 @@ class Held:
     size: int | None = None
     sha512: str = ''
     extra: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    withdrew: bool = False
 
     @property
     def altered(self) -> bool:
         """Whether Glance stored other bytes than were endorsed."""
         return self.extra.get('hepix_altered') == 'true'
+
+    @property
+    def withdrawn(self) -> bool:
+        """Whether it was us who took it out of use."""
+        return self.status == 'deactivated' and (
+            self.withdrew or self.extra.get(properties.WITHDRAWN) == 'true')
 
     def subject(self, at: datetime.datetime) -> Subject:
         """Return it as the core judges it.
@@ -81,13 +90,12 @@ class Held:
             disk_format=self.disk_format,
             container_format=self.container_format, size=self.size,
             sha512=self.sha512)
-        if not self.altered:
-            return known
-        # Size and format are those of what was made of the endorsed bytes.
-        return dataclasses.replace(
-            known, disk_format='', container_format='', size=None,
-            sha512=self.extra.get('hepix_sha512', ''),
-            altered_by='Image conversion')
+        came_as = self.extra.get('hepix_sha512', '')
+        if self.altered and came_as:
+            return dataclasses.replace(
+                known, came_as=came_as, altered_by='Image conversion')
+        return known if known.sha512 else dataclasses.replace(
+            known, came_as=came_as)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -130,15 +138,17 @@ def next_status(verdict: Verdict, held: Held) -> str:
     change = standing.change_for(verdict, state)
     if change.usable is False and held.status == 'active':
         return 'deactivated'
-    if change.usable and held.status == 'deactivated' and (
-            standing.withdrawn_by_us(state)):
+    if change.usable and held.withdrawn:
         return 'active'
     return ''
 
 
 def _outcome(verdict: Verdict, held: Held, gate: Gate) -> Outcome:
+    if verdict.mode is Mode.DISABLED:
+        return Outcome(verdict, '', {})
     state = held.extra.get('hepix_state', '')
     change = standing.change_for(verdict, state)
+    status = next_status(verdict, held)
     ours = {name: value for name, value in held.extra.items()
             if properties.is_ours(name)}
     wanted = dict(ours)
@@ -146,6 +156,9 @@ def _outcome(verdict: Verdict, held: Held, gate: Gate) -> Outcome:
         wanted = properties.of_verdict(
             verdict, held.altered, gate.settings.require_trait)
         wanted.pop(properties.ENDORSEMENT, None)
+        # Of what was converted, only the digest is on record.
+        wanted |= {'hepix_size': ours[name] for name in ('hepix_size',)
+                   if name in ours and verdict.size is None}
     elif change.usable:
         wanted = {name: value for name, value in ours.items()
                   if name not in ('hepix_state', 'hepix_reason')}
@@ -153,11 +166,14 @@ def _outcome(verdict: Verdict, held: Held, gate: Gate) -> Outcome:
             wanted['hepix_state'] = change.state
     elif change.state is not None:
         wanted |= properties.of_refusal(verdict, change.state)
+    wanted.pop(properties.WITHDRAWN, None)
+    if status == 'deactivated' or (held.withdrawn and not status):
+        wanted[properties.WITHDRAWN] = 'true'
     if state:
         # Such as architecture: it was written once, and is the owner's.
         wanted = {name: value for name, value in wanted.items()
                   if properties.is_ours(name)
                   or name == properties.CONFIG_DRIVE}
-    return Outcome(verdict, next_status(verdict, held), {
+    return Outcome(verdict, status, {
         name: wanted.get(name) for name in ours.keys() | wanted.keys()
         if held.extra.get(name) != wanted.get(name)})

@@ -25,6 +25,13 @@ from hepix_vm.trust.verdict import Verdict
 
 ENDORSEMENT = 'hepix_endorsement'
 CONFIG_DRIVE = 'img_config_drive'  # Nova's own; only we may write it
+# That we took the image out of use, and not an operator, whose decision no
+# verdict undoes.
+WITHDRAWN = 'hepix_withdrawn'
+# What a server boots besides its disk; only operators set it.
+KERNEL = ('kernel_id', 'ramdisk_id', 'os_command_line')
+# What an image has in place of data, if its server runs from a volume.
+VOLUMES = ('block_device_mapping', 'bdm_v2')
 TRAIT = 'trait:CUSTOM_HEPIX_ENDORSED'
 
 # Glance keeps properties in a column of 64 KiB, where a name such as
@@ -77,12 +84,12 @@ def is_ours(name: str) -> bool:
 def is_inherited(name: str) -> bool:
     """Return whether a service copies a property that we write anew.
 
-    What decides which bytes are booted is not among them: an image that
-    lacks it would be another one.
+    What names volumes is not among them: an image that lacks it would be
+    another one.
     """
     name = name.lower()
     return (name.startswith(('hepix_', 'trait:custom_hepix_'))
-            or name == CONFIG_DRIVE)
+            or name in (CONFIG_DRIVE, *KERNEL))
 
 
 def _of_endorsement(endorsement: Endorsement) -> dict[str, str]:

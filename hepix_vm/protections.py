@@ -30,7 +30,8 @@ WRITTEN = (
     'hepix_endorser_ca', 'hepix_endorsed_at', 'hepix_expires',
     'hepix_sha512', 'hepix_size', 'hepix_hypervisor', 'hepix_uri',
     'hepix_vo', 'hepix_production_date', 'hepix_approved',
-    'hepix_shareable', 'hepix_altered', 'hepix_ledger')
+    'hepix_shareable', 'hepix_altered', 'hepix_withdrawn',
+    'hepix_ledger')
 
 # What decides which bytes Nova boots.
 BOOT = (

@@ -17,6 +17,7 @@ answers here is not.
 """
 
 from collections.abc import Iterator
+from collections.abc import Mapping
 import dataclasses
 from typing import Any
 
@@ -24,12 +25,12 @@ from keystoneauth1 import adapter
 
 from hepix_vm.errors import HepixVmError
 
-# In which Nova makes an image of a server, in the order in which a server
-# goes through them: one that moves on meanwhile is met again.
+# In which Nova makes an image of a server, those first in which it sends
+# the bytes (nova.compute.task_states).
 TASK_STATES = (
-    'image_backup', 'image_snapshot_pending', 'image_snapshot', 'shelving',
-    'image_pending_upload', 'shelving_image_pending_upload',
-    'image_uploading', 'shelving_image_uploading')
+    ('image_uploading', 'shelving_image_uploading'),
+    ('image_backup', 'image_snapshot_pending', 'image_snapshot', 'shelving',
+     'image_pending_upload', 'shelving_image_pending_upload'))
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -44,34 +45,46 @@ class Server:
     image_id: str
 
 
-def being_imaged(nova: adapter.Adapter, project: str) -> frozenset[Server]:
-    """Return the servers of a project of which images are made now.
+def being_imaged(nova: adapter.Adapter,
+                 project: str | None) -> frozenset[Server]:
+    """Return the servers of which images are made now.
 
-    :param project: its id
+    Those whose image is not sent yet count where none is being sent.
+
+    :param project: the id of their project; None for all
     :raises HepixVmError: Nova does not say
     """
-    # Nova takes one state at a time, and the last of several.
-    return frozenset(server for state in TASK_STATES
-                     for server in _in_state(nova, project, state))
+    for states in TASK_STATES:
+        # Nova takes one state at a time, and the last of several.
+        found = frozenset(server for state in states
+                          for server in _in_state(nova, project, state))
+        if found:
+            return found
+    return frozenset()
 
 
-def _in_state(nova: adapter.Adapter, project: str,
+def _in_state(nova: adapter.Adapter, project: str | None,
               state: str) -> Iterator[Server]:
+    asked = {'all_tenants': 'True', 'task_state': state,
+             **({'project_id': project} if project else {})}
+    more = True
+    while more:
+        answer = _ask(nova, asked)
+        for server in answer['servers']:
+            # A filter that the account may not use is passed over by Nova.
+            if (project in (None, server['tenant_id'])
+                    and server['OS-EXT-STS:task_state'] == state):
+                image = server['image']
+                yield Server(server['id'], image['id'] if image else '')
+            asked['marker'] = server['id']
+        more = 'servers_links' in answer
+
+
+def _ask(nova: adapter.Adapter, asked: Mapping[str, str]) -> Any:
     response = nova.get(
-        '/servers/detail', params={
-            'all_tenants': 'True', 'project_id': project,
-            'task_state': state},
+        '/servers/detail', params=asked,
         headers={'OpenStack-API-Version': 'compute 2.1'})
     if response.status_code != 200:
         raise HepixVmError(f'Nova answered {response.status_code} to the '
                            f'question for the servers of a project.')
-    answer: Any = response.json()
-    if 'servers_links' in answer:
-        raise HepixVmError(f'More servers of a project are in the state '
-                           f'{state} than Nova says at once.')
-    for server in answer['servers']:
-        # A filter that the account may not use is passed over by Nova.
-        if (server['tenant_id'] == project
-                and server['OS-EXT-STS:task_state'] == state):
-            image = server['image']
-            yield Server(server['id'], image['id'] if image else '')
+    return response.json()

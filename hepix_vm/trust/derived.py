@@ -18,6 +18,7 @@ that says nothing.
 """
 
 from collections.abc import Iterable
+from collections.abc import Mapping
 import dataclasses
 import datetime
 
@@ -40,11 +41,13 @@ class Origin:
 
     :param base: the image that the server ran from; None where the site
         asks for none
+    :param kernel: properties of that image by which servers boot
     :param reasons: why it is not let in as an image made from a server
     :param cause: what went wrong, for the journal
     """
 
     base: Subject | None = None
+    kernel: Mapping[str, str] = dataclasses.field(default_factory=dict)
     reasons: tuple[Reason, ...] = ()
     cause: str = ''
 
@@ -119,8 +122,11 @@ def judge(own: Verdict, origin: Origin, base: Verdict | None) -> Verdict:
 
 def _of_base(reason: Reason, origin: Origin) -> Reason:
     """Return a reason against a base as one against what came of it."""
-    if reason.code is not Code.NOT_ENDORSED or origin.base is None:
+    if origin.base is None:
         return reason
+    if reason.code is not Code.NOT_ENDORSED:
+        return Reason(reason.code, f'The server ran from the image '
+                      f'{origin.base.image_id}: {reason.message}')
     return Reason(Code.DERIVED_REFUSED, f'The server ran from the image '
                   f'{origin.base.image_id}, which nobody whom this site '
                   f'trusts has endorsed.')

@@ -239,7 +239,7 @@ def check_succession(old: ImageList, new: ImageList) -> tuple[Reason, ...]:
     return ()
 
 
-def check_renewal(old: str, new: str,
+def check_renewal(old: str, new: str, sha512: str,
                   settings: TrustSettings) -> tuple[Reason, ...]:
     """Return why one inline message may not take the place of another.
 
@@ -248,6 +248,9 @@ def check_renewal(old: str, new: str,
     :param old: the message that the image has; what cannot be read endorses
         nothing, and anything may take its place
     :param new: the one that is to come
+    :param sha512: digest of the image's bytes; if only the new message is
+        about them, it is their first: an image that was made from a server
+        has the message of its base
     """
     try:
         before = open_list(envelope.from_text(old, MAX_INLINE), settings)
@@ -257,7 +260,8 @@ def check_renewal(old: str, new: str,
         after = open_list(envelope.from_text(new, MAX_INLINE), settings)
     except TrustError as error:
         return (Reason.of(error),)
-    if old.split() == new.split():
+    if old.split() == new.split() or (
+            _names(after, sha512) and not _names(before, sha512)):
         return ()
     reasons = check_succession(before.image_list, after.image_list)
     if not reasons and imagelist.compare_versions(
@@ -266,6 +270,10 @@ def check_renewal(old: str, new: str,
                           f'version {before.image_list.version} of this '
                           f'list; a renewal needs a higher version.'),)
     return reasons
+
+
+def _names(signed: SignedList, sha512: str) -> bool:
+    return any(entry.sha512 == sha512 for entry in signed.image_list.images)
 
 
 def find_inline(subject: Subject, accepted: AcceptedLists, policy: Policy,

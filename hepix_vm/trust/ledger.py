@@ -53,6 +53,7 @@ class Fact(enum.StrEnum):
     ACCEPTED = 'accepted'  # a version of a list; no older one counts
     ADOPTED = 'adopted'  # an image that may stay without endorsement
     DERIVED = 'derived'  # an image that was made from a server
+    RECEIVED = 'received'  # bytes that are kept under another digest
     INSTALLED = 'installed'  # since when the gate stands; names nothing
 
 
@@ -67,7 +68,8 @@ class Record:
     :param until: when it ends by itself, UTC
     :param image_list: UUID of the list that said so
     :param version: of that list
-    :param sha512: digest of an image that may stay
+    :param sha512: digest of an image that may stay, or of its bytes as they
+        came
     :param base: Glance's id of the image that a server ran from, of which
         an image was made; empty where no base is needed
     :param base_sha512: its digest
@@ -118,7 +120,9 @@ def names_for(image_id: str, sha512: str,
     :param sha512: digest of its bytes, if they were read
     :param endorsements: what endorses it
     """
-    named = {(Blockable.GLANCE_IMAGE, image_id), (Blockable.SHA512, sha512)}
+    # Glance takes ids in capitals as well.
+    named = {(Blockable.GLANCE_IMAGE, image_id.lower()),
+             (Blockable.SHA512, sha512)}
     for endorsement in endorsements:
         named |= {
             (Blockable.SHA512, endorsement.entry.sha512),
@@ -163,9 +167,11 @@ class Ledger:
             must be equal
         """
         return any(
-            record.value == image_id
+            record.value == image_id.lower()
             and (record.until is None or at < record.until)
-            and record.sha512 in ('', sha512)
+            # By its id alone only what never passed the gate.
+            and (record.sha512 == sha512 if record.sha512
+                 else not self.came(image_id))
             for record in self._of(Fact.ADOPTED))
 
     def derived(self, image_id: str, sha512: str) -> Record | None:
@@ -174,8 +180,19 @@ class Ledger:
         :param sha512: its digest, which must be the recorded one
         """
         return next((record for record in self._of(Fact.DERIVED)
-                     if record.value == image_id
+                     if record.value == image_id.lower()
                      and record.sha512 == sha512), None)
+
+    def received(self, image_id: str, sha512: str) -> bool:
+        """Return whether these bytes were judged when an image came."""
+        return any(
+            record.value == image_id.lower() and record.sha512 == sha512
+            for record in self._of(Fact.RECEIVED))
+
+    def came(self, image_id: str) -> bool:
+        """Return whether it is on record that an image passed the gate."""
+        return any(record.value == image_id.lower()
+                   for record in self._of(Fact.RECEIVED))
 
     def installed(self) -> datetime.datetime | None:
         """Return since when the gate stands, if that is known."""
@@ -218,8 +235,8 @@ def parse(text: str) -> Record:
                                  f'{error}.') from error
     if (values['kind'] is None) is not (values['fact'] is Fact.INSTALLED):
         raise MalformedError('A record of the ledger names nothing.')
-    if values['fact'] is Fact.DERIVED and ('sha512' not in values or (
-            'base' in values) is not ('base_sha512' in values)):
+    if ((values['fact'] in _WITH_DIGEST and 'sha512' not in values)
+            or ('base' in values) is not ('base_sha512' in values)):
         raise MalformedError('A record of the ledger lacks a digest.')
     values['value'] = value_of(values['kind'], values['value'])
     return Record(**values)
@@ -233,8 +250,7 @@ def value_of(kind: Blockable | None, value: Any) -> str:
     try:
         return _VALUES[kind](value)
     except fields.Flaw as error:
-        raise MalformedError(f'What a record of the ledger names {error}.'
-                             ) from error
+        raise MalformedError(f'What is named {error}.') from error
 
 
 _READERS: Mapping[str, Callable[[Any], Any]] = {
@@ -251,4 +267,5 @@ _VALUES: Mapping[Blockable | None, Callable[[Any], str]] = {
     Blockable.IMAGE: fields.uuid, Blockable.GLANCE_IMAGE: fields.uuid,
     Blockable.LIST: fields.uuid, Blockable.ENDORSER: fields.name,
 }
+_WITH_DIGEST = frozenset({Fact.DERIVED, Fact.RECEIVED})
 _NEEDED = {'fact', 'reason', 'author', 'at'}

@@ -14,23 +14,30 @@
 
 from collections.abc import Iterable
 
+from hepix_vm.errors import Code
 from hepix_vm.trust.policy import Moment
 from hepix_vm.trust.policy import Subject
 from hepix_vm.trust.settings import ModeRule
 from hepix_vm.trust.verdict import Mode
 
 
-def mode_for(subject: Subject, rules: Iterable[ModeRule],
-             default: Mode) -> Mode:
+# What somebody decided on an image by name.
+_DECIDED = frozenset({Code.IMAGE_BLOCKED, Code.IMAGE_REVOKED})
+
+
+def mode_for(subject: Subject, rules: Iterable[ModeRule], default: Mode,
+             codes: Iterable[Code] = ()) -> Mode:
     """Return the mode that the first matching rule names.
 
     Not everything is known of every image: who acts for another project
     knows it by its id only, and nobody knows later what roles the uploader
     had. Where a rule may be meant, the strictest of the modes in question
     holds for bytes that come, and the mildest for an image that was let in
-    already: what is not known changes nothing that was decided.
+    already: what is not known changes nothing that was decided, unless it
+    was decided that the image shall go.
 
     :param default: the mode where no rule matches
+    :param codes: the reasons against the image
     """
     possible = set()
     for rule in rules:
@@ -42,7 +49,9 @@ def mode_for(subject: Subject, rules: Iterable[ModeRule],
     else:
         possible.add(default)
     modes = [mode for mode in Mode if mode in possible]
-    return modes[0 if subject.moment is Moment.STORE else -1]
+    strict = (subject.moment is Moment.STORE
+              or not _DECIDED.isdisjoint(codes))
+    return modes[0 if strict else -1]
 
 
 def _matches(rule: ModeRule, subject: Subject) -> bool | None:

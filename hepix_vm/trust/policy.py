@@ -84,6 +84,10 @@ class Subject:
     :param endorsement: the property ``hepix_endorsement``
     :param size: number of bytes, where known
     :param sha512: digest of the bytes in hex; empty before they were read
+    :param came_as: digest of the bytes as they are said to have come, where
+        the service keeps others, or another digest
+    :param digest_kept: whether the service will keep this digest of bytes
+        that come
     :param altered_by: what alters the bytes after they were judged
     :param ledger: what the ledger says of it
     """
@@ -101,6 +105,8 @@ class Subject:
     container_format: str = ''
     size: int | None = None
     sha512: str = ''
+    came_as: str = ''
+    digest_kept: bool = True
     altered_by: str = ''
     moment: Moment = Moment.STORE
     ledger: Ledger = Ledger()
@@ -118,6 +124,30 @@ class Found:
 
 
 Check = Callable[[Subject, Found, Policy], Iterable[Reason]]
+
+
+def as_received(subject: Subject) -> Subject:
+    """Return an image as its bytes came, if it is on record that they did.
+
+    A property says so as well, which somebody may have written before it
+    was protected.
+    """
+    if not subject.ledger.received(subject.image_id, subject.came_as):
+        return dataclasses.replace(subject, altered_by='')
+    subject = dataclasses.replace(subject, sha512=subject.came_as)
+    if not subject.altered_by:
+        return subject
+    # Size and format are those of what was made of the bytes.
+    return dataclasses.replace(
+        subject, disk_format='', container_format='', size=None)
+
+
+def received(subject: Subject, sha512: str) -> Record:
+    """Return the record by which an image is known as its bytes came."""
+    return Record(
+        Fact.RECEIVED, Blockable.GLANCE_IMAGE, subject.image_id.lower(),
+        'These bytes passed the gate.', 'glance-api',
+        subject.at, sha512=sha512)
 
 
 def judge(subject: Subject, found: Sequence[Found], policy: Policy,
@@ -152,7 +182,8 @@ def _exemption(subject: Subject, reasons: tuple[Reason, ...],
     # Where the gate never stood, everything is older.
     installed = subject.ledger.installed() or subject.at
     if (until and subject.at < until and subject.created
-            and subject.created < installed):
+            and subject.created < installed
+            and not subject.ledger.came(subject.image_id)):
         return Exemption.LEGACY
     return None
 

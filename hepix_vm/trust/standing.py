@@ -48,8 +48,7 @@ _STATES = {
 }
 # A list that is too old is for whoever has the new one to judge.
 _UNDECIDED = STALE | {Code.INTERNAL_ERROR, Code.LIST_ROLLBACK}
-# With one of these an image was let in; with one of the others we took it
-# out of use.
+# With one of these an image was let in.
 _LET_IN = frozenset({State.ENDORSED, State.DERIVED, State.ADOPTED})
 
 
@@ -92,8 +91,3 @@ def state_of(verdict: Verdict) -> State:
     """Return what ``hepix_state`` says of a refusal."""
     return next((state for code, state in _STATES.items()
                  if code in verdict.codes), State.REFUSED)
-
-
-def withdrawn_by_us(state: str) -> bool:
-    """Return whether a state is one with which we deactivate images."""
-    return bool(state) and state not in _LET_IN

@@ -47,6 +47,14 @@ from hepix_vm.trust.verdict import Verdict
 
 # A document with 128 properties, each as long as Glance can keep it.
 _MAX_DOCUMENT = 10 * 1024 * 1024  # bytes
+# What an image can become that was its owner's alone.
+_SEEN = frozenset({'shared', 'community', 'public'})
+# Attributes of Glance's image that its API lets users change.
+_CHANGEABLE = frozenset({
+    'container_format', 'disk_format', 'locations', 'min_disk', 'min_ram',
+    'name', 'os_hidden', 'protected', 'tags', 'visibility'})
+# What else it keeps there.
+_OBJECTS = frozenset({'base', 'context', 'helper'})
 
 
 class Forbidden(webob.exc.HTTPForbidden):
@@ -88,11 +96,12 @@ class Guarded:
     def data(self) -> bytes:
         """The body, which whoever comes next can read as well.
 
+        :raises webob.exc.HTTPBadRequest: it cannot be read
         :raises webob.exc.HTTPRequestEntityTooLarge: it is too long
         """
         read = body.source_of(self.environ).read
         data = b''
-        while part := read(_MAX_DOCUMENT + 1 - len(data)):
+        while part := _read(read, _MAX_DOCUMENT + 1 - len(data)):
             data += part
             if len(data) > _MAX_DOCUMENT:
                 raise webob.exc.HTTPRequestEntityTooLarge(
@@ -113,6 +122,11 @@ class Guarded:
             raise webob.exc.HTTPBadRequest(
                 explanation='The body of the request is not JSON.') from error
 
+    def forget(self) -> None:
+        """Let go of the body: Glance makes a document of its own of it."""
+        for name in ('data', 'document'):
+            self.__dict__.pop(name, None)
+
     @property
     def by_operator(self) -> bool:
         """Whether an operator of this cloud asks."""
@@ -123,7 +137,11 @@ class Guarded:
 
     def judge(self, held: Held) -> Verdict:
         """Return the verdict on the image; a refusal is journalled."""
-        case = self._case(held.subject(self.gate.now()))
+        # Who asks is known, other than who brought the bytes once.
+        known = images.subject_of(self.image, self.context, self.gate.now())
+        case = self._case(dataclasses.replace(
+            held.subject(self.gate.now()), roles=known.roles,
+            domains=known.domains))
         verdict = case.look()
         if not verdict.endorsed:
             case.record(verdict)
@@ -157,6 +175,15 @@ class Guarded:
             self.image, self.context))
 
 
+def _read(read: Callable[[int], bytes], size: int) -> bytes:
+    try:
+        return read(size)
+    except OSError as error:
+        # Such as uWSGI of chunks that are none.
+        raise webob.exc.HTTPBadRequest(
+            explanation='The body of the request cannot be read.') from error
+
+
 def check(request: Guarded) -> None:
     """Judge a request.
 
@@ -169,8 +196,20 @@ def check(request: Guarded) -> None:
 
 def _create(request: Guarded) -> None:
     if not isinstance(request.document, Mapping):
-        return
+        # Glance would read all of it anew, and fail.
+        raise webob.exc.HTTPBadRequest(
+            explanation='An image is described by an object.')
+    context = request.context
+    if not context.is_admin and request.document.get(
+            'owner', context.project_id) != context.project_id:
+        # Glance looks at it by the rule add_image alone, which sites change.
+        raise Forbidden(explanation='You cannot make images of others.')
     if derived.from_service(request.environ, request.context):
+        if not request.document.keys().isdisjoint(properties.VOLUMES):
+            request.refuse([Reason(
+                Code.DERIVED_REFUSED, 'The image of a server that runs from '
+                'a volume names snapshots of volumes, whose origin cannot be '
+                'proved.')], Forbidden)
         body.replace(request.environ,
                      derived.without_inherited(request.document))
     else:
@@ -178,24 +217,62 @@ def _create(request: Guarded) -> None:
 
 
 def _update(request: Guarded) -> None:
+    # Before the image: whoever sends his body late would else be judged by
+    # what the image was when he began.
+    changes = _changes(request)
+    if derived.from_service(request.environ, request.context):
+        body.replace(request.environ, derived.without_kernel(
+            request.document, changes))
+    # Each thing once: a document has room for 200000 changes.
+    names = {change['path'][0]: None for change in changes}
+    # Also of an image that is not there yet: it may be when Glance looks.
+    _attributes(request, names)
+    if 'locations' in names:
+        request.close('Locations of images are not changed in this cloud.')
+    _ours(request, names)
     if request.image is None:
         return
-    for change in _changes(request):
-        name = change['path'][0]
-        if name == 'locations':
-            request.close('Locations of images are not changed in this '
-                          'cloud.')
-        _ours(request, [name])
-        if name == 'visibility' and change.get('value') != 'private':
-            _use(request)
-        if name == properties.ENDORSEMENT:
-            _endorsement(request, change)
+    for visibility in _visibilities(changes):
+        # As it is to be: other rules may hold for it then.
+        _use(request, visibility=visibility)
+    if properties.ENDORSEMENT in names and request.held is not None:
+        _endorsement(request, request.held, [
+            change for change in changes
+            if change['path'][0] == properties.ENDORSEMENT])
+
+
+def _attributes(request: Guarded, names: Iterable[str]) -> None:
+    """Refuse to change what no API says can be changed, in any mode.
+
+    With the operation add Glance sets every attribute of its own object:
+    by owner anybody makes records of the ledger, and by image_id his
+    change is saved in another image.
+    """
+    from glance.domain import proxy
+
+    for name in names:
+        if name == 'owner' and request.context.is_admin:
+            continue
+        if name not in _CHANGEABLE and (
+                name in _OBJECTS or hasattr(proxy.Image, name)):
+            raise Forbidden(explanation=f'{name} of an image cannot be '
+                                        f'changed.')
+
+
+def _visibilities(changes: Iterable[dict[str, Any]]) -> set[str]:
+    """Return how an image is to be seen by others; at worst by all."""
+    wanted = {str(change.get('value')) for change in changes
+              if change['path'][0] == 'visibility'} - {'private'}
+    return {each if each in _SEEN else 'public' for each in wanted}
 
 
 def _changes(request: Guarded) -> list[dict[str, Any]]:
     """Return the changes of a PATCH as Glance itself will read them."""
     from glance.api.v2 import images as api
 
+    if not isinstance(request.document, list):
+        raise webob.exc.HTTPBadRequest(
+            explanation='Changes of an image are a list.')
     copy = webob.Request({**request.environ,
                           'wsgi.input': io.BytesIO(request.data)})
     changes: list[dict[str, Any]] = api.RequestDeserializer().update(
@@ -211,11 +288,13 @@ def _ours(request: Guarded, names: Iterable[str]) -> None:
                           f'alone.')
 
 
-def _endorsement(request: Guarded, change: dict[str, Any]) -> None:
+def _endorsement(request: Guarded, held: Held,
+                 changes: list[dict[str, Any]]) -> None:
     """Let an endorsement of an image that has its bytes be renewed only."""
-    held = request.held
-    if held is None:
-        return
+    change = changes[-1]
+    if len(changes) > 1:
+        request.close('One request changes the endorsement of an image '
+                      'once.')
     if change['op'] == 'remove':
         request.close('The endorsement of an image that has its data cannot '
                       'be removed, only renewed.')
@@ -224,9 +303,11 @@ def _endorsement(request: Guarded, change: dict[str, Any]) -> None:
     old = held.extra.get(properties.ENDORSEMENT, '')
     if not isinstance(new, str):
         return
+    subject = held.subject(request.gate.now())
     if old:
         request.refuse(endorsement.check_renewal(
-            old, new, request.gate.site().trust), body.Refused)
+            old, new, subject.came_as or subject.sha512,
+            request.gate.site().trust), body.Refused)
     body.refuse(request.judge(dataclasses.replace(
         held, extra={**held.extra, properties.ENDORSEMENT: new})))
 
@@ -250,10 +331,15 @@ def _reactivate(request: Guarded) -> None:
     _use(request)
 
 
-def _use(request: Guarded) -> None:
-    """Refuse to spread an image that would not be let in today."""
-    if request.held is not None:
-        verdict = request.judge(request.held)
+def _use(request: Guarded, visibility: str = '') -> None:
+    """Refuse to spread an image that would not be let in today.
+
+    :param visibility: what it will have, if that changes
+    """
+    held = request.held
+    if held is not None:
+        verdict = request.judge(dataclasses.replace(
+            held, visibility=visibility or held.visibility))
         if not verdict.allowed:
             raise Forbidden(explanation=verdict.explain())
 

@@ -24,6 +24,7 @@ import random
 import time
 from typing import Any
 
+from oslo_config import cfg
 from oslo_log import log as logging
 
 from hepix_vm.gate import Gate
@@ -129,7 +130,14 @@ def subject_of(image: Any, context: Any, at: datetime.datetime,
         endorsement=image.extra_properties.get(properties.ENDORSEMENT, ''),
         disk_format=image.disk_format or '',
         container_format=image.container_format or '', size=size,
+        digest_kept=_keeps_sha512(image) and not altered_by,
         altered_by=altered_by)
+
+
+def _keeps_sha512(image: Any) -> bool:
+    """Return whether Glance will know the digest that lists have."""
+    kept: str = image.os_hash_algo or cfg.CONF.hashing_algorithm
+    return kept == 'sha512'
 
 
 def _name(context: Any) -> str:
@@ -144,7 +152,8 @@ def _name(context: Any) -> str:
     return f'{context.project_domain_name}/{name}'
 
 
-def mark(repo: Any, image_id: str, values: Mapping[str, str]) -> None:
+def mark(repo: Any, image_id: str,
+         values: Mapping[str, str | None]) -> None:
     """Replace the properties that we write by these.
 
     :param repo: the administrator's repository
@@ -156,7 +165,7 @@ def mark(repo: Any, image_id: str, values: Mapping[str, str]) -> None:
 
 
 def mark_or_log(repo: Any, image_id: str,
-                values: Mapping[str, str]) -> None:
+                values: Mapping[str, str | None]) -> None:
     """Mark an image whose bytes were taken already.
 
     The bytes are right whatever happens here, and the properties are a
@@ -175,6 +184,15 @@ def withdraw(repo: Any, image_id: str) -> None:
     if image is not None and image.status == 'active':
         image.deactivate()
         repo.save(image)
+
+
+def release(repo: Any, image_id: str) -> None:
+    """Note that somebody else wants an image out of use."""
+    image = find(repo, image_id)
+    if image is not None and (
+            properties.WITHDRAWN in image.extra_properties.keys()):
+        del image.extra_properties[properties.WITHDRAWN]
+        repo.save(image, from_state=image.status)
 
 
 def held(image: Any, context: Any | None = None) -> Held:
@@ -221,7 +239,8 @@ def settle(gate: Gate, repo: Any, image_id: str, context: Any | None = None,
         if outcome.nothing:
             return True
         try:
-            _apply(repo, image, outcome)
+            if not _apply(repo, image, outcome):
+                return True
         except (exception.NotFound, exception.Conflict,
                 exception.InvalidImageStatusTransition):
             LOG.info('The image %s changed while it was settled', image_id)
@@ -231,30 +250,55 @@ def settle(gate: Gate, repo: Any, image_id: str, context: Any | None = None,
     return True
 
 
-def _apply(repo: Any, image: Any, outcome: Outcome) -> None:
+def _apply(repo: Any, image: Any, outcome: Outcome) -> bool:
+    """Carry out what was decided; return whether all could be written."""
+    from glance.common import exception
+
     before = image.status
-    # Taking an image out of use does not wait for its properties, which
-    # the database may not take.
-    if outcome.status:
-        if outcome.status == 'deactivated':
-            image.deactivate()
-        else:
-            image.reactivate()
+    # At once: nobody finds an image that we took out of use unmarked.
+    _move(image, outcome.status)
+    try:
+        for name, value in outcome.values.items():
+            if value is None:
+                del image.extra_properties[name]
+            else:
+                image.extra_properties[name] = value
         repo.save(image, from_state=before)
-    for name, value in outcome.values.items():
-        if value is None:
-            del image.extra_properties[name]
-        else:
-            image.extra_properties[name] = value
-    repo.save(image, from_state=image.status)
+    except (exception.NotFound, exception.Conflict):
+        raise
+    except Exception:
+        # The database may not take them, and its owner may have as many
+        # properties as Glance allows. They are a display: taking an image
+        # out of use does not wait for them.
+        LOG.exception('The properties of the image %s cannot be written',
+                      image.image_id)
+        if outcome.status == 'deactivated':
+            image = repo.get(image.image_id)
+            _move(image, outcome.status)
+            repo.save(image, from_state=before)
+        return False
+    return True
+
+
+def _move(image: Any, status: str) -> None:
+    if status == 'deactivated':
+        image.deactivate()
+    elif status:
+        image.reactivate()
 
 
 def replace(extra: MutableMapping[str, str],
-            values: Mapping[str, str]) -> None:
-    """Take out all properties that only we write, and put in these."""
+            values: Mapping[str, str | None]) -> None:
+    """Take out all properties that only we write, and put in these.
+
+    :param values: None takes out a property of others
+    """
     # Glance's own mapping iterates over nothing; it has keys() all the same.
     for name in filter(properties.is_ours, list(extra.keys())):
         del extra[name]
     for name, value in values.items():
         # One at a time: dict.update would pass by Glance's protections.
-        extra[name] = value
+        if value is not None:
+            extra[name] = value
+        elif name in extra.keys():
+            del extra[name]

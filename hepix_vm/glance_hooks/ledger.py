@@ -63,9 +63,14 @@ class GlanceLedger:
             ledger.PROPERTY, '')) for image in found]
 
     def write(self, record: Record) -> None:
-        """Add a record."""
+        """Add a record.
+
+        :raises MalformedError: it could not be read afterwards
+        """
+        text = ledger.serialize(record)
+        ledger.parse(text)
         image = images.new(
             context(), name=record.name, owner=self._owner,
             visibility='private', os_hidden=True, protected=True,
-            extra_properties={ledger.PROPERTY: ledger.serialize(record)})
+            extra_properties={ledger.PROPERTY: text})
         images.repository(context()).add(image)

@@ -56,6 +56,7 @@ _CHECKS: Mapping[str, Check] = {
     'Stores': routes.check_stores,
     'Sentinel': imports.check_sentinel,
     'Files of the site': files.check_load,
+    'Images made from servers': files.check_derived,
     'Rights on files': files.check_rights,
 }
 

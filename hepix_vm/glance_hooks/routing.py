@@ -39,6 +39,7 @@ _ROUTES = (
     ('PATCH', '/images/{image_id}', 'update'),
     ('POST', '/images/{image_id}/import', 'import'),
     ('POST', '/images/{image_id}/actions/reactivate', 'reactivate'),
+    ('POST', '/images/{image_id}/actions/deactivate', 'deactivate'),
     ('POST', '/images/{image_id}/locations', 'add_location'),
     ('POST', '/images/{image_id}/members', 'share'),
     ('PUT', '/images/{image_id}/tags/{tag}', 'tag'),

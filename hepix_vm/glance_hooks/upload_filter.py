@@ -27,6 +27,7 @@ from oslo_log import log as logging
 import webob
 import webob.exc
 
+from hepix_vm.errors import Code
 from hepix_vm.gate import Case
 from hepix_vm.gate import Gate
 from hepix_vm.glance_hooks import body
@@ -38,6 +39,9 @@ from hepix_vm.glance_hooks import preflight
 from hepix_vm.glance_hooks import routing
 from hepix_vm.glance_hooks import service
 from hepix_vm import properties
+from hepix_vm.trust.derived import Origin
+from hepix_vm.trust.verdict import Mode
+from hepix_vm.trust.verdict import Reason
 from hepix_vm.trust.verdict import Verdict
 
 LOG = logging.getLogger(__name__)
@@ -94,15 +98,36 @@ class UploadFilter:
                  action: str) -> App:
         """Return what answers a request that could change what counts."""
         request = guards.Guarded(self._gate, environ, action, image_id)
-        guards.check(request)
+        try:
+            guards.check(request)
+        except webob.exc.HTTPException:
+            raise
+        except Exception:
+            LOG.exception('A request cannot be judged')
+            request.refuse([Reason(
+                Code.INTERNAL_ERROR, 'The request cannot be judged now.')],
+                body.Refused)
+        request.forget()
         response = webob.Request(environ).get_response(self._app)
-        if response.status_int < 300 and image_id:
-            context = request.context
-            images.settle(
-                self._gate, images.repository(context), image_id, context,
-                route=action, user=context.user_id or '',
-                request=context.request_id or '')
+        # Glance may refuse to show what it has saved.
+        if image_id and (response.status_int < 300 or action == 'update'):
+            self._settle(request)
         return response
+
+    def _settle(self, request: guards.Guarded) -> None:
+        """Look at an image that was changed, whose answer is known."""
+        context = request.context
+        try:
+            repo = images.repository(context)
+            if request.action == 'deactivate':
+                images.release(repo, request.image_id)
+            images.settle(
+                self._gate, repo, request.image_id, context,
+                route=request.action, user=context.user_id or '',
+                request=context.request_id or '')
+        except Exception:  # a database may raise what it likes
+            LOG.exception('The image %s cannot be settled; the sweep will',
+                          request.image_id)
 
     def _upload(self, environ: Environ, image_id: str, action: str) -> App:
         """Return what answers a request that brings bytes."""
@@ -139,12 +164,12 @@ class UploadFilter:
             reader.install(environ)
             response = webob.Request(environ).get_response(self._app)
         if response.status_int < 300:
-            self._accepted(repo, image_id, action,
+            self._accepted(repo, image_id, action, case.origin,
                            reader.verdict if claim.held else None)
         return response
 
     def _accepted(self, repo: Any, image_id: str, action: str,
-                  verdict: Verdict | None) -> None:
+                  origin: Origin | None, verdict: Verdict | None) -> None:
         """Mark an image whose bytes Glance just took.
 
         Before Glance's answer is the wrong time: its own save would purge
@@ -156,7 +181,9 @@ class UploadFilter:
             images.withdraw(repo, image_id)
             raise body.Refused(
                 explanation='The data was not checked as a whole.')
-        if action == 'upload':
-            images.mark_or_log(repo, image_id, properties.of_verdict(
-                verdict, altered=False,
-                require_trait=self._gate.settings.require_trait))
+        if action == 'upload' and verdict.mode is not Mode.DISABLED:
+            images.mark_or_log(repo, image_id, {
+                **derived.properties_of(verdict, origin),
+                **properties.of_verdict(
+                    verdict, altered=False,
+                    require_trait=self._gate.settings.require_trait)})

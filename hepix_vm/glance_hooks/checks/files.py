@@ -18,11 +18,13 @@ import os
 import stat
 
 from hepix_vm import config
+from hepix_vm import credentials
 from hepix_vm.errors import ConfigError
 from hepix_vm.errors import PluginError
 from hepix_vm.glance_hooks.checks.finding import Checked
 from hepix_vm.glance_hooks.checks.finding import Found
 from hepix_vm.glance_hooks.checks.finding import Severity
+from hepix_vm.trust.settings import Choice
 
 _OTHERS = stat.S_IWGRP | stat.S_IWOTH
 _SHOWN = 3  # paths in a message
@@ -36,6 +38,22 @@ def check_load(glance: Checked) -> Found:
         yield Severity.WARNING, (
             f'Every image is refused until this is mended: {error} '
             f'{error.remedy}')
+
+
+def check_derived(glance: Checked) -> Found:
+    """Whether Nova can be asked, where that lets images in."""
+    try:
+        rules = glance.gate.site().policy.derived_images
+        account = glance.gate.conf[credentials.GROUP].auth_type
+    except (ConfigError, PluginError):
+        return  # check_load says it.
+    if account or all(rule.choice is Choice.REFUSE for rule in rules):
+        return
+    yield Severity.WARNING, (
+        f'policy.yaml takes images made from servers (derived_images), but '
+        f'each of them is refused, since Nova cannot be asked: '
+        f'[{credentials.GROUP}] of hepix-vm.conf has no auth_type. Give it '
+        f'an account that may list the servers of all projects.')
 
 
 def check_rights(glance: Checked) -> Found:

@@ -130,7 +130,7 @@ def _adopt(found: Finding, adoption: Adoption, dry_run: bool) -> bool:
         done = 'would be adopted'
     else:
         adoption.write(found)
-        done = 'adopted'
+        done = f'adopted {adoption.end}'
     print(f'{found.held.image_id} {done} ({found.name})')
     return not why
 

@@ -110,18 +110,19 @@ class AuditImages(lister.Lister):
                 plan.append(each.held.image_id)
                 self._say(f'{each.held.image_id} {each.held.owner} '
                           f'{each.name}')
-        until = f'until {word.until:%Y-%m-%dT%H:%M:%SZ}' if word.until else (
-            'without end')
         self._say(f'{len(plan)} images would be adopted by {word.author} '
-                  f'{until}: {word.reason}')
+                  f'{adoption.end}: {word.reason}')
         if plan and not sure and not self._asked():
             raise HepixVmError('Nothing was adopted.',
                                remedy='Answer y, or give --yes.')
+        done = 0
         for image_id in plan:
             image = cloud.catalogue.find(image_id)
             # What was asked may have taken its time.
             if image and not obstacle(again := found.look(image)):
                 adoption.write(again)
+                done += 1
+        self._say(f'{done} images adopted.')
 
     def _asked(self) -> bool:
         self.app.stderr.write('Adopt them? [y/N] ')

@@ -66,6 +66,9 @@ def log_to_stderr(debug: bool) -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(logging.INFO if debug else logging.WARNING)
+    # It tells of each attempt; what came of them is an error.
+    logging.getLogger('keystoneauth').setLevel(
+        logging.INFO if debug else logging.ERROR)
 
 
 def guarded(program: str, work: Callable[[], int]) -> int:

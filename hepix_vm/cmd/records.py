@@ -20,8 +20,13 @@ from typing import TYPE_CHECKING
 from hepix_vm.cmd import adopt
 from hepix_vm.cmd import common
 from hepix_vm.cmd.common import Cloud
+from hepix_vm.errors import ConfigError
+from hepix_vm.errors import MalformedError
 from hepix_vm.exchange.adopt import Word
+from hepix_vm.exchange.steady import SERVICE
 from hepix_vm.gate import utcnow
+from hepix_vm.journal import Journal
+from hepix_vm.trust.imagelist import format_time
 from hepix_vm.trust import ledger
 from hepix_vm.trust.ledger import Fact
 from hepix_vm.trust.ledger import Record
@@ -31,6 +36,7 @@ if TYPE_CHECKING:
     _Parsers = argparse._SubParsersAction[argparse.ArgumentParser]
 
 _REFUSED = 1  # exit status
+_LIFTED = frozenset({Fact.BLOCKED, Fact.REVOKED, Fact.ADOPTED})
 _NAMED = {
     Blockable.SHA512: ('DIGEST', 'bytes, by their SHA-512 in hexadecimal '
                        'digits'),
@@ -46,7 +52,7 @@ def add_parsers(subparsers: '_Parsers') -> None:
         'block', help='refuse something on all controllers, until it is '
         'lifted'), _block)
     _add(subparsers.add_parser(
-        'lift', help='take blocks and revocations back'), _lift)
+        'lift', help='take blocks, revocations and adoptions back'), _lift)
 
 
 def _add(parser: argparse.ArgumentParser,
@@ -67,7 +73,11 @@ def _run(given: argparse.Namespace,
     """
     word = adopt.word_of(given)
     kind = next(kind for kind in Blockable if getattr(given, kind))
-    value = ledger.value_of(kind, getattr(given, kind))
+    try:
+        value = ledger.value_of(kind, getattr(given, kind))
+    except MalformedError as error:
+        raise ConfigError(error.message, remedy='Correct the command.'
+                          ) from error
     cloud = common.connect()
     # Others are shown an empty ledger.
     cloud.catalogue.check_administrator()
@@ -75,20 +85,38 @@ def _run(given: argparse.Namespace,
 
 
 def _block(cloud: Cloud, kind: Blockable, value: str, word: Word) -> int:
+    if any(record.fact is Fact.BLOCKED
+           for record in _standing(cloud, kind, value)):
+        print(f'{value} blocked already')
+        return 0
     cloud.ledger.write(Record(
         Fact.BLOCKED, kind, value, word.reason, word.author, utcnow()))
-    print(f'{value} blocked')
+    _journal(cloud, 'block', kind, value, word)
+    print(f'{value} blocked; the next sweep takes what is in use out of use')
     return 0
 
 
 def _lift(cloud: Cloud, kind: Blockable, value: str, word: Word) -> int:
-    records = [
-        record for record in cloud.ledger.search(
-            [ledger.name_of(kind, value)])
-        if record.fact in (Fact.BLOCKED, Fact.REVOKED) and not record.lifted]
-    for record in records:
+    found = _standing(cloud, kind, value)
+    for record in found:
         cloud.ledger.lift(record, f'{word.author}: {word.reason}')
+        _journal(cloud, 'lift', kind, value, word, fact=record.fact)
         print(f'{value} no longer {record.fact} ({record.reason})')
-    if not records:
-        print(f'{value} was neither blocked nor revoked', file=sys.stderr)
-    return 0 if records else _REFUSED
+    if not found:
+        print(f'{value} was neither blocked, revoked nor adopted',
+              file=sys.stderr)
+    return 0 if found else _REFUSED
+
+
+def _standing(cloud: Cloud, kind: Blockable, value: str) -> list[Record]:
+    """Return what an operator can take back."""
+    return [record for record in cloud.ledger.search(
+                [ledger.name_of(kind, value)])
+            if record.fact in _LIFTED and not record.lifted]
+
+
+def _journal(cloud: Cloud, event: str, kind: Blockable, value: str,
+             word: Word, **more: str) -> None:
+    Journal(cloud.settings.state_dir, SERVICE).record({
+        'time': format_time(utcnow()), 'event': event, str(kind): value,
+        'reason': word.reason, 'author': word.author, **more})

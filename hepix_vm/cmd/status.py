@@ -77,3 +77,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         warnings.simplefilter('ignore')
     wanted = sys.argv[1:] if arguments is None else arguments
     return Status().run(list(wanted) or ['help'])
+
+
+if __name__ == '__main__':
+    sys.exit(main())

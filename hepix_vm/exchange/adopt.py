@@ -45,8 +45,7 @@ def obstacle(found: Finding) -> str:
     held = found.held
     if LOCK in held.extra:
         return 'an import still holds it'
-    if held.status != 'active' and not standing.withdrawn_by_us(
-            held.extra.get('hepix_state', '')):
+    if held.status != 'active' and not held.withdrawn:
         return f'it is {held.status}, and not by hepix-vm'
     if found.state in (UNKNOWN, standing.State.ADOPTED):
         return ''
@@ -66,6 +65,12 @@ class Adoption:
         self._gate = gate
         self._word = word
 
+    @property
+    def end(self) -> str:
+        """Until when it holds, in words."""
+        until = self._word.until
+        return f'until {format_time(until)}' if until else 'without end'
+
     def adopted(self, found: Finding) -> bool:
         """Return whether the ledger says all this of an image already."""
         return any(self._same(record, found)
@@ -79,28 +84,28 @@ class Adoption:
         older = self._records(found)
         word = self._word
         self._ledger.write(Record(
-            Fact.ADOPTED, Blockable.GLANCE_IMAGE, found.held.image_id,
+            Fact.ADOPTED, Blockable.GLANCE_IMAGE, _named(found),
             word.reason, word.author, self._gate.now(), until=word.until,
-            sha512=self._digest(found)))
+            sha512=found.digest))
         for record in older:
             self._ledger.lift(record, f'{word.author}: {word.reason}')
         self._gate.record({
             'time': format_time(self._gate.now()), 'event': 'adoption',
             'image': found.held.image_id, 'project': found.held.owner,
-            'sha512': self._digest(found), 'reason': word.reason,
+            'sha512': found.digest, 'reason': word.reason,
             'author': word.author,
             'until': format_time(word.until) if word.until else ''})
 
     def _records(self, found: Finding) -> list[Record]:
-        name = records.name_of(
-            Blockable.GLANCE_IMAGE, found.held.image_id)
+        name = records.name_of(Blockable.GLANCE_IMAGE, _named(found))
         return [record for record in self._ledger.search([name])
                 if record.fact is Fact.ADOPTED and not record.lifted]
 
     def _same(self, record: Record, found: Finding) -> bool:
         return (record.until == self._word.until
-                and record.sha512 == self._digest(found))
+                and record.sha512 == found.digest)
 
-    def _digest(self, found: Finding) -> str:
-        """Return the digest that the gate will compare."""
-        return found.held.subject(self._gate.now()).sha512
+
+def _named(found: Finding) -> str:
+    """Return an image's id as the ledger has it."""
+    return records.value_of(Blockable.GLANCE_IMAGE, found.held.image_id)

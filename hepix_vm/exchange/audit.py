@@ -56,6 +56,7 @@ class Finding:
     :param state: as ``hepix_state`` would say, or :data:`UNKNOWN`
     :param sha512: of its bytes; where Glance computed another digest its
         name in parentheses
+    :param digest: SHA-512 by which the gate knows it; empty if it knows none
     :param configured: what the site's own settings do with it: keep,
         deactivate or reactivate
     :param enforcing: what the mode does, if images that are older than
@@ -68,6 +69,7 @@ class Finding:
     name: str
     state: str
     sha512: str
+    digest: str
     codes: tuple[Code, ...]
     configured: str
     enforcing: str
@@ -120,7 +122,8 @@ class Audit:
         return Finding(
             held, _shown(image.get('name')), state,
             held.sha512 or f'({image.get("os_hash_algo") or "none"})',
-            verdict.codes, _action(verdict, held), _action(refused, held),
+            verdict.sha512, verdict.codes,
+            _action(verdict, held), _action(refused, held),
             _action(dataclasses.replace(
                 refused, exemption=Exemption.LEGACY) if older else refused,
                 held),

@@ -39,6 +39,9 @@ LIMIT = 1000  # images in a page; Glance gives no more by default
 # Of a page. Users decide how long their images' properties are: what is
 # longer is asked for again in smaller pages.
 _LONGEST = 16 * 1024 * 1024  # bytes
+# Of a page of one image: 128 properties of 64 KiB, each byte of which JSON
+# may write in six. Less, and one user could end every sweep.
+_LONGEST_ALONE = 64 * 1024 * 1024  # bytes
 _PIECE = 64 * 1024  # bytes
 _WORDS = 300  # characters of an answer that a message repeats
 _PATCH = 'application/openstack-images-v2.1-json-patch'
@@ -140,30 +143,33 @@ class Catalogue:
     def _pages(self, query: dict[str, str]) -> Iterator[Image]:
         limit = LIMIT
         while True:
-            page = self._page({**query, 'limit': str(limit)})
+            page = self._page({**query, 'limit': str(limit)},
+                              _LONGEST if limit > 1 else _LONGEST_ALONE)
             if page is None and limit > 1:
                 limit //= 2
                 continue
             if page is None:
                 raise ServiceError(f'Glance shows an image in more than '
-                                   f'{_LONGEST} bytes.', 0, _REMEDY)
+                                   f'{_LONGEST_ALONE} bytes.', 0, _REMEDY)
             images = page.get('images')
             if not isinstance(images, list):
                 raise _strange()
             yield from map(_image, images)
             if not images or not page.get('next'):
                 return
+            limit = min(LIMIT, limit * 2)
             # It may have been deleted: an administrator's marker still
             # counts.
             query = {**query, 'marker': _image(images[-1])['id']}
 
-    def _page(self, query: Mapping[str, str]) -> Mapping[str, Any] | None:
-        """Return a page, or None if it is too long."""
+    def _page(self, query: Mapping[str, str],
+              longest: int) -> Mapping[str, Any] | None:
+        """Return a page, or None if it has more bytes than that."""
         response = self._request(
             'GET', f'/v2/images?{urllib.parse.urlencode(query)}',
             stream=True, log=False)
         with contextlib.closing(response):
-            return _bounded(response)
+            return _bounded(response, longest)
 
     def _request(self, method: str, path: str,
                  accepted: Collection[int] = (200,),
@@ -220,13 +226,14 @@ def _pointer(name: str) -> str:
     return '/' + name.replace('~', '~0').replace('/', '~1')
 
 
-def _bounded(response: requests.Response) -> Mapping[str, Any] | None:
+def _bounded(response: requests.Response,
+             longest: int) -> Mapping[str, Any] | None:
     """Return the document of an answer; None if it is too long."""
     data = bytearray()
     try:
         for piece in response.iter_content(_PIECE):
             data += piece
-            if len(data) > _LONGEST:
+            if len(data) > longest:
                 return None
     except _NO_ANSWER as error:
         raise _unreachable(error) from error

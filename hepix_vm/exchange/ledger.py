@@ -21,6 +21,7 @@ import functools
 
 from hepix_vm.errors import MalformedError
 from hepix_vm.exchange.catalogue import Catalogue
+from hepix_vm.exchange.catalogue import Image
 from hepix_vm.trust import ledger
 from hepix_vm.trust.ledger import Record
 
@@ -63,6 +64,29 @@ class RestLedger:
         return [entry.record() for name in sorted(names)
                 for entry in self._entries.get(name, ())]
 
+    def search_now(self, names: Collection[str]) -> list[Record]:
+        """Return the records with these names, asked for anew.
+
+        What came while all images were looked at has records that were not
+        there when the ledger was read.
+
+        :raises MalformedError: as :meth:`search`
+        :raises ServiceError: Glance does not say them all
+        """
+        found = self._catalogue.images(
+            hidden=(True,), owner=self._owner,
+            name=f'in:{",".join(sorted(names))}')
+        return [_entry(image).record() for image in found
+                if image.get('owner') == self._owner]
+
+    def all(self) -> list[Record]:
+        """Return all records.
+
+        :raises MalformedError: one of them cannot be read
+        :raises ServiceError: Glance does not say them all
+        """
+        return self.search(self._entries)
+
     def write(self, record: Record) -> None:
         """Add a record.
 
@@ -100,6 +124,10 @@ class RestLedger:
         for image in self._catalogue.images(
                 hidden=(True,), owner=self._owner):
             if image.get('owner') == self._owner:
-                found.setdefault(str(image.get('name')), []).append(_Entry(
-                    image['id'], str(image.get(ledger.PROPERTY, ''))))
+                found.setdefault(
+                    str(image.get('name')), []).append(_entry(image))
         return found
+
+
+def _entry(image: Image) -> _Entry:
+    return _Entry(image['id'], str(image.get(ledger.PROPERTY, '')))

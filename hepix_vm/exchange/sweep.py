@@ -28,6 +28,7 @@ from hepix_vm.exchange.catalogue import Catalogue
 from hepix_vm.exchange.catalogue import held_of
 from hepix_vm.exchange.catalogue import Image
 from hepix_vm.exchange.ledger import RestLedger
+from hepix_vm.exchange.steady import SERVICE
 from hepix_vm.exchange.steady import SteadyGate
 from hepix_vm.held import Held
 from hepix_vm.held import judge
@@ -35,8 +36,11 @@ from hepix_vm.held import LOCK
 from hepix_vm.held import Outcome
 from hepix_vm.held import STATUSES
 from hepix_vm.site import Site
+from hepix_vm.trust.imagelist import compare_versions
 from hepix_vm.trust import ledger as records
-from hepix_vm.trust import standing
+from hepix_vm.trust.ledger import Fact
+from hepix_vm.trust.ledger import Record
+from hepix_vm.trust.settings import Blockable
 
 LOG = logging.getLogger(__name__)
 
@@ -85,7 +89,7 @@ class Sweep:
         self._catalogue = catalogue
         self._ledger = ledger
         self._looking = SteadyGate(site, ledger.search, journalled=False)
-        self._acting = SteadyGate(site, ledger.search)
+        self._acting = SteadyGate(site, ledger.search_now)
         self._tell = tell
         self._dry_run = dry_run
         self.tally = Tally()
@@ -99,15 +103,35 @@ class Sweep:
         # These records concern every image: if one of them cannot be read,
         # no image is refused for that.
         self._ledger.search([records.name_of(None, '')])
+        self._mark_versions()
         for image in self._catalogue.images():
-            if _ours(image):
-                self._one(image)
+            self._one(image)
         return self.tally
+
+    def _mark_versions(self) -> None:
+        """Write down which versions of lists this controller accepted.
+
+        From then on no controller acts on an older one.
+        """
+        site = self._looking.site()
+        at = self._looking.now()
+        for uuid, accepted in site.accepted.by_uuid.items():
+            version = accepted.signed.image_list.version
+            known = records.Ledger(self._ledger.search(
+                [records.name_of(Blockable.LIST, uuid)])).newest(uuid)
+            if compare_versions(version, known) > 0 and not (
+                    self._dry_run or accepted.signed.reasons(
+                        site.anchors, at, site.trust)):
+                self._ledger.write(Record(
+                    Fact.ACCEPTED, Blockable.LIST, uuid, 'It is accepted '
+                    'on a controller.', SERVICE, at, version=version))
 
     def _one(self, image: Image) -> None:
         """Settle an image; what fails does not concern the others."""
         try:
-            self._judge(held_of(image))
+            held = held_of(image)
+            if _ours(held):
+                self._judge(held)
         except HepixVmError as error:
             self.tally.failed += 1
             LOG.error('The image %s cannot be settled: %s %s', image['id'],
@@ -135,18 +159,19 @@ class Sweep:
         Glance saves whole rows: who saves an image that he read before we
         changed it puts it back.
         """
-        for number in range(_TRIES):
+        withdrew = False
+        for _ in range(_TRIES):
             image = self._catalogue.find(image_id)
-            # What we take out of use here is not marked yet.
-            if image is None or image['status'] not in STATUSES or not (
-                    number or _ours(image)):
+            if image is None or image['status'] not in STATUSES:
                 return
-            held = held_of(image)
-            if LOCK in held.extra:
+            # What we take out of use here may not be marked yet.
+            held = dataclasses.replace(held_of(image), withdrew=withdrew)
+            if LOCK in held.extra or not _ours(held):
                 return
             outcome = judge(self._acting, held, route='sweep')
             if outcome.nothing:
                 return
+            withdrew = withdrew or outcome.status == 'deactivated'
             try:
                 self._apply(held, outcome)
             except ServiceError as error:
@@ -187,10 +212,7 @@ class Sweep:
                    + (f' ({codes})' if codes else ''))
 
 
-def _ours(image: Image) -> bool:
+def _ours(held: Held) -> bool:
     """Return whether an image is active, or was taken out of use by us."""
-    status = image.get('status')
-    return status == 'active' or (
-        status == 'deactivated'
-        and standing.withdrawn_by_us(str(image.get('hepix_state', ''))))
+    return held.status == 'active' or held.withdrawn
 

@@ -17,6 +17,7 @@ from collections.abc import Sequence
 import json
 import os
 import pathlib
+import sys
 import textwrap
 from typing import Any
 import uuid
@@ -128,16 +129,33 @@ def how_to_talk(cloud: Cloud, folder: pathlib.Path, endorsed: Attempt,
               (folder / 'user').read_text().splitlines()),
         '', 'In another terminal:', '', f'cd {folder}']
     unendorsed = Attempt(endorsed.disk)
-    for name, attempt in (('endorsed', endorsed), ('unendorsed', unendorsed)):
-        lines += _upload(client, folder, name, attempt)
-    return [*lines, '', '# all images',
-            f'curl -sS -H @user {client.url}/v2/images \\',
+    ids = [str(uuid.uuid4()) for _ in range(2)]
+    for image_id, name, attempt in zip(
+            ids, ('endorsed', 'unendorsed'), (endorsed, unendorsed),
+            strict=True):
+        lines += _upload(client, folder, image_id, name, attempt)
+    return [*lines, *_operate(cloud, folder, ids[0]), '', '# all images',
+            f'curl -sS -H @user "{client.url}/v2/images?limit=1000" \\',
             '    | tr , "\\n" | grep -E "(name|status|hepix_state)\\""']
 
 
-def _upload(client: Client, folder: pathlib.Path, name: str,
+def _operate(cloud: Cloud, folder: pathlib.Path, image_id: str) -> list[str]:
+    cloud.site.write_account(cloud.client.url)
+    (folder / 'operator').write_text(
+        f'export HEPIX_VM_CONFIG={cloud.site.config}\n'
+        f'export PATH={sys.prefix}/bin:$PATH no_proxy=127.0.0.1\n')
+    return [
+        '', '# what an operator does; "operator" names settings and programs',
+        '. ./operator',
+        'hepix-vm-status audit -c State -c Status -c Name',
+        'hepix-vm-sync block --reason trying --glance-image \\',
+        f'    {image_id}',
+        'hepix-vm-sync --sweep',
+        'hepix-vm-status ledger -c Fact -c Names -c Reason']
+
+
+def _upload(client: Client, folder: pathlib.Path, image_id: str, name: str,
             attempt: Attempt) -> list[str]:
-    image_id = str(uuid.uuid4())
     (folder / f'{name}.json').write_text(json.dumps({
         'id': image_id, 'name': name, 'container_format': 'bare',
         **attempt.properties}))

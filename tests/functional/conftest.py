@@ -96,9 +96,11 @@ def start(folder: pathlib.Path, **options: Any) -> Iterator[Cloud]:
     """Run a cloud in a folder, to be used by fixtures.
 
     :param options: what :class:`Glance` takes, and ``settings``, the
-        options of ``[hepix_vm]``
+        options of ``[hepix_vm]``, and ``credentials``, those of
+        ``[service_credentials]``
     """
     site = Site(folder / 'site', **options.pop('settings', {}))
+    site.write_credentials(options.pop('credentials', {}))
     with WebServer() as web:
         glance = Glance(folder / 'glance', **{
             'hepix_config': site.config,

@@ -56,7 +56,7 @@ def test_adopted_images_stay(bare, adopt, audit):
     data = os.urandom(100)
     image_id = upload(bare.client, data, name='Octavia')
     code, out, _ = adopt(image_id)
-    assert (code, out) == (0, [f'{image_id} adopted (Octavia)'])
+    assert (code, out) == (0, [f'{image_id} adopted without end (Octavia)'])
     record, = kept(bare)
     assert (record.fact, record.kind, record.value, record.sha512) == (
         Fact.ADOPTED, Blockable.GLANCE_IMAGE, image_id, entry(data).sha512)

@@ -12,6 +12,7 @@
 
 """The images of a real Glance, read and changed through its API."""
 
+import itertools
 import os
 
 import pytest
@@ -93,7 +94,17 @@ def test_long_properties_make_pages_smaller(bare, catalogue, monkeypatch):
     found = ids(catalogue.images())
     assert made <= set(found)
     assert len(found) == len(set(found))
+    # They become longer again behind what is long.
+    asked = []
+    page = module.Catalogue._page
+    monkeypatch.setattr(module.Catalogue, '_page', lambda self, query, most: (
+        asked.append(int(query['limit'])) or page(self, query, most)))
+    assert ids(catalogue.images()) == found
+    assert any(more > less for less, more in itertools.pairwise(
+        asked[:asked.index(max(asked), 1)]))
     monkeypatch.setattr(module, '_LONGEST', 20_000)
+    assert ids(catalogue.images()) == found
+    monkeypatch.setattr(module, '_LONGEST_ALONE', 20_000)
     with pytest.raises(ServiceError, match='more than 20000 bytes'):
         list(catalogue.images())
 

@@ -135,6 +135,9 @@ def check_commands(commands: str) -> None:
     assert '"hepix_state": "endorsed"' in finished.stdout
     assert '[not-endorsed]' in finished.stdout
     assert '"status": "queued"' in finished.stdout
+    assert re.search(r'\| blocked +\| [0-9a-f-]{36} \| trying +\|',
+                     finished.stdout)
+    assert '"hepix_state": "blocked"' in finished.stdout
 
 
 def test_stopped_amid_the_table(start: Start, tmp_path: pathlib.Path,

@@ -31,7 +31,6 @@ from tests.testbed import glance as testbed_glance
 from tests.testbed import site as testbed_site
 
 DATA = os.urandom(1000)
-SENTINEL = {'oslo_messaging_notifications': {'driver': 'hepix_trust'}}
 EARLIER = '[{}]\ncreate = @\nread = @\nupdate = @\ndelete = @\n'
 
 
@@ -65,7 +64,7 @@ def _no_plugin(folder):
 
 
 def _option(**options):
-    return {'extra': SENTINEL | {'DEFAULT': options}}
+    return {'extra': {'DEFAULT': options}}
 
 
 # What is wrong, and what the log says about it.
@@ -117,12 +116,12 @@ def log_of(folder):
 
 
 # Each failure with one server, and all at once with both.
-@pytest.mark.parametrize('name, server', zip(
-    FAILURES, itertools.cycle(SERVERS), strict=False))
+@pytest.mark.parametrize('name, server', list(zip(
+    FAILURES, itertools.cycle(SERVERS), strict=False)))
 def test_it_does_not_start(make, tmp_path, server, name):
     options, *words = FAILURES[name]
     with pytest.raises(RuntimeError, match='ended with status'):
-        make(server=server, **{'extra': SENTINEL, **options(tmp_path)})
+        make(server=server, **options(tmp_path))
     log = log_of(tmp_path)
     assert 'glance-api does not start, since its settings leave' in log
     # The log has it in a line of its own as well.
@@ -146,9 +145,9 @@ def test_everything_is_said_at_once(make, server, tmp_path):
 
 @pytest.fixture(scope='module', params=SERVERS)
 def shipped(request, tmp_path_factory):
-    """A Glance with the shipped files, and with the sentinel."""
+    """A Glance with the shipped files."""
     yield from start(tmp_path_factory.mktemp(request.param),
-                     server=request.param, extra=SENTINEL)
+                     server=request.param)
 
 
 def test_the_shipped_files_give_no_finding(shipped):
@@ -195,7 +194,7 @@ def test_operators_beside_admin(make, tmp_path):
         f'"rule:context_is_admin or role:{role}"\n')
     merged = protections.merge('', protections.writers(role)).text
     cloud = make(
-        settings={'operator_role': role}, extra=SENTINEL,
+        settings={'operator_role': role},
         policy=_written(tmp_path, 'policy.glance', policy),
         property_protections=_written(tmp_path, 'merged.conf', merged))
     assert 'hepix_vm.glance_hooks.preflight' not in cloud.glance.log_text()
@@ -234,7 +233,7 @@ def results(done):
 
 def test_upgrade_check(make):
     """The same checks, on the files of Glances that run."""
-    good = make(extra=SENTINEL)
+    good = make()
     done = upgrade_check(good, '-f', 'json')
     assert (done.returncode, done.stderr, results(done)) == (0, '', {})
     settings = good.glance.folder / 'etc' / 'glance-api.conf'

@@ -43,7 +43,8 @@ OURS = ['hepix_state', 'hepix_reason', 'hepix_image_id',
         'hepix_endorser_dn', 'hepix_endorser_ca', 'hepix_endorsed_at',
         'hepix_expires', 'hepix_sha512', 'hepix_size', 'hepix_hypervisor',
         'hepix_uri', 'hepix_vo', 'hepix_production_date', 'hepix_approved',
-        'hepix_shareable', 'hepix_altered', 'hepix_endorsement_x',
+        'hepix_shareable', 'hepix_altered', 'hepix_withdrawn',
+        'hepix_endorsement_x',
         'hepix_unheard_of', 'trait:CUSTOM_HEPIX_ENDORSED']
 BOOT = ['img_config_drive', 'kernel_id', 'ramdisk_id', 'os_command_line',
         'block_device_mapping', 'mappings', 'bdm_v2', 'root_device_name']
@@ -89,8 +90,9 @@ def test_a_member_may_read_what_is_protected(cloud, active):
     # What no verdict writes was taken out again.
     missing = {name for name in OURS + BOOT if name not in image}
     assert missing == {
-        'hepix_reason', 'hepix_production_date', 'hepix_endorsement_x',
-        'hepix_unheard_of', 'trait:CUSTOM_HEPIX_ENDORSED'}
+        'hepix_reason', 'hepix_production_date', 'hepix_withdrawn',
+        'hepix_endorsement_x', 'hepix_unheard_of',
+        'trait:CUSTOM_HEPIX_ENDORSED'}
 
 
 def test_an_endorsement_is_free_until_there_are_bytes(cloud):

@@ -12,10 +12,14 @@
 
 """Blocks that an operator writes, and takes back."""
 
+import dataclasses
+import json
 import os
 
 import pytest
 
+from hepix_vm.trust.ledger import Fact
+from hepix_vm.trust.settings import Blockable
 from tests.functional.conftest import start
 from tests.testbed.site import entry
 
@@ -44,8 +48,8 @@ def test_blocking_and_lifting(swept, kind, value):
     named = (kind, value(data, image_id))
     run(swept, 'block', *named, '--reason', 'CVE-2026-0002', '--author',
         'ops@example.org')
-    assert f'{image_id} was deactivated (image-blocked)' in run(
-        swept, '--sweep')
+    # The sentinel may have been there before.
+    run(swept, '--sweep')
     image = swept.client.image(image_id)
     assert (image['status'], image['hepix_state']) == (
         'deactivated', 'blocked')
@@ -54,7 +58,7 @@ def test_blocking_and_lifting(swept, kind, value):
         swept, 'lift', *named, '--reason', 'mended')
     assert f'{image_id} was reactivated' in run(swept, '--sweep')
     assert 'hepix_reason' not in swept.client.image(image_id)
-    assert 'neither blocked nor revoked' in run(
+    assert 'neither blocked, revoked nor adopted' in run(
         swept, 'lift', *named, '--reason', 'mended', status=1)
 
 
@@ -78,3 +82,81 @@ def test_an_account_that_may_not(swept):
                 status=2)
     finally:
         swept.site.write_account(swept.glance.url)
+
+
+def test_blocks_are_told_once_and_are_in_the_journal(swept):
+    image_id = swept.endorsed(os.urandom(100))
+    named = ('--glance-image', image_id)
+    for said in ('blocked; the next sweep', 'blocked already'):
+        assert f'{image_id} {said}' in run(
+            swept, 'block', *named, '--reason', 'why', '--author', 'eve')
+    run(swept, 'lift', *named, '--reason', 'mended', '--author', 'bob')
+    journal = swept.site.journal.with_name('hepix-vm-sync.jsonl')
+    found = [record for record in map(
+        json.loads, journal.read_text().splitlines())
+        if record.get('glance_image') == image_id]
+    assert [(record['event'], record['reason'], record['author'])
+            for record in found] == [
+        ('block', 'why', 'eve'), ('lift', 'mended', 'bob')]
+
+
+def listed(cloud, *options):
+    done = cloud.command('hepix-vm-status', 'ledger', '-f', 'json', *options)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def test_the_ledger_is_shown(swept):
+    image_id = swept.endorsed(os.urandom(100))
+    named = ('--glance-image', image_id)
+    run(swept, 'block', *named, '--reason', 'why', '--author', 'eve')
+    row, = (row for row in listed(swept) if row['Names'] == image_id)
+    assert (row['Fact'], row['Kind'], row['Reason'], row['Author']) == (
+        'blocked', 'glance_image', 'why', 'eve')
+    assert listed(swept)[0]['Fact'] == 'installed'
+    run(swept, 'lift', *named, '--reason', 'mended', '--author', 'bob')
+    assert image_id not in {row['Names'] for row in listed(swept)}
+    row, = (row for row in listed(swept, '--lifted')
+            if row['Names'] == image_id)
+    assert row['Lifted'] == 'bob: mended'
+    swept.site.write_account(swept.glance.url, 'sync:service:member,reader')
+    done = swept.command('hepix-vm-status', 'ledger')
+    swept.site.write_account(swept.glance.url)
+    assert (done.returncode, done.stdout) == (2, '')
+    assert 'Glance answers 403' in done.stderr
+
+
+def test_an_adoption_is_taken_back(swept):
+    image_id = swept.endorsed(os.urandom(100))
+    swept.record(Fact.ADOPTED, Blockable.GLANCE_IMAGE, image_id)
+    assert f'{image_id} no longer adopted' in run(
+        swept, 'lift', '--glance-image', image_id, '--reason', 'over')
+    assert not [row for row in listed(swept) if row['Names'] == image_id]
+
+
+def test_the_sweep_writes_down_which_versions_were_accepted(swept):
+    """So that no controller acts on an older one from then on."""
+    data, site = os.urandom(100), swept.site
+    second = dataclasses.replace(
+        site.image_list(entry(data)), version='2')
+    first = dataclasses.replace(second, version='1')
+    site.accept(second)
+    run(swept, '--sweep', '--dry-run')
+    assert 'accepted' not in {row['Fact'] for row in listed(swept)}
+    for _ in range(2):
+        run(swept, '--sweep')
+        rows = [(row['Names'], row['Version']) for row in listed(swept)
+                if row['Fact'] == 'accepted']
+        assert rows == [(second.identifier, '2')]
+    site.accept(first)
+    run(swept, '--sweep')
+    response = swept.client.put(swept.client.create(), data)
+    assert response.status_code == 422
+    assert '[list-rollback]' in response.text
+    # A list that nobody may rely upon leaves no mark.
+    site.accept(dataclasses.replace(second, version='3'))
+    site.write_anchors(revoked=[site.alice])
+    run(swept, '--sweep')
+    assert '3' not in {row['Version'] for row in listed(swept)}
+    site.write_anchors()
+    site.write_subscriptions([])

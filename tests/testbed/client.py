@@ -55,6 +55,7 @@ class Identity:
             'X-Roles': ','.join(self.roles),
         }
         if self.service_roles:
+            headers['X-Service-Identity-Status'] = 'Confirmed'
             headers['X-Service-Roles'] = ','.join(self.service_roles)
         return headers
 

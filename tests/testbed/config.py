@@ -12,7 +12,7 @@
 
 """The files that a Glance of the testbed runs on.
 
-There is no Keystone: the paste pipeline has no ``authtoken``, so Glance
+Without a Keystone the paste pipeline has no ``authtoken``, so that Glance
 believes the identity headers of whoever reaches the port. Test use only.
 """
 
@@ -63,6 +63,9 @@ VersionNegotiationFilter.factory
 [filter:osprofiler]
 paste.filter_factory = osprofiler.web:WsgiMiddleware.factory
 
+[filter:authtoken]
+paste.filter_factory = keystonemiddleware.auth_token:filter_factory
+
 [filter:context]
 paste.filter_factory = glance.api.middleware.context:ContextMiddleware.factory
 
@@ -83,8 +86,8 @@ paste.filter_factory = testbed_unchecked:filter_factory
 # gate open.
 UNCHECKED = ('hepix_trust_unchecked',)
 
-_PIPELINE = ('cors', 'http_proxy_to_wsgi', 'versionnegotiation',
-             'osprofiler', 'tokens', 'context', 'sqlite')
+_BEFORE = ('cors', 'http_proxy_to_wsgi', 'versionnegotiation', 'osprofiler')
+_AFTER = ('context', 'sqlite')
 
 # As DevStack and Glance's guide run it behind Apache: http-socket, not
 # uWSGI's HTTP router, which loses answers that precede the body.
@@ -128,7 +131,8 @@ class Options:
     :param server: ``uwsgi`` or ``gunicorn``
     :param workers: processes
     :param threads: of each process
-    :param filters: names of paste filters, put right before ``rootapp``
+    :param filters: names of paste filters, put right before ``rootapp``;
+        the sentinel comes with ``hepix_trust``
     :param paste_sections: text added to the paste file, for filters
         other than ``hepix_trust``
     :param import_plugins: ``[image_import_opts] image_import_plugins``
@@ -136,6 +140,8 @@ class Options:
     :param policy: a policy file
     :param download_ports: loopback ports that web-download may fetch from
     :param hepix_config: the hepix-vm.conf, given as ``HEPIX_VM_CONFIG``
+    :param authtoken: ``[keystone_authtoken]``; without it there is no
+        Keystone
     :param environment: more environment variables of the server
     :param extra: more options, by section; they win over the testbed's
     """
@@ -150,6 +156,7 @@ class Options:
     policy: pathlib.Path | None = None
     download_ports: tuple[int, ...] = ()
     hepix_config: pathlib.Path | None = None
+    authtoken: Mapping[str, str] = dataclasses.field(default_factory=dict)
     environment: Mapping[str, str] = dataclasses.field(default_factory=dict)
     extra: Mapping[str, Mapping[str, str]] = dataclasses.field(
         default_factory=dict)
@@ -166,7 +173,9 @@ def write(folder: pathlib.Path, port: int, options: Options) -> None:
     etc.mkdir(parents=True, exist_ok=True)
     (etc / 'glance-api.conf').write_text(
         _ini(_settings(folder, port, options)))
-    pipeline = ' '.join((*_PIPELINE, *options.filters, 'rootapp'))
+    identity = 'authtoken' if options.authtoken else 'tokens'
+    pipeline = ' '.join((*_BEFORE, identity, *_AFTER, *options.filters,
+                         'rootapp'))
     (etc / 'paste.ini').write_text(
         _PASTE.format(pipeline=pipeline) + options.paste_sections)
     if options.server == 'gunicorn':
@@ -192,8 +201,12 @@ def _settings(folder: pathlib.Path, port: int,
         settings['DEFAULT']['property_protection_file'] = str(
             options.property_protections)
         settings['DEFAULT']['property_protection_rule_format'] = 'roles'
+    if options.authtoken:
+        settings['keystone_authtoken'] = dict(options.authtoken)
     if options.policy:
         settings['oslo_policy'] = {'policy_file': str(options.policy)}
+    if 'hepix_trust' in options.filters:
+        settings['oslo_messaging_notifications'] = {'driver': 'hepix_trust'}
     for section, values in options.extra.items():
         settings.setdefault(section, {}).update(values)
     return settings

@@ -187,7 +187,8 @@ class Glance:
             environment['HEPIX_VM_CONFIG'] = str(self.options.hepix_config)
         environment.update(self.options.environment)
         environment['PYTHONPATH'] = os.pathsep.join(filter(None, (
-            str(SERVER), self.options.environment.get('PYTHONPATH'))))
+            str(SERVER), str(cache.ROOT),
+            self.options.environment.get('PYTHONPATH'))))
         return environment
 
     def _running(self) -> process.ProcessGroup:

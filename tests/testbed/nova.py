@@ -10,260 +10,195 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""A real nova-api on loopback, on sqlite and without Keystone.
 
-Beside it runs Nova's own code that would run in nova-compute
-(``server/nova_driver.py``); there is no hypervisor.
+"""A real nova-api on loopback, without conductor, scheduler or compute.
+
+There is no hypervisor. What nova-compute would do at the end of a snapshot
+is done by ``server/nova_compute.py``, a process that runs Nova's own code
+for it.
 """
 
+from collections.abc import Mapping
+import http.server
 import importlib.metadata
 import json
 import pathlib
 import shutil
 import subprocess
 import sys
-import time
+import tempfile
+import threading
 from typing import Any
 
-import requests
-
 from tests.testbed import cache
-from tests.testbed.glance import free_port
-from tests.testbed.glance import program
-from tests.testbed import process
+from tests.testbed.keystone import Keystone
+from tests.testbed import service
 
-_SERVER = pathlib.Path(__file__).parent / 'server'
-_POLL = 0.1  # seconds
-ADMIN_TOKEN = 'hepix:service:admin,member,reader'  # noqa: S105
-SERVICE_TOKEN = 'nova:service:service'  # noqa: S105
-
-_PASTE = """\
-[composite:osapi_compute]
-use = call:nova.api.openstack.urlmap:urlmap_factory
-/: versions
-/v2.1: compute
-/neutron: neutron
-
-[composite:compute]
-use = call:nova.api.auth:pipeline_factory_v21
-keystone = compute_req_id faultwrap sizelimit tokens context app
-
-[filter:compute_req_id]
-paste.filter_factory = nova.api.compute_req_id:ComputeReqIdMiddleware.factory
-
-[filter:faultwrap]
-paste.filter_factory = nova.api.openstack:FaultWrapper.factory
-
-[filter:sizelimit]
-paste.filter_factory = oslo_middleware:RequestBodySizeLimiter.factory
-
-[filter:tokens]
-paste.filter_factory = testbed_tokens:filter_factory
-
-[filter:context]
-paste.filter_factory = nova.api.auth:NovaKeystoneContext.factory
-
-[app:app]
-paste.app_factory = nova.api.openstack.compute:APIRouterV21.factory
-
-[app:neutron]
-paste.app_factory = testbed_neutron:app_factory
-
-[app:versions]
-paste.app_factory = nova.api.openstack.compute.versions:Versions.factory
-"""
-
-_CONFIG = """\
-[DEFAULT]
-transport_url = fake://
-state_path = {folder}
-host = testbed
-[database]
-connection = sqlite:///{folder}/main.sqlite?timeout=60
-[api_database]
-connection = sqlite:///{folder}/api.sqlite?timeout=60
-[wsgi]
-api_paste_config = {folder}/api-paste.ini
-[oslo_concurrency]
-lock_path = {folder}
-[glance]
-endpoint_override = {glance}
-num_retries = 0
-[neutron]
-endpoint_override = http://127.0.0.1:{port}/neutron
-[service_user]
-send_service_user_token = {service_user}
-auth_type = admin_token
-endpoint = http://127.0.0.1:1
-token = {token}
-"""
-
-_GUNICORN = """\
-wsgi_app = 'nova.wsgi.osapi_compute:application'
-bind = '127.0.0.1:{port}'
-worker_class = 'gthread'
-threads = 4
-timeout = 120
-control_socket_disable = True
-"""
-
-# Nova wants to be told how it shall run before anything else is imported.
-_DRIVER = ('from nova import monkey_patch; '
-           'monkey_patch.patch(backend="threading"); '
-           'import nova_driver; nova_driver.main()')
+_API, _CELL, _CELL0 = 'nova-api.sqlite', 'nova.sqlite', 'nova-cell0.sqlite'
+_COMPUTE = pathlib.Path(__file__).parent / 'server' / 'nova_compute.py'
 
 
-class Refused(Exception):
-    """What Nova's own code raised, in its words."""
+class FakeNeutron:
+    """A stand-in for Neutron, which has nothing: Nova asks for lists."""
+
+    def __init__(self) -> None:
+        self._server = http.server.ThreadingHTTPServer(
+            ('127.0.0.1', 0), _Nothing)
+        self._thread = threading.Thread(
+            target=self._server.serve_forever, kwargs={'poll_interval': 0.05})
+        self.url = f'http://127.0.0.1:{self._server.server_address[1]}'
+
+    def start(self) -> None:
+        """Begin to answer."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Answer no more."""
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()
 
 
-class Nova:
-    """One Nova in one folder; a context manager that starts and stops it.
+class _Nothing(http.server.BaseHTTPRequestHandler):
+    def do_GET(self) -> None:
+        name = self.path.partition('?')[0].rstrip('/').split('/')[-1]
+        body = json.dumps({name.replace('-', '_'): []}).encode()
+        self.send_response(200)
+        self.send_header('Content-Type', 'application/json')
+        self.send_header('Content-Length', str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
 
-    :param folder: made if missing, and left to the caller to remove
-    :param glance: the URL of the Glance that it uses
+    def log_message(self, format: str, *args: Any) -> None:
+        """Be silent: the tests' output is theirs."""
+
+
+class Nova(service.Service):
+    """A nova-api, and the process that stands in for nova-compute.
+
+    :param folder: where its files are
+    :param keystone: knows the user ``nova``
     """
 
-    def __init__(self, folder: pathlib.Path, glance: str) -> None:
-        self.folder = folder.absolute()
-        self.port = free_port()
-        self.log = self.folder / 'nova.log'
-        self._glance = glance
-        self._process: process.ProcessGroup | None = None
-        self._drivers: dict[bool, subprocess.Popen[str]] = {}
-        self._prepare()
+    def __init__(self, folder: pathlib.Path, keystone: Keystone) -> None:
+        self._keystone = keystone
+        self._neutron = FakeNeutron()
+        self._compute: subprocess.Popen[str] | None = None
+        super().__init__(folder, 'nova.wsgi.osapi_compute:application', {
+            'OS_NOVA_CONFIG_DIR': str(folder),
+            'OS_NOVA_DISABLE_EVENTLET_PATCHING': 'true'})
+        for name in (_API, _CELL, _CELL0):
+            shutil.copyfile(_prepared() / name, self.folder / name)
+        self._point_cells_here()
+        shutil.copy(pathlib.Path(sys.prefix) / 'etc/nova/api-paste.ini',
+                    self.folder)
+        self.use('http://127.0.0.1:1')
 
-    @property
-    def url(self) -> str:
-        """The endpoint of the compute service."""
-        return f'http://127.0.0.1:{self.port}/v2.1'
+    def use(self, glance: str) -> None:
+        """Say which Glance it uses; it counts when it starts."""
+        (self.folder / 'nova.conf').write_text(service.ini(_settings(
+            self.folder, self._keystone, glance, self._neutron.url)))
 
     def __enter__(self) -> 'Nova':
-        self.start()
+        """Start all of it."""
+        self._neutron.start()
+        try:
+            self.start()
+            self._compute = subprocess.Popen(
+                [sys.executable, str(_COMPUTE),
+                 str(self.folder / 'nova.conf')],
+                stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                stderr=(self.folder / 'compute.log').open('wb'), text=True,
+                cwd=self.folder, env=self._environment)
+        except BaseException:
+            self.__exit__()
+            raise
         return self
 
     def __exit__(self, *unused: object) -> None:
+        """Stop all of it."""
+        if self._compute is not None:
+            self._compute.communicate(timeout=60)
+            self._compute = None
         self.stop()
-        for driver in self._drivers.values():
-            driver.communicate(timeout=60)
+        self._neutron.stop()
 
-    def start(self, timeout: float = 120.0) -> None:
-        """Start nova-api and wait until it answers.
+    def compute(self, task: str, **arguments: Any) -> Any:
+        """Have the stand-in of nova-compute do something.
 
-        :raises RuntimeError: it ended or did not answer
+        :param task: as ``server/nova_compute.py`` names it
+        :returns: what it answers; a refusal of Glance as the name and the
+            text of Nova's exception
         """
-        self._process = process.ProcessGroup(
-            [program('gunicorn')], self.log, {
-                **self._environment(),
-                # nova-api reads the arguments of whoever runs it.
-                'GUNICORN_CMD_ARGS': f'-c {self.folder}/gunicorn.py'},
-            self.folder)
-        deadline = time.monotonic() + timeout
-        while not self._answers():
-            if (self._process.exit_status() is not None
-                    or time.monotonic() > deadline):
-                self.stop()
-                raise RuntimeError('nova-api does not answer; the end of its '
-                                   f'log:\n{self.log.read_text()[-6000:]}')
-            time.sleep(_POLL)
+        if self._compute is None:
+            raise RuntimeError('nova is not running')
+        compute = self._compute
+        assert compute.stdin and compute.stdout
+        compute.stdin.write(json.dumps([task, arguments]) + '\n')
+        compute.stdin.flush()
+        answer = compute.stdout.readline()
+        if not answer:
+            raise RuntimeError((self.folder / 'compute.log').read_text())
+        return json.loads(answer)
 
-    def stop(self) -> None:
-        """Stop nova-api; servers and their states stay on record."""
-        if self._process is not None:
-            self._process.stop()
-            self._process = None
+    def action(self, token: str, server: str,
+               body: Mapping[str, Any]) -> Any:
+        """Ask nova-api for an action on a server, such as createImage."""
+        return service.call(
+            'POST', f'{self.url}/v2.1/servers/{server}/action', token, body)
 
-    def call(self, command: str, *, service_user: bool = True,
-             **known: Any) -> Any:
-        """Have Nova's own code do something.
+    def _point_cells_here(self) -> None:
+        """The database of the API says where those of the cells are."""
+        self.query(_API, "UPDATE cell_mappings SET database_connection = ? "
+                   "WHERE name = 'cell0'",
+                   (f'sqlite:///{self.folder / _CELL0}',))
+        self.query(_API, "UPDATE cell_mappings SET database_connection = ? "
+                   "WHERE name = 'cell1'",
+                   (f'sqlite:///{self.folder / _CELL}',))
 
-        :param command: a function of ``server/nova_driver.py``
-        :param service_user: whether Nova sends its service token
-        :raises Refused: Nova raised an error
-        """
-        driver = self._driver(service_user)
-        assert driver.stdin
-        driver.stdin.write(json.dumps({'command': command, **known}) + '\n')
-        driver.stdin.flush()
-        return self._read(driver)
 
-    def _driver(self, service_user: bool) -> subprocess.Popen[str]:
-        if service_user not in self._drivers:
-            config = self.folder / f'driver-{service_user}.conf'
-            config.write_text(self._config(service_user))
-            with (self.folder / 'driver.log').open('ab') as log:
-                driver = subprocess.Popen(
-                    ['setpriv', '--pdeathsig', 'TERM', '--', sys.executable,
-                     '-c', _DRIVER, '--config-file', str(config)],
-                    stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log,
-                    text=True, env=self._environment(), cwd=self.folder)
-            self._read(driver)
-            self._drivers[service_user] = driver
-        return self._drivers[service_user]
+def _databases(folder: pathlib.Path) -> dict[str, dict[str, str]]:
+    # Without a bus: a cast of the API is taken by nobody.
+    return {
+        'DEFAULT': {'transport_url': 'fake:/', 'state_path': str(folder)},
+        'database': {'connection': f'sqlite:///{folder / _CELL}'},
+        'api_database': {'connection': f'sqlite:///{folder / _API}'},
+        'oslo_concurrency': {'lock_path': str(folder / 'lock')}}
 
-    def _read(self, driver: subprocess.Popen[str]) -> Any:
-        assert driver.stdout
-        line = driver.stdout.readline()
-        if not line:
-            log = (self.folder / 'driver.log').read_text()
-            raise RuntimeError(f'Nova ended:\n{log[-6000:]}')
-        answer = json.loads(line)
-        if 'failed' in answer:
-            raise Refused(answer['failed'])
-        return answer['done']
 
-    def _config(self, service_user: bool) -> str:
-        return _CONFIG.format(
-            folder=self.folder, glance=self._glance, port=self.port,
-            token=SERVICE_TOKEN,
-            service_user=str(service_user).lower())
+def _settings(folder: pathlib.Path, keystone: Keystone, glance: str,
+              neutron: str) -> dict[str, dict[str, str]]:
+    account = keystone.account('nova', 'service')
+    settings = _databases(folder)
+    settings['DEFAULT']['host'] = 'compute1'
+    return {
+        **settings,
+        'api': {'max_limit': '2'},  # servers in an answer
+        'keystone_authtoken': keystone.middleware('nova'),
+        'service_user': {**account, 'send_service_user_token': 'true'},
+        'glance': {'endpoint_override': glance},
+        'neutron': {**account, 'endpoint_override': neutron},
+        'cinder': account, 'placement': account}
 
-    def _prepare(self) -> None:
-        self.folder.mkdir(parents=True, exist_ok=True)
-        (self.folder / 'api-paste.ini').write_text(_PASTE)
-        (self.folder / 'nova.conf').write_text(self._config(True))
-        (self.folder / 'gunicorn.py').write_text(
-            _GUNICORN.format(port=self.port))
-        kept = cache.directory() / (
-            f'nova-{importlib.metadata.version("nova")}')
-        for name in ('api', 'main'):
-            target = self.folder / f'{name}.sqlite'
-            if (kept / f'{name}.sqlite').exists():
-                shutil.copyfile(kept / f'{name}.sqlite', target)
-                continue
-            self._manage(*(('api_db', 'sync') if name == 'api' else
-                           ('db', 'sync', '--local_cell')))
-            kept.mkdir(exist_ok=True)
-            shutil.copyfile(target, kept / f'{name}.new')
-            (kept / f'{name}.new').replace(kept / f'{name}.sqlite')
-        # All servers are in the one cell that needs nothing else.
-        self._manage('cell_v2', 'map_cell0', '--database_connection',
-                     f'sqlite:///{self.folder}/main.sqlite?timeout=60')
 
-    def _manage(self, *arguments: str) -> None:
-        finished = subprocess.run(
-            [program('nova-manage'), '--config-file',
-             str(self.folder / 'nova.conf'), *arguments],
-            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-            timeout=120, env=self._environment())
-        if finished.returncode:
-            raise RuntimeError(f'nova-manage {" ".join(arguments)}: '
-                               f'{finished.stdout[-4000:]}')
-
-    def _environment(self) -> dict[str, str]:
-        return {
-            'PATH': f'{pathlib.Path(sys.executable).parent}:/usr/bin:/bin',
-            'HOME': str(self.folder), 'PYTHONPATH': str(_SERVER),
-            'XDG_CACHE_HOME': str(self.folder),
-            'OS_NOVA_DISABLE_EVENTLET_PATCHING': 'true',
-            'OS_NOVA_CONFIG_DIR': str(self.folder)}
-
-    def _answers(self) -> bool:
-        session = requests.Session()
-        session.trust_env = False
-        try:
-            return session.get(
-                f'{self.url}/servers', timeout=10, headers={
-                    'X-Auth-Token': ADMIN_TOKEN}).status_code == 200
-        except requests.RequestException:
-            return False
+def _prepared() -> pathlib.Path:
+    """A folder with Nova's databases, made once per Nova version."""
+    version = importlib.metadata.version('nova')
+    target = cache.directory() / f'nova-{version}'
+    if target.exists():
+        return target
+    with tempfile.TemporaryDirectory(dir=cache.directory()) as name:
+        folder = pathlib.Path(name) / 'nova'
+        folder.mkdir()
+        settings = folder / 'nova.conf'
+        settings.write_text(service.ini(_databases(folder)))
+        for arguments in (
+                ('api_db', 'sync'), ('db', 'sync', '--local_cell'),
+                ('cell_v2', 'map_cell0', '--database_connection',
+                 f'sqlite:///{folder / _CELL0}'),
+                ('cell_v2', 'create_cell', '--name', 'cell1')):
+            service.manage('nova-manage', '--config-file', str(settings),
+                           *arguments)
+        shutil.copyfile(folder / _CELL, folder / _CELL0)
+        folder.rename(target)
+    return target

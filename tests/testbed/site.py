@@ -104,10 +104,14 @@ class Site:
         :param url: where Glance answers
         :param who: the token, as :mod:`testbed_tokens` reads it
         """
+        self.write_credentials(
+            {'auth_type': 'admin_token', 'endpoint': url, 'token': who})
+
+    def write_credentials(self, options: Mapping[str, str]) -> None:
+        """Write the group ``service_credentials`` to hepix-vm.conf."""
         others = self.config.read_text().partition('[service_cred')[0]
-        _write(self.config, others + (
-            f'[service_credentials]\nauth_type = admin_token\n'
-            f'endpoint = {url}\ntoken = {who}\n'))
+        _write(self.config, others + '[service_credentials]\n' + ''.join(
+            f'{name} = {value}\n' for name, value in options.items()))
 
     def accept(self, image_list: ImageList,
                signer: pki.Identity | None = None) -> None:

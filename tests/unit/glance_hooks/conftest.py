@@ -29,7 +29,7 @@ from tests.testbed.config import Options
 from tests.testbed import glance as testbed_glance
 from tests.testbed import site as testbed_site
 
-SENTINEL = {'oslo_messaging_notifications': {'driver': 'hepix_trust'}}
+NO_SENTINEL = {'oslo_messaging_notifications': {'driver': 'noop'}}
 
 
 def alone(found, what, *words):
@@ -59,7 +59,7 @@ class Configured:
         """
         config.write(self.folder, 9292, Options(**{
             'property_protections': testbed_site.PROPERTY_PROTECTIONS,
-            'policy': testbed_site.POLICY, 'extra': SENTINEL, **options}))
+            'policy': testbed_site.POLICY, **options}))
         return self.again()
 
     def again(self) -> dict[str, list[str]]:

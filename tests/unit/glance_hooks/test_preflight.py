@@ -23,7 +23,7 @@ from hepix_vm.glance_hooks import service
 from hepix_vm import protections
 from tests.testbed import site as testbed_site
 from tests.unit.glance_hooks.conftest import alone
-from tests.unit.glance_hooks.conftest import SENTINEL
+from tests.unit.glance_hooks.conftest import NO_SENTINEL
 
 SHIPPED = testbed_site.PROPERTY_PROTECTIONS.read_text()
 POLICY = testbed_site.POLICY.read_text()
@@ -165,7 +165,7 @@ def policies(tmp_path, more='', operator='context_is_admin'):
     policy = tmp_path / 'policy.yaml.glance'
     policy.write_text(POLICY + more)
     return {'property_protections': written(tmp_path, merged),
-            'policy': policy, 'extra': SENTINEL | {'DEFAULT': {
+            'policy': policy, 'extra': {'DEFAULT': {
                 'property_protection_rule_format': 'policies'}}}
 
 
@@ -265,7 +265,7 @@ def test_glances_own_policy(configured):
 
 
 def test_locations_by_patch(configured, tmp_path):
-    extra = SENTINEL | {'DEFAULT': {'show_multiple_locations': 'true'}}
+    extra = {'DEFAULT': {'show_multiple_locations': 'true'}}
     alone(configured.findings(extra=extra), 'Options of Glance', 'failure: ',
           'glance-api.conf: [DEFAULT] show_multiple_locations is true',
           'Set show_multiple_locations = false.')
@@ -283,7 +283,7 @@ def test_locations_by_patch(configured, tmp_path):
     ('[os_]', '[hepix_endorsement]')])
 def test_properties_that_come_from_another_glance(
         configured, prefixes, remedy):
-    extra = SENTINEL | {'DEFAULT': {
+    extra = {'DEFAULT': {
         'enabled_import_methods': '[glance-direct,glance-download]'}} | (
         {} if prefixes is None else {
             'glance_download_properties': {'extra_properties': prefixes}})
@@ -294,16 +294,16 @@ def test_properties_that_come_from_another_glance(
 
 
 def test_a_store_of_web_servers(configured):
-    extra = SENTINEL | {'DEFAULT': {
+    extra = {'DEFAULT': {
         'enabled_backends': 'cheap:file,reliable:file,web:http'}}
     alone(configured.findings(extra=extra), 'Stores', 'warning: ',
           '[DEFAULT] enabled_backends has web')
 
 
 def test_no_sentinel(configured):
-    alone(configured.findings(extra={}), 'Sentinel', 'warning: ',
+    alone(configured.findings(extra=NO_SENTINEL), 'Sentinel', 'warning: ',
           '[oslo_messaging_notifications] driver lacks hepix_trust',
           'Add the line driver = hepix_trust.')
-    alone(configured.findings(extra=SENTINEL | {
+    alone(configured.findings(extra={
         'DEFAULT': {'disabled_notifications': 'task,image.update'}}),
         'Sentinel', 'disabled_notifications has image.update')

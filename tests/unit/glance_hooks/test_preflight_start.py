@@ -19,6 +19,7 @@ from hepix_vm.errors import ConfigError
 from hepix_vm.glance_hooks import preflight
 from hepix_vm.glance_hooks import service
 from tests.unit.glance_hooks.conftest import alone
+from tests.unit.glance_hooks.conftest import NO_SENTINEL
 
 
 def test_files_that_do_not_load(configured, site):
@@ -59,6 +60,14 @@ def test_a_folder_above_that_others_can_write(configured, site):
     assert configured.findings() == {}
 
 
+def test_images_of_servers_without_an_account(configured, site):
+    site.write_policy(derived_images={'projects': {'atlas': 'inherit'}})
+    alone(configured.findings(), 'Images made from servers', 'warning: ',
+          '[service_credentials] of hepix-vm.conf has no auth_type.')
+    site.write_policy(derived_images='refuse')
+    assert configured.findings() == {}
+
+
 def test_a_check_that_fails_is_a_failure(configured, monkeypatch):
     def broken(glance):
         raise RuntimeError('cause')
@@ -86,7 +95,7 @@ def test_what_is_wrong_is_told_at_once(configured, caplog):
 
 
 def test_warnings_let_it_start(configured, caplog):
-    configured.findings(extra={})
+    configured.findings(extra=NO_SENTINEL)
     preflight.require()
     (level, text), = logged(caplog)
     assert level == 'WARNING'

@@ -44,6 +44,8 @@ RECORDS = [
            base_endorsement='TUlNRQ==\n'),
     Record(Fact.DERIVED, Blockable.GLANCE_IMAGE, ID, 'made', 'glance-api',
            NOW, sha512=DIGEST),
+    Record(Fact.RECEIVED, Blockable.GLANCE_IMAGE, ID, 'converted',
+           'glance-api', NOW, sha512=DIGEST),
     Record(Fact.INSTALLED, None, '', 'began', 'glance-api', NOW),
 ]
 
@@ -60,6 +62,7 @@ def test_what_is_written_reads_back(record):
     {'kind': None}, {'fact': 'installed'}, {'kind': 'image'},
     {'reason': ''}, {'fact': 'derived'},
     {'fact': 'derived', 'sha512': DIGEST, 'base': ID},
+    {'fact': 'received'},
 ])
 def test_what_cannot_be_read_is_an_error(change):
     """It may be a revocation, which must not be passed over."""
@@ -120,3 +123,24 @@ def test_adoption():
     assert not found.adopted(ID, DIGEST, ADOPTED.until)
     without_end = dataclasses.replace(ADOPTED, until=None, sha512='')
     assert Ledger([without_end]).adopted(ID, '', NOW)
+
+
+def test_what_came():
+    came = next(record for record in RECORDS
+                if record.fact is Fact.RECEIVED)
+    found = Ledger([came])
+    assert found.received(ID, DIGEST)
+    assert not found.received(ID, 'cd' * 64)
+    assert not found.received(LIST, DIGEST)
+    assert not Ledger([dataclasses.replace(
+        came, lifted='bob: no')]).received(ID, DIGEST)
+
+
+def test_an_id_in_capitals():
+    """Glance keeps an id as its maker spelled it."""
+    upper = ID.upper()
+    assert ADOPTED.name in ledger.names_for(upper, '', ())
+    found = Ledger(RECORDS)
+    assert found.adopted(upper, DIGEST, NOW)
+    assert found.derived(upper, DIGEST)
+    assert found.received(upper, DIGEST)

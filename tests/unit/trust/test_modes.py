@@ -10,10 +10,12 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
+import dataclasses
 import datetime
 
 import pytest
 
+from hepix_vm.errors import Code
 from hepix_vm.trust.modes import mode_for
 from hepix_vm.trust.policy import Moment
 from hepix_vm.trust.policy import Subject
@@ -74,6 +76,22 @@ def test_what_is_not_known_lets_nothing_in_and_throws_nothing_out(
     assert mode(rule, moment=Moment.STORE, **known) is Mode.ENFORCING
     assert mode(rule, moment=Moment.KEEP, **known) is Mode.PERMISSIVE
     assert mode(rule, moment=Moment.RUN, **known) is Mode.PERMISSIVE
+
+
+@pytest.mark.parametrize('code, expected', [
+    (Code.IMAGE_BLOCKED, Mode.ENFORCING),
+    (Code.IMAGE_REVOKED, Mode.ENFORCING),
+    (Code.IMAGE_EXPIRED, Mode.PERMISSIVE),
+    (Code.NOT_ENDORSED, Mode.PERMISSIVE)])
+def test_what_was_decided_does_not_wait_for_what_is_not_known(
+        code, expected):
+    rule = ModeRule(Mode.PERMISSIVE, role='builder')
+    image = Subject(at=NOW, roles=None, moment=Moment.KEEP)
+    assert mode_for(image, (rule,), Mode.ENFORCING, (code,)) is expected
+    # A rule that is known to fit counts.
+    known = dataclasses.replace(image, roles=frozenset({'builder'}))
+    assert mode_for(known, (rule,), Mode.ENFORCING, (code,)) is (
+        Mode.PERMISSIVE)
 
 
 def test_a_rule_that_cannot_fit_is_not_meant_though_much_is_unknown():

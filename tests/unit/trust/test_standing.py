@@ -15,7 +15,6 @@ import pytest
 from hepix_vm.errors import Code
 from hepix_vm.trust.standing import Change
 from hepix_vm.trust.standing import change_for
-from hepix_vm.trust.standing import withdrawn_by_us
 from hepix_vm.trust.verdict import Exemption
 from hepix_vm.trust.verdict import Mode
 from hepix_vm.trust.verdict import Reason
@@ -71,10 +70,3 @@ def test_what_cannot_be_decided_now_changes_nothing_that_was(code):
         assert change_for(verdict(code), state).usable is False
     assert change_for(verdict(code, Code.IMAGE_BLOCKED), 'endorsed') == (
         Change(False, 'blocked'))
-
-
-def test_only_what_we_deactivated_is_reactivated():
-    assert not any(map(withdrawn_by_us, (
-        '', 'endorsed', 'derived', 'adopted')))
-    assert all(map(withdrawn_by_us, (
-        'expired', 'revoked', 'blocked', 'refused')))

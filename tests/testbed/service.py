@@ -1,0 +1,163 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+
+"""A service of OpenStack under gunicorn, in a folder of its own."""
+
+from collections.abc import Mapping
+import os
+import pathlib
+import sqlite3
+import subprocess
+import time
+from typing import Any
+
+import requests
+
+from tests.testbed.glance import free_port
+from tests.testbed.glance import program
+from tests.testbed import process
+
+_GUNICORN = """\
+wsgi_app = '{application}'
+bind = '127.0.0.1:{port}'
+worker_class = 'gthread'
+workers = 1
+threads = {threads}
+timeout = 120
+graceful_timeout = 10
+control_socket_disable = True
+"""
+_LOG_TAIL = 40  # lines
+_POLL = 0.1  # seconds
+
+
+class Service:
+    """Starts and stops it; a context manager.
+
+    :param folder: where its files are
+    :param application: module and name of its WSGI application
+    :param environment: of the process
+    :param threads: as a database of sqlite bears them
+    """
+
+    def __init__(self, folder: pathlib.Path, application: str,
+                 environment: Mapping[str, str], threads: int = 4) -> None:
+        self.folder = folder.absolute()
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.port = free_port()
+        self.log = self.folder / 'service.log'
+        self._settings = self.folder / 'gunicorn.conf.py'
+        self._settings.write_text(_GUNICORN.format(
+            application=application, port=self.port, threads=threads))
+        self._environment = {**clean_environment(), **environment}
+        self._process: process.ProcessGroup | None = None
+
+    @property
+    def url(self) -> str:
+        """Where it answers, without a slash at the end."""
+        return f'http://127.0.0.1:{self.port}'
+
+    def __enter__(self) -> 'Service':
+        self.start()
+        return self
+
+    def __exit__(self, *unused: object) -> None:
+        self.stop()
+
+    def start(self, timeout: float = 120.0) -> None:
+        """Start it and wait until it answers.
+
+        :param timeout: seconds
+        :raises RuntimeError: it ended or did not answer; with the log's end
+        """
+        # Keystone and Nova read sys.argv, which has to be empty.
+        self._process = process.ProcessGroup(
+            [program('gunicorn')], self.log,
+            {**self._environment,
+             'GUNICORN_CMD_ARGS': f'-c {self._settings}'}, self.folder)
+        deadline = time.monotonic() + timeout
+        while not self._answers():
+            if self._process.exit_status() is not None or (
+                    time.monotonic() > deadline):
+                self._process.kill()
+                tail = self.log.read_text(errors='replace').splitlines()
+                raise RuntimeError('\n'.join(
+                    [f'{self.folder.name} does not run:',
+                     *tail[-_LOG_TAIL:]]))
+            time.sleep(_POLL)
+
+    def stop(self) -> None:
+        """Stop it as an administrator does: SIGTERM, and wait."""
+        if self._process is not None:
+            self._process.stop()
+            self._process = None
+
+    def query(self, name: str, statement: str,
+              parameters: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+        """Run one SQL statement on a database of its folder."""
+        return query(self.folder / name, statement, parameters)
+
+    def _answers(self) -> bool:
+        try:
+            # What a service says at its root: 200 or 300.
+            return call('GET', f'{self.url}/').status_code < 400
+        except requests.ConnectionError:
+            return False
+
+
+def call(method: str, url: str, token: str = '',
+         json: Any = None) -> requests.Response:
+    """Make one request, past any proxy."""
+    session = requests.Session()
+    session.trust_env = False
+    return session.request(method, url, json=json, timeout=120, headers={
+        'Connection': 'close', **({'X-Auth-Token': token} if token else {})})
+
+
+def query(database: pathlib.Path, statement: str,
+          parameters: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    """Run one SQL statement on a database of sqlite."""
+    connection = sqlite3.connect(database, timeout=60)
+    try:
+        with connection:
+            return connection.execute(statement, parameters).fetchall()
+    finally:
+        connection.close()
+
+
+def clean_environment() -> dict[str, str]:
+    """Our environment, without what leads away from 127.0.0.1."""
+    return {name: value for name, value in os.environ.items()
+            if not name.lower().endswith('_proxy')}
+
+
+def manage(name: str, *arguments: str) -> None:
+    """Run a program that prepares a service.
+
+    :raises RuntimeError: it failed; with what it printed
+    """
+    finished = subprocess.run(
+        [program(name), *arguments], stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT, text=True, timeout=300,
+        env=clean_environment())
+    if finished.returncode:
+        raise RuntimeError(f'{name} {" ".join(arguments)}: status '
+                           f'{finished.returncode}\n{finished.stdout}')
+
+
+def ini(sections: Mapping[str, Mapping[str, str]]) -> str:
+    """Return options as the text of a file."""
+    return ''.join(
+        f'[{name}]\n' + ''.join(f'{key} = {value}\n'
+                                for key, value in options.items())
+        for name, options in sections.items())

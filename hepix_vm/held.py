@@ -157,8 +157,8 @@ def _outcome(verdict: Verdict, held: Held, gate: Gate) -> Outcome:
             verdict, held.altered, gate.settings.require_trait)
         wanted.pop(properties.ENDORSEMENT, None)
         # Of what was converted, only the digest is on record.
-        wanted |= {'hepix_size': ours[name] for name in ('hepix_size',)
-                   if name in ours and verdict.size is None}
+        if verdict.size is None and 'hepix_size' in ours:
+            wanted['hepix_size'] = ours['hepix_size']
     elif change.usable:
         wanted = {name: value for name, value in ours.items()
                   if name not in ('hepix_state', 'hepix_reason')}

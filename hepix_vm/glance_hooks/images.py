@@ -258,11 +258,7 @@ def _apply(repo: Any, image: Any, outcome: Outcome) -> bool:
     # At once: nobody finds an image that we took out of use unmarked.
     _move(image, outcome.status)
     try:
-        for name, value in outcome.values.items():
-            if value is None:
-                del image.extra_properties[name]
-            else:
-                image.extra_properties[name] = value
+        _write(image.extra_properties, outcome.values)
         repo.save(image, from_state=before)
     except (exception.NotFound, exception.Conflict):
         raise
@@ -296,6 +292,12 @@ def replace(extra: MutableMapping[str, str],
     # Glance's own mapping iterates over nothing; it has keys() all the same.
     for name in filter(properties.is_ours, list(extra.keys())):
         del extra[name]
+    _write(extra, values)
+
+
+def _write(extra: MutableMapping[str, str],
+           values: Mapping[str, str | None]) -> None:
+    """Set properties, or with None take them out."""
     for name, value in values.items():
         # One at a time: dict.update would pass by Glance's protections.
         if value is not None:

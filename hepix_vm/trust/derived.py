@@ -27,6 +27,7 @@ from hepix_vm.trust.ledger import Fact
 from hepix_vm.trust.ledger import Record
 from hepix_vm.trust.policy import Moment
 from hepix_vm.trust.policy import Subject
+from hepix_vm.trust.rules import in_question
 from hepix_vm.trust.settings import Blockable
 from hepix_vm.trust.settings import Choice
 from hepix_vm.trust.settings import DerivedRule
@@ -58,15 +59,9 @@ def choice_for(subject: Subject, rules: Iterable[DerivedRule]) -> Choice:
     The first matching rule counts. Where one may be meant, since the name
     of the project is not known, the strictest in question does.
     """
-    possible = set()
-    for rule in rules:
-        matches = _matches(rule, subject)
-        if matches is not False:
-            possible.add(rule.choice)
-        if matches:
-            break
-    else:
-        possible.add(Choice.REFUSE)
+    possible = in_question(
+        ((rule.choice, _matches(rule, subject)) for rule in rules),
+        Choice.REFUSE)
     return next(choice for choice in Choice if choice in possible)
 
 

@@ -17,6 +17,7 @@ from collections.abc import Iterable
 from hepix_vm.errors import Code
 from hepix_vm.trust.policy import Moment
 from hepix_vm.trust.policy import Subject
+from hepix_vm.trust.rules import in_question
 from hepix_vm.trust.settings import ModeRule
 from hepix_vm.trust.verdict import Mode
 
@@ -39,15 +40,8 @@ def mode_for(subject: Subject, rules: Iterable[ModeRule], default: Mode,
     :param default: the mode where no rule matches
     :param codes: the reasons against the image
     """
-    possible = set()
-    for rule in rules:
-        matches = _matches(rule, subject)
-        if matches is not False:
-            possible.add(rule.mode)
-        if matches:
-            break
-    else:
-        possible.add(default)
+    possible = in_question(
+        ((rule.mode, _matches(rule, subject)) for rule in rules), default)
     modes = [mode for mode in Mode if mode in possible]
     strict = (subject.moment is Moment.STORE
               or not _DECIDED.isdisjoint(codes))

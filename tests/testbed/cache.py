@@ -12,8 +12,11 @@
 
 """Where the testbed keeps what is slow to make, from run to run."""
 
+from collections.abc import Callable
+import importlib.metadata
 import os
 import pathlib
+import tempfile
 
 ROOT = pathlib.Path(__file__).parents[2]
 
@@ -23,3 +26,20 @@ def directory() -> pathlib.Path:
     path = pathlib.Path(os.environ.get('HEPIX_VM_CACHE') or ROOT / '.cache')
     path.mkdir(parents=True, exist_ok=True)
     return path
+
+
+def prepared(package: str, make: Callable[[pathlib.Path], None],
+             ) -> pathlib.Path:
+    """Return a folder that is filled once per version of a package.
+
+    :param make: fills it; if that fails, nothing is kept
+    """
+    target = directory() / (
+        f'{package}-{importlib.metadata.version(package)}')
+    if not target.exists():
+        with tempfile.TemporaryDirectory(dir=directory()) as name:
+            folder = pathlib.Path(name) / package
+            folder.mkdir()
+            make(folder)
+            folder.rename(target)
+    return target

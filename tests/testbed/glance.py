@@ -12,9 +12,7 @@
 
 """A real glance-api on loopback, without Keystone."""
 
-import functools
 import http.client
-import importlib.metadata
 import os
 import pathlib
 import shutil
@@ -22,7 +20,6 @@ import socket
 import sqlite3
 import subprocess
 import sys
-import tempfile
 import time
 from typing import Any
 
@@ -30,6 +27,7 @@ from tests.testbed import cache
 from tests.testbed import config
 from tests.testbed import process
 
+_DATABASE = 'glance.sqlite'
 _LOG_TAIL = 60  # lines
 _POLL = 0.1  # seconds
 SERVER = pathlib.Path(__file__).parent / 'server'  # imported by Glance
@@ -154,7 +152,7 @@ class Glance:
               parameters: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
         """Run one SQL statement on its database, to look or to age rows."""
         connection = sqlite3.connect(
-            self.folder / 'glance.sqlite', timeout=60)
+            self.folder / _DATABASE, timeout=60)
         try:
             with connection:
                 return connection.execute(statement, parameters).fetchall()
@@ -166,9 +164,10 @@ class Glance:
                      *(f'stores/{store}' for store in config.STORES)):
             (self.folder / name).mkdir(parents=True, exist_ok=True)
         config.write(self.folder, self.port, self.options)
-        database = self.folder / 'glance.sqlite'
+        database = self.folder / _DATABASE
         if not database.exists():
-            shutil.copyfile(_empty_database(), database)
+            shutil.copyfile(
+                cache.prepared('glance', _prepare) / _DATABASE, database)
 
     def _command(self) -> list[str]:
         etc = self.folder / 'etc'
@@ -222,26 +221,16 @@ class Glance:
         raise RuntimeError(f'glance-api {what}; the end of its log:\n{tail}')
 
 
-@functools.cache
-def _empty_database() -> pathlib.Path:
-    """An sqlite file with Glance's tables, made once per Glance version."""
-    version = importlib.metadata.version('glance')
-    target = cache.directory() / f'glance-{version}.sqlite'
-    if target.exists():
-        return target
-    with tempfile.TemporaryDirectory(dir=cache.directory()) as name:
-        folder = pathlib.Path(name)
-        database = folder / 'glance.sqlite'
-        settings = folder / 'manage.conf'
-        settings.write_text(
-            f'[database]\nconnection = sqlite:///{database}\n')
-        _glance_manage(settings, 'db', 'sync')
-        # Readers do not wait for the writer; the mode stays in the file.
-        connection = sqlite3.connect(database)
-        connection.execute('PRAGMA journal_mode=WAL')
-        connection.close()
-        database.replace(target)
-    return target
+def _prepare(folder: pathlib.Path) -> None:
+    """Make an sqlite file with Glance's tables."""
+    database = folder / _DATABASE
+    settings = folder / 'manage.conf'
+    settings.write_text(f'[database]\nconnection = sqlite:///{database}\n')
+    _glance_manage(settings, 'db', 'sync')
+    # Readers do not wait for the writer; the mode stays in the file.
+    connection = sqlite3.connect(database)
+    connection.execute('PRAGMA journal_mode=WAL')
+    connection.close()
 
 
 def _glance_manage(settings: pathlib.Path, *arguments: str) -> str:

@@ -16,12 +16,10 @@
 from collections.abc import Mapping
 import dataclasses
 import grp
-import importlib.metadata
 import os
 import pathlib
 import pwd
 import shutil
-import tempfile
 from typing import Any
 
 from tests.testbed import cache
@@ -60,7 +58,7 @@ class Keystone(service.Service):
 
     def __init__(self, folder: pathlib.Path) -> None:
         if not folder.exists():
-            shutil.copytree(_prepared(), folder)
+            shutil.copytree(cache.prepared('keystone', _prepare), folder)
         _write_settings(folder)
         super().__init__(folder, 'keystone.wsgi.api:application', {
             'OS_KEYSTONE_CONFIG_DIR': str(folder)})
@@ -133,29 +131,19 @@ def _write_settings(folder: pathlib.Path) -> None:
         'identity': {'password_hash_rounds': '4'}}))
 
 
-def _prepared() -> pathlib.Path:
-    """A folder with keys and database, made once per Keystone version."""
-    version = importlib.metadata.version('keystone')
-    target = cache.directory() / f'keystone-{version}'
-    if target.exists():
-        return target
-    with tempfile.TemporaryDirectory(dir=cache.directory()) as name:
-        folder = pathlib.Path(name) / 'keystone'
-        folder.mkdir()
-        _write_settings(folder)
-        shutil.copy(folder / 'keystone.conf', name)
-        settings = ('--config-file', f'{name}/keystone.conf')
-        for arguments in (
-                ('db_sync',), ('fernet_setup', *_owner()),
-                ('credential_setup', *_owner()),
-                ('bootstrap', '--bootstrap-password', PASSWORD,
-                 '--bootstrap-region-id', 'RegionOne',
-                 *(word for interface in ('public', 'internal', 'admin')
-                   for word in (f'--bootstrap-{interface}-url',
-                                'http://127.0.0.1/v3')))):
-            service.manage('keystone-manage', *settings, *arguments)
-        folder.rename(target)
-    return target
+def _prepare(folder: pathlib.Path) -> None:
+    """Make the keys and the database."""
+    _write_settings(folder)
+    settings = ('--config-file', str(folder / 'keystone.conf'))
+    for arguments in (
+            ('db_sync',), ('fernet_setup', *_owner()),
+            ('credential_setup', *_owner()),
+            ('bootstrap', '--bootstrap-password', PASSWORD,
+             '--bootstrap-region-id', 'RegionOne',
+             *(word for interface in ('public', 'internal', 'admin')
+               for word in (f'--bootstrap-{interface}-url',
+                            'http://127.0.0.1/v3')))):
+        service.manage('keystone-manage', *settings, *arguments)
 
 
 def _owner() -> tuple[str, ...]:

@@ -20,13 +20,11 @@ for it.
 
 from collections.abc import Mapping
 import http.server
-import importlib.metadata
 import json
 import pathlib
 import shutil
 import subprocess
 import sys
-import tempfile
 import threading
 from typing import Any
 
@@ -87,8 +85,9 @@ class Nova(service.Service):
         super().__init__(folder, 'nova.wsgi.osapi_compute:application', {
             'OS_NOVA_CONFIG_DIR': str(folder),
             'OS_NOVA_DISABLE_EVENTLET_PATCHING': 'true'})
+        prepared = cache.prepared('nova', _prepare)
         for name in (_API, _CELL, _CELL0):
-            shutil.copyfile(_prepared() / name, self.folder / name)
+            shutil.copyfile(prepared / name, self.folder / name)
         self._point_cells_here()
         shutil.copy(pathlib.Path(sys.prefix) / 'etc/nova/api-paste.ini',
                     self.folder)
@@ -181,24 +180,15 @@ def _settings(folder: pathlib.Path, keystone: Keystone, glance: str,
         'cinder': account, 'placement': account}
 
 
-def _prepared() -> pathlib.Path:
-    """A folder with Nova's databases, made once per Nova version."""
-    version = importlib.metadata.version('nova')
-    target = cache.directory() / f'nova-{version}'
-    if target.exists():
-        return target
-    with tempfile.TemporaryDirectory(dir=cache.directory()) as name:
-        folder = pathlib.Path(name) / 'nova'
-        folder.mkdir()
-        settings = folder / 'nova.conf'
-        settings.write_text(service.ini(_databases(folder)))
-        for arguments in (
-                ('api_db', 'sync'), ('db', 'sync', '--local_cell'),
-                ('cell_v2', 'map_cell0', '--database_connection',
-                 f'sqlite:///{folder / _CELL0}'),
-                ('cell_v2', 'create_cell', '--name', 'cell1')):
-            service.manage('nova-manage', '--config-file', str(settings),
-                           *arguments)
-        shutil.copyfile(folder / _CELL, folder / _CELL0)
-        folder.rename(target)
-    return target
+def _prepare(folder: pathlib.Path) -> None:
+    """Make the databases."""
+    settings = folder / 'nova.conf'
+    settings.write_text(service.ini(_databases(folder)))
+    for arguments in (
+            ('api_db', 'sync'), ('db', 'sync', '--local_cell'),
+            ('cell_v2', 'map_cell0', '--database_connection',
+             f'sqlite:///{folder / _CELL0}'),
+            ('cell_v2', 'create_cell', '--name', 'cell1')):
+        service.manage('nova-manage', '--config-file', str(settings),
+                       *arguments)
+    shutil.copyfile(folder / _CELL, folder / _CELL0)

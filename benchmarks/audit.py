@@ -28,7 +28,7 @@ from benchmarks.measure import Figure
 from benchmarks.measure import interleave
 from benchmarks.measure import MIB
 from benchmarks.workspace import Run
-from hepix_vm import config
+from hepix_vm import paths
 from tests.testbed.glance import Glance
 from tests.testbed.site import file_entry
 from tests.testbed.site import Site
@@ -94,7 +94,7 @@ def _timed(kept: list[tuple[float, int]], site: Site, said: str,
         subprocess.run(
             [sys.executable, '-m', 'benchmarks.peak', str(peak), *command],
             stdout=file, stderr=subprocess.DEVNULL, check=True,
-            env={**os.environ, config.ENVIRONMENT: str(site.config)})
+            env={**os.environ, paths.ENVIRONMENT: str(site.config)})
     taken = time.perf_counter() - start
     text = output.read_text()
     assert said in text

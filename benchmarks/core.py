@@ -26,11 +26,11 @@ from benchmarks.measure import times
 from benchmarks.workspace import endorsement
 from benchmarks.workspace import Image
 from benchmarks.workspace import Run
-from hepix_vm import config
 from hepix_vm.gate import Case
 from hepix_vm.gate import Gate
 from hepix_vm.glance_hooks import body
 from hepix_vm.glance_hooks import staged
+from hepix_vm import paths
 from hepix_vm.trust import anchors
 from hepix_vm.trust.endorsement import open_list
 from hepix_vm.trust.endorsement import TrustSettings
@@ -129,7 +129,7 @@ def verdict(run: Run) -> list[Figure]:
 
 def _gate(site: Site) -> Gate:
     """Return a gate that has read its settings."""
-    os.environ[config.ENVIRONMENT] = str(site.config)
+    os.environ[paths.ENVIRONMENT] = str(site.config)
     gate = Gate('glance-api')
     gate.site()
     return gate

@@ -24,10 +24,9 @@ from oslo_config import cfg
 from hepix_vm import credentials
 from hepix_vm.errors import ConfigError
 from hepix_vm import opts
+from hepix_vm import paths
 from hepix_vm.trust.path import PURPOSES
 
-DEFAULT_FILE = '/etc/hepix-vm/hepix-vm.conf'
-ENVIRONMENT = 'HEPIX_VM_CONFIG'
 _OID = re.compile(r'[0-9]+(?:\.[0-9]+)+')
 
 
@@ -57,11 +56,10 @@ def load(service_files: Sequence[str] = ()) -> cfg.ConfigOpts:
     :raises ConfigError: a file is missing or broken, a key is unknown, or
         a value is not of its kind
     """
-    own = os.environ.get(ENVIRONMENT)
-    if own and not os.path.exists(own):
-        raise ConfigError(f'{ENVIRONMENT} names a file that does not exist.',
-                          own)
-    own = own or DEFAULT_FILE
+    own = paths.own_file()
+    if own != paths.DEFAULT_FILE and not os.path.exists(own):
+        raise ConfigError(f'{paths.ENVIRONMENT} names a file that does not '
+                          f'exist.', own)
     files = [*([own] if os.path.exists(own) else []), *service_files]
     conf = cfg.ConfigOpts()
     conf.register_opts(opts.OPTS, opts.GROUP)
@@ -109,11 +107,12 @@ def _read_all(conf: cfg.ConfigOpts) -> None:
     group = conf[opts.GROUP]
     for opt in opts.OPTS:
         getattr(group, opt.dest)
-    missing = [name for name in opts.NEEDED_CHECKS
-               if name not in group.image_checks]
-    if missing:
-        raise ValueError(f'[{opts.GROUP}] image_checks lacks '
-                         f'{", ".join(missing)}.')
+    for option, needed in (('image_checks', opts.NEEDED_CHECKS),
+                           ('context_sources', opts.NEEDED_SOURCES)):
+        missing = [name for name in needed if name not in group[option]]
+        if missing:
+            raise ValueError(f'[{opts.GROUP}] {option} lacks '
+                             f'{", ".join(missing)}.')
     for purpose in group.signer_purposes:
         if purpose not in PURPOSES and not _OID.fullmatch(purpose):
             raise ValueError(f'[{opts.GROUP}] signer_purposes knows no '

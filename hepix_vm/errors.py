@@ -167,6 +167,15 @@ class ConfigError(HepixVmError):
             'Correct the setting; hepix-vm refuses to guess.'))
 
 
+class ContextError(HepixVmError):
+    """A context that cannot be made, or a drive that cannot be written."""
+
+    def __init__(self, message: str, remedy: str | None = None) -> None:
+        super().__init__(message, remedy=remedy or (
+            'Correct it; hepix-vm-status context check shows what a server '
+            'would get.'))
+
+
 class PluginError(HepixVmError):
     """A plugin that is missing or cannot be loaded."""
 

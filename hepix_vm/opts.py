@@ -24,6 +24,9 @@ GROUP = 'hepix_vm'
 # Without one of these an image could pass that nobody endorsed.
 NEEDED_CHECKS = ('endorsement', 'checksum', 'expiry', 'revocation')
 
+# Without these the scripts would not be there, or would know nothing.
+NEEDED_SOURCES = ('directory', 'template')
+
 OPTS = [
     cfg.StrOpt(
         'enforcement', default=Mode.ENFORCING.value,
@@ -105,6 +108,29 @@ OPTS = [
         help='Whether accepted images get trait:CUSTOM_HEPIX_ENDORSED='
              'required, so that they boot only on hosts that have the '
              'trait.'),
+    cfg.StrOpt(
+        'context_file', default='/etc/hepix-vm/context.yaml',
+        help='What servers are told about this site: variables, and rules '
+             'that choose scripts. The scripts are in the folder context/ '
+             'beside it.'),
+    cfg.ListOpt(
+        'context_sources', default=list(NEEDED_SOURCES),
+        help=f'Where the context of a server comes from: directory (what '
+             f'the rules choose), template (the variables), hostcert (a '
+             f'host certificate of its own). {", ".join(NEEDED_SOURCES)} '
+             f'cannot be left out.'),
+    cfg.StrOpt(
+        'context_failure', default='fail',
+        choices=[
+            ('fail', 'the server is not started'),
+            ('warn', 'it is started with a drive that has no context, and '
+                     'the journal says so'),
+        ],
+        help='What hepix-vm-mkisofs does when the context of a server '
+             'cannot be made.'),
+    cfg.IntOpt(
+        'context_timeout', default=30, min=1, max=3600,
+        help='Seconds in which the context of a server must be made.'),
 ]
 
 

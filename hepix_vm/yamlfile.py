@@ -36,11 +36,13 @@ class Node:
     :param value: text, number, truth value, None, list of nodes, or
         mapping of key to node
     :param line: counted from 1
+    :param written: a text, number or truth value as it stands in the file
     """
 
     value: Any
     path: str
     line: int
+    written: str = ''
 
     def error(self, message: str) -> ConfigError:
         """Return an error that names the file and the line."""
@@ -143,7 +145,7 @@ def _node(loader: _Loader, node: yaml.Node | None, path: str,
     if isinstance(node, yaml.SequenceNode):
         return Node([_node(loader, item, path, above)
                      for item in node.value], path, line)
-    return Node(loader.construct_object(node), path, line)
+    return Node(loader.construct_object(node), path, line, node.value)
 
 
 def _pairs(loader: _Loader, node: yaml.MappingNode, path: str,

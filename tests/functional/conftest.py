@@ -22,7 +22,7 @@ from typing import Any
 
 import pytest
 
-from hepix_vm import config
+from hepix_vm import paths
 from hepix_vm.trust import ledger
 from hepix_vm.trust.ledger import Fact
 from hepix_vm.trust.ledger import Record
@@ -173,5 +173,5 @@ def bare(open_glance: Cloud, monkeypatch: pytest.MonkeyPatch) -> Cloud:
     site.write_account(open_glance.glance.url, 'ops:s3cret:admin')
     for path in (*site.state.glob('lists/*'), *site.state.glob('journal/*')):
         path.unlink()
-    monkeypatch.setenv(config.ENVIRONMENT, str(site.config))
+    monkeypatch.setenv(paths.ENVIRONMENT, str(site.config))
     return open_glance

@@ -25,6 +25,7 @@ from hepix_vm.exchange import catalogue as module
 from hepix_vm.exchange.catalogue import Catalogue
 from hepix_vm.exchange.catalogue import held_of
 from hepix_vm.exchange.ledger import RestLedger
+from hepix_vm import paths
 from hepix_vm.trust import ledger as records
 from hepix_vm.trust.ledger import Fact
 from hepix_vm.trust.ledger import Record
@@ -39,7 +40,7 @@ OWNER = 'hepix-vm'
 
 def connect(cloud, monkeypatch, who='sync:service:admin', url=None):
     cloud.site.write_account(url or cloud.glance.url, who)
-    monkeypatch.setenv(config.ENVIRONMENT, str(cloud.site.config))
+    monkeypatch.setenv(paths.ENVIRONMENT, str(cloud.site.config))
     return Catalogue(credentials.adapter(config.load(), credentials.IMAGE))
 
 

@@ -22,7 +22,7 @@ import subprocess
 import pytest
 
 from hepix_vm.cmd import sync
-from hepix_vm import config
+from hepix_vm import paths
 from hepix_vm.trust.ledger import Fact
 from hepix_vm.trust.settings import Blockable
 from tests.functional.ungated import ACCOUNT
@@ -229,7 +229,7 @@ def test_three_controllers_sweep_at_once(bare, tmp_path):
         (tmp_path / str(number)).mkdir()
         return subprocess.run(
             [program('hepix-vm-sync'), '--sweep'], text=True, timeout=120,
-            env={**os.environ, config.ENVIRONMENT: str(own)},
+            env={**os.environ, paths.ENVIRONMENT: str(own)},
             capture_output=True)
 
     with concurrent.futures.ThreadPoolExecutor(3) as pool:

@@ -18,7 +18,7 @@ import os
 import pytest
 
 from hepix_vm.cmd import sync
-from hepix_vm import config
+from hepix_vm import paths
 from hepix_vm.trust import ledger
 from hepix_vm.trust.ledger import Fact
 from hepix_vm.trust.ledger import Record
@@ -33,7 +33,7 @@ from tests.testbed.site import entry
 def gated(cloud, monkeypatch):
     """A cloud with the gate, and an account for the commands."""
     cloud.site.write_account(cloud.glance.url)
-    monkeypatch.setenv(config.ENVIRONMENT, str(cloud.site.config))
+    monkeypatch.setenv(paths.ENVIRONMENT, str(cloud.site.config))
     return cloud
 
 

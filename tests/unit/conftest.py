@@ -14,12 +14,12 @@
 
 import pytest
 
-from hepix_vm import config
+from hepix_vm import paths
 from tests.testbed.site import Site
 
 
 @pytest.fixture
 def site(tmp_path, monkeypatch):
     site = Site(tmp_path)
-    monkeypatch.setenv(config.ENVIRONMENT, str(site.config))
+    monkeypatch.setenv(paths.ENVIRONMENT, str(site.config))
     return site

@@ -14,6 +14,7 @@ import pytest
 
 from hepix_vm import config
 from hepix_vm.errors import ConfigError
+from hepix_vm import paths
 
 
 @pytest.fixture
@@ -23,7 +24,7 @@ def write(tmp_path, monkeypatch):
         path = tmp_path / name
         path.write_text(text)
         if name == 'hepix-vm.conf':
-            monkeypatch.setenv(config.ENVIRONMENT, str(path))
+            monkeypatch.setenv(paths.ENVIRONMENT, str(path))
         return str(path)
     return write
 
@@ -87,6 +88,6 @@ def test_an_unknown_option_in_the_file_of_the_service(write):
 
 
 def test_a_file_that_is_named_must_be_there(tmp_path, monkeypatch):
-    monkeypatch.setenv(config.ENVIRONMENT, str(tmp_path / 'none.conf'))
+    monkeypatch.setenv(paths.ENVIRONMENT, str(tmp_path / 'none.conf'))
     with pytest.raises(ConfigError, match=r'none\.conf'):
         config.load()

@@ -24,6 +24,7 @@ from hepix_vm.errors import PluginError
 from hepix_vm.glance_hooks.checks.finding import Checked
 from hepix_vm.glance_hooks.checks.finding import Found
 from hepix_vm.glance_hooks.checks.finding import Severity
+from hepix_vm import paths
 from hepix_vm.trust.settings import Choice
 
 _OTHERS = stat.S_IWGRP | stat.S_IWOTH
@@ -62,8 +63,7 @@ def check_rights(glance: Checked) -> Found:
         settings = glance.gate.settings
     except ConfigError:
         return  # check_load says it, and names the file.
-    own = os.environ.get(config.ENVIRONMENT) or config.DEFAULT_FILE
-    named = {own: 'the file of the settings'} | {
+    named = {paths.own_file(): 'the file of the settings'} | {
         getattr(settings, option): f'[hepix_vm] {option}' for option in (
             'policy_file', 'subscriptions_file', 'state_dir',
             'trust_anchors')}

@@ -1,0 +1,75 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Compiling the site's context, with all that a drive is made without."""
+
+import logging
+import os
+import sys
+from typing import Any
+
+from oslo_config import cfg
+
+from hepix_vm import loading
+from hepix_vm import opts
+from hepix_vm import paths
+from hepix_vm.sitecontext import compiled
+from hepix_vm.sitecontext.compiled import Compiled
+from hepix_vm.sitecontext.compiled import Settings
+from hepix_vm.sitecontext import file
+
+LOG = logging.getLogger(__name__)
+
+
+def settings_of(conf: cfg.ConfigOpts) -> Settings:
+    """Return what ``[hepix_vm]`` says of the making of drives."""
+    group = conf[opts.GROUP]
+    return Settings(group.context_failure, group.context_timeout,
+                    group.state_dir)
+
+
+def compile_context(conf: cfg.ConfigOpts) -> Compiled:
+    """Return the site's context, compiled.
+
+    :param conf: as :func:`hepix_vm.config.load` returns it
+    :raises ConfigError: something cannot be read, or is not of its schema
+    :raises PluginError: a source is missing or cannot be loaded
+    """
+    own = paths.own_file()
+    stamps = [compiled.stamp(own)]
+    names = conf[opts.GROUP].context_sources
+    classes = loading.load(loading.CONTEXT, names)
+    site = file.read(os.path.abspath(conf[opts.GROUP].context_file))
+    sources: list[list[Any]] = [
+        [name, f'{source.__module__}:{source.__qualname__}',
+         source.compile(site)]
+        for name, source in zip(names, classes, strict=True)]
+    # Another version of a source compiles otherwise.
+    stamps += [compiled.stamp(str(sys.modules[source.__module__].__file__))
+               for source in classes]
+    return Compiled(compiled.FORMAT, own, [*stamps, *site.stamps],
+                    settings_of(conf), sources)
+
+
+def refresh(conf: cfg.ConfigOpts) -> Compiled:
+    """Compile the site's context, and keep it where it can be kept.
+
+    :raises ConfigError: something cannot be read, or is not of its schema
+    """
+    found = compile_context(conf)
+    try:
+        compiled.save(found)
+    except OSError as error:
+        # Each drive takes longer then; hepix-vm-status upgrade check says
+        # so as well.
+        LOG.debug('%s cannot be written: %s', compiled.cache_path(), error)
+    return found

@@ -1,0 +1,200 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Reading ``context.yaml`` and the scripts that it names.
+
+The scripts are in the folder ``context/`` beside it.
+"""
+
+from collections.abc import Mapping
+import os
+import re
+import stat
+from typing import NamedTuple
+
+from hepix_vm.context import bundle
+from hepix_vm.context.bundle import File
+from hepix_vm.context.rules import Match
+from hepix_vm.context.rules import Parts
+from hepix_vm.context.rules import Rule
+from hepix_vm.context import template
+from hepix_vm.errors import ConfigError
+from hepix_vm.errors import ContextError
+from hepix_vm.sitecontext import compiled
+from hepix_vm.sitecontext.compiled import Stamp
+from hepix_vm import yamlfile
+from hepix_vm.yamlfile import Node
+
+FOLDER = 'context'
+
+_VARIABLE = re.compile(r'[a-z][a-z0-9_]{0,63}')
+
+
+class SiteContext(NamedTuple):
+    """What a site tells its servers.
+
+    :param variables: by their names in the file
+    :param secrets: the same, for the drive only
+    :param scripts: those that a rule names
+    :param files: those that a rule names
+    :param stamps: the state of all files before they were read
+    :param hostcert: what stands under ``hostcert``
+    """
+
+    variables: Mapping[str, str]
+    secrets: Mapping[str, str]
+    rules: tuple[Rule, ...]
+    scripts: Mapping[str, bytes]
+    files: Mapping[str, File]
+    stamps: list[Stamp]
+    hostcert: Node | None
+
+
+def read(path: str) -> SiteContext:
+    """Read ``context.yaml`` and all that it names.
+
+    :raises ConfigError: something cannot be read, is not of the schema, or
+        could not run in a guest
+    """
+    stamps = [compiled.stamp(path)]
+    root = yamlfile.parse(_content(path, bundle.MAX_SCRIPT), path)
+    keys = root.mapping({'variables', 'secrets', 'rules', 'hostcert'}
+                        ) if root.value is not None else {}
+    empty = Node({}, path, root.line)
+    variables = _variables(keys.get('variables', empty), template.SITE)
+    secrets = _variables(keys.get('secrets', empty), template.SECRET)
+    nodes = keys['rules'].items() if 'rules' in keys else []
+    known = {*template.NAMES, *template.of_site(variables, template.SITE),
+             *template.of_site(secrets, template.SECRET)}
+    folder = _Folder(os.path.join(os.path.dirname(path), FOLDER))
+    scripts = folder.read(nodes, bundle.MOMENTS)
+    for name, file in scripts.items():
+        try:
+            bundle.check_script(name, file.content, known)
+        except ContextError as error:
+            raise ConfigError(error.message, folder.path(name),
+                              remedy=error.remedy) from error
+    return SiteContext(
+        variables, secrets, tuple(map(_rule, nodes)),
+        {name: file.content for name, file in scripts.items()},
+        folder.read(nodes, ('files',)), [*stamps, *folder.stamps],
+        keys.get('hostcert'))
+
+
+def _variables(node: Node, prefix: str) -> dict[str, str]:
+    values = {}
+    for name, value in node.mapping().items():
+        if not _VARIABLE.fullmatch(name):
+            raise value.error(
+                f'{name} cannot be the name of a variable: small letters, '
+                f'digits and underlines are possible, at most 64, the first '
+                f'a letter.')
+        if value.value is None or isinstance(value.value, dict | list):
+            raise value.error('A text or a number is expected here; the '
+                              'empty text is written as two quotes.')
+        values[name] = value.written
+        try:
+            template.assignments(template.of_site({name: value.written},
+                                                  prefix))
+        except ContextError as error:
+            raise value.error(error.message) from error
+    return values
+
+
+def _rule(node: Node) -> Rule:
+    keys = node.mapping({'match', *Parts._fields}, required=('match',))
+    matched = keys['match']
+    wanted = matched.mapping(set(Match._fields)) if (
+        matched.value is not None) else {}
+    return Rule(
+        Match(**{key: _words(value) for key, value in wanted.items()}),
+        Parts(**{kind: tuple(item.text() for item in keys[kind].items())
+                 for kind in Parts._fields if kind in keys}))
+
+
+def _words(node: Node) -> frozenset[str]:
+    items = node.items() if isinstance(node.value, list) else [node]
+    if not items:
+        raise node.error('A text, or a list of texts, is expected here.')
+    return frozenset(item.text() for item in items)
+
+
+class _Folder:
+    """The folder of the parts."""
+
+    def __init__(self, path: str) -> None:
+        self._path = os.path.realpath(path)
+        self.stamps: list[Stamp] = []
+
+    def path(self, name: str) -> str:
+        """Return where a part is."""
+        return os.path.join(self._path, name)
+
+    def read(self, rules: list[Node], kinds: tuple[str, ...],
+             ) -> dict[str, File]:
+        """Return the parts of some kinds that the rules name."""
+        parts: dict[str, File] = {}
+        for rule in rules:
+            keys = rule.mapping()
+            for kind in kinds:
+                for item in keys[kind].items() if kind in keys else []:
+                    name = item.text()
+                    if name not in parts:
+                        parts[name] = self._part(item, name)
+        return parts
+
+    def _part(self, node: Node, name: str) -> File:
+        try:
+            bundle.check_name(name)
+        except ContextError as error:
+            raise node.error(error.message) from error
+        path = self.path(name)
+        real = os.path.realpath(path)
+        if os.path.dirname(real) != self._path and not real.startswith(
+                self._path + os.sep):
+            raise node.error(f'{path} is a link that leaves the folder; copy '
+                             f'the file into it.')
+        if not os.path.lexists(path):
+            raise node.error(f'There is no {path}.')
+        self.stamps.append(compiled.stamp(path))
+        content = _content(path, bundle.MAX_SCRIPT)
+        return File(content, _mode(path))
+
+
+def _mode(path: str) -> int:
+    """Return the permissions in a guest.
+
+    What only some may read on this host is root's alone in a guest.
+    """
+    mode = stat.S_IMODE(os.stat(path).st_mode)
+    if mode & 0o002:
+        raise ConfigError(
+            'Everybody may write it, and it runs as root in every server.',
+            path, remedy='Take that away: chmod o-w.')
+    runnable = 0o755 if mode & 0o100 else 0o644
+    return runnable if mode & 0o004 else runnable & 0o700
+
+
+def _content(path: str, limit: int) -> bytes:
+    try:
+        # A pipe would let it wait.
+        if not stat.S_ISREG(os.stat(path).st_mode):
+            raise ConfigError('This is no file.', path)
+        with open(path, 'rb') as file:
+            content = file.read(limit + 1)
+    except OSError as error:
+        raise ConfigError(f'It cannot be read: {error.strerror}.', path,
+                          remedy='Let the user of nova-compute read it.'
+                          ) from error
+    if len(content) > limit:
+        raise ConfigError(f'It is longer than {limit} bytes.', path)
+    return content

@@ -123,7 +123,7 @@ class _Names:
 
         :raises ContextError: it has them already
         """
-        if path in self._iso:
+        if path and path in self._iso:
             raise ContextError(f'{path} stands twice.')
         self._files.add(path)
         return self._named(path)

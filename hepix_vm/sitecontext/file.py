@@ -158,9 +158,7 @@ class _Folder:
         except ContextError as error:
             raise node.error(error.message) from error
         path = self.path(name)
-        real = os.path.realpath(path)
-        if os.path.dirname(real) != self._path and not real.startswith(
-                self._path + os.sep):
+        if not os.path.realpath(path).startswith(self._path + os.sep):
             raise node.error(f'{path} is a link that leaves the folder; copy '
                              f'the file into it.')
         if not os.path.lexists(path):

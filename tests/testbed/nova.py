@@ -85,7 +85,7 @@ class Nova(service.Service):
         super().__init__(folder, 'nova.wsgi.osapi_compute:application', {
             'OS_NOVA_CONFIG_DIR': str(folder),
             'OS_NOVA_DISABLE_EVENTLET_PATCHING': 'true'})
-        prepared = cache.prepared('nova', _prepare)
+        prepared = cache.prepared('nova', prepare)
         for name in (_API, _CELL, _CELL0):
             shutil.copyfile(prepared / name, self.folder / name)
         self._point_cells_here()
@@ -156,7 +156,8 @@ class Nova(service.Service):
                    (f'sqlite:///{self.folder / _CELL}',))
 
 
-def _databases(folder: pathlib.Path) -> dict[str, dict[str, str]]:
+def databases(folder: pathlib.Path) -> dict[str, dict[str, str]]:
+    """Return the options that say where the databases are."""
     # Without a bus: a cast of the API is taken by nobody.
     return {
         'DEFAULT': {'transport_url': 'fake:/', 'state_path': str(folder)},
@@ -168,7 +169,7 @@ def _databases(folder: pathlib.Path) -> dict[str, dict[str, str]]:
 def _settings(folder: pathlib.Path, keystone: Keystone, glance: str,
               neutron: str) -> dict[str, dict[str, str]]:
     account = keystone.account('nova', 'service')
-    settings = _databases(folder)
+    settings = databases(folder)
     settings['DEFAULT']['host'] = 'compute1'
     return {
         **settings,
@@ -180,10 +181,10 @@ def _settings(folder: pathlib.Path, keystone: Keystone, glance: str,
         'cinder': account, 'placement': account}
 
 
-def _prepare(folder: pathlib.Path) -> None:
+def prepare(folder: pathlib.Path) -> None:
     """Make the databases."""
     settings = folder / 'nova.conf'
-    settings.write_text(service.ini(_databases(folder)))
+    settings.write_text(service.ini(databases(folder)))
     for arguments in (
             ('api_db', 'sync'), ('db', 'sync', '--local_cell'),
             ('cell_v2', 'map_cell0', '--database_connection',

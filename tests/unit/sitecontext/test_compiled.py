@@ -1,0 +1,233 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""The compiled context is used while it is true, and not when it is not."""
+
+import json
+import os
+import sys
+
+import pytest
+
+from hepix_vm import config
+from hepix_vm.context.facts import Facts
+from hepix_vm.context.facts import Image
+from hepix_vm.errors import ConfigError
+from hepix_vm.errors import ContextError
+from hepix_vm import paths
+from hepix_vm.sitecontext import compiled
+from hepix_vm.sitecontext import compiler
+
+YAML = """\
+variables: {log: log.example.org}
+rules:
+  - {match: {}, prolog: [a.sh], files: [f]}
+  - {match: {vo: vo.example.org}, epilog: [b.sh]}
+"""
+
+
+class Site:
+    """Settings, a context and a cache in a folder."""
+
+    def __init__(self, folder):
+        self.yaml = folder / 'context.yaml'
+        self.yaml.write_text(YAML)
+        self.parts = folder / 'context'
+        self.parts.mkdir()
+        (self.parts / 'a.sh').write_text('#!/bin/sh\n# HEPIX_SITE_LOG\n')
+        (self.parts / 'b.sh').write_text('#!/bin/sh\n')
+        (self.parts / 'f').write_bytes(b'\0\xff')
+        self.config = folder / 'hepix-vm.conf'
+        self.settings()
+        self.cache = folder / 'cache' / 'context.json'
+        self.cache.parent.mkdir()
+
+    def settings(self, **options):
+        lines = {'context_file': self.yaml, **options}
+        self.config.write_text('[hepix_vm]\n' + ''.join(
+            f'{key} = {value}\n' for key, value in lines.items()))
+
+
+@pytest.fixture
+def site(tmp_path, monkeypatch):
+    site = Site(tmp_path)
+    monkeypatch.setenv(paths.ENVIRONMENT, str(site.config))
+    monkeypatch.setenv(compiled.ENVIRONMENT, str(site.cache))
+    return site
+
+
+def refresh():
+    return compiler.refresh(config.load())
+
+
+def test_without_a_cache_there_is_none(site):
+    assert compiled.load() is None
+
+
+def test_what_was_compiled_is_loaded(site):
+    made = refresh()
+    found = compiled.load()
+    assert found is not None
+    assert found.settings == made.settings == compiled.Settings(
+        'fail', 30, '/var/lib/hepix-vm')
+    server = Facts(uuid='u', name="it's")
+    assert found.context(server) == made.context(server)
+
+
+def test_what_a_server_gets(site):
+    found = refresh()
+    plain = found.context(Facts(name="it's"))
+    assert plain.prolog == {'a.sh': b'#!/bin/sh\n# HEPIX_SITE_LOG\n'}
+    assert plain.epilog == {}
+    assert plain.files['files/f'] == (b'\0\xff', 0o644)
+    variables = plain.files['variables.sh'].content.decode()
+    assert "export HEPIX_SITE_LOG='log.example.org'\n" in variables
+    assert "export HEPIX_SERVER_NAME='it'\\''s'\n" in variables
+    of_vo = found.context(Facts(image=Image(vo='vo.example.org')))
+    assert of_vo.epilog == {'b.sh': b'#!/bin/sh\n'}
+
+
+def test_every_change_makes_it_stale(site):
+    changes = [
+        lambda: site.yaml.write_text(YAML + '# more\n'),
+        lambda: (site.parts / 'a.sh').write_text('#!/bin/sh\n'),
+        lambda: (site.parts / 'f').chmod(0o600),
+        lambda: site.settings(context_failure='warn'),
+        lambda: (site.parts / 'b.sh').unlink()]
+    for change in changes:
+        refresh()
+        assert compiled.load() is not None
+        change()
+        assert compiled.load() is None
+
+
+def test_settings_that_come_to_be_make_it_stale(site, monkeypatch, tmp_path):
+    monkeypatch.delenv(paths.ENVIRONMENT)
+    monkeypatch.setattr(paths, 'DEFAULT_FILE', str(tmp_path / 'later.conf'))
+    conf = config.load()
+    conf.set_override('context_file', str(site.yaml), 'hepix_vm')
+    compiler.refresh(conf)
+    assert compiled.load() is not None
+    (tmp_path / 'later.conf').write_text('[hepix_vm]\n')
+    assert compiled.load() is None
+
+
+def test_other_settings_have_another_context(site, monkeypatch, tmp_path):
+    refresh()
+    other = tmp_path / 'other.conf'
+    other.write_text(site.config.read_text())
+    monkeypatch.setenv(paths.ENVIRONMENT, str(other))
+    assert compiled.load() is None
+
+
+def test_another_version_of_a_source_makes_it_stale(site, monkeypatch,
+                                                    tmp_path):
+    module = tmp_path / 'site_source.py'
+    module.write_text("""\
+from hepix_vm.context.bundle import Bundle
+from hepix_vm.sitecontext.sources import ContextSource
+class Own(ContextSource):
+    @staticmethod
+    def compile(site):
+        return [1]
+    @staticmethod
+    def give(compiled, facts):
+        if facts.name == 'broken':
+            raise KeyError('secret')
+        return Bundle({f'own-{compiled[0]}': b''})
+""")
+    monkeypatch.syspath_prepend(tmp_path)
+    import site_source  # made above
+
+    real = compiler.loading.load
+    monkeypatch.setattr(compiler.loading, 'load', lambda group, names: [
+        site_source.Own if name == 'own' else real(group, [name])[0]
+        for name in names])
+    site.settings(context_sources='directory,template,own')
+    refresh()
+    assert 'own-1' in compiled.load().context(Facts()).prolog
+    os.utime(module, (1, 1))
+    assert compiled.load() is None
+    del sys.modules['site_source']
+
+
+@pytest.mark.parametrize('content', [
+    b'', b'no JSON', b'[]', b'{}', b'[1, 2]', b'null',
+    b'[1, "", [], [], [], [], []]', b'\xff'])
+def test_a_damaged_cache_is_none(site, content):
+    refresh()
+    site.cache.write_bytes(content)
+    assert compiled.load() is None
+
+
+def test_a_cache_of_another_format_is_none(site):
+    refresh()
+    content = json.loads(site.cache.read_text())
+    content[0] += 1
+    site.cache.write_text(json.dumps(content))
+    assert compiled.load() is None
+
+
+def test_a_cache_that_others_could_write_is_none(site):
+    refresh()
+    site.cache.chmod(0o660)
+    assert compiled.load() is None
+    site.cache.chmod(0o640)
+    assert compiled.load() is not None
+    os.chown(site.cache, 12345, -1)
+    assert compiled.load() is None
+
+
+def test_the_group_of_the_folder_may_read_it(site):
+    os.chown(site.cache.parent, -1, 12345)
+    refresh()
+    status = site.cache.stat()
+    assert (status.st_gid, status.st_mode & 0o777) == (12345, 0o640)
+
+
+def test_where_it_cannot_be_kept_it_is_made_all_the_same(site, monkeypatch):
+    monkeypatch.setenv(compiled.ENVIRONMENT, '/proc/none/context.json')
+    assert refresh().context(Facts()).prolog
+    assert compiled.load() is None
+
+
+def test_nothing_is_left_of_one_that_could_not_be_written(site, monkeypatch):
+    def full(*unused):
+        raise OSError('the disk is full')
+
+    monkeypatch.setattr(os, 'replace', full)
+    refresh()
+    assert list(site.cache.parent.iterdir()) == []
+
+
+def test_a_mistake_is_not_kept(site):
+    refresh()
+    site.yaml.write_text('rulez: []')
+    with pytest.raises(ConfigError, match='rulez'):
+        refresh()
+    assert compiled.load() is None
+
+
+@pytest.mark.parametrize('sources, message', [
+    ('directory', 'context_sources lacks template'),
+    ('template', 'context_sources lacks directory'),
+    ('directory,template,none', 'none')])
+def test_sources_that_are_missing(site, sources, message):
+    site.settings(context_sources=sources)
+    with pytest.raises(Exception, match=message):
+        refresh()
+
+
+def test_too_much_for_one_server_is_refused(site, monkeypatch):
+    monkeypatch.setattr('hepix_vm.context.bundle.MAX_TOTAL', 10)
+    with pytest.raises(ContextError, match='bytes'):
+        refresh().context(Facts())

@@ -11,47 +11,56 @@
 # under the License.
 
 
-"""``hepix-vm-status upgrade check``: the preflight of glance-api."""
+"""``hepix-vm-status upgrade check``: the preflight of a service."""
 
 import argparse
 
 from cliff import lister
 
+from hepix_vm.findings import Finding
+
 COLUMNS = ('Check', 'Result', 'Details')
+
+GLANCE = 'glance'
+NOVA = 'nova'
+_PROGRAMS = {GLANCE: 'glance-api', NOVA: 'nova-compute'}
 
 
 class UpgradeCheck(lister.Lister):
-    """Show what the settings of glance-api leave open.
+    """Show what the settings of a service leave open.
 
-    These are the checks with which glance-api starts. The exit status is 0
-    if all is well, 1 if there are warnings, 2 if there are failures.
+    For Glance these are the checks with which glance-api starts. For Nova
+    they say whether every server gets its context; run it where
+    nova-compute runs. The exit status is 0 if all is well, 1 if there are
+    warnings, 2 if there are failures.
     """
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         """Return the parser of the arguments."""
         parser = super().get_parser(prog_name)
         parser.add_argument(
-            '--glance-config', action='append', default=[], metavar='FILE',
-            help='a configuration file of glance-api; can be given several '
-                 'times, in the order in which glance-api reads them (by '
-                 'default those that glance-api finds itself)')
-        parser.add_argument(
-            '--glance-config-dir', action='append', default=[],
-            metavar='FOLDER',
-            help='a folder of such files, read after them (by default those '
-                 'that glance-api finds itself)')
+            'service', nargs='?', choices=sorted(_PROGRAMS), default=GLANCE,
+            help='which service (%(default)s by default)')
+        for service, program in _PROGRAMS.items():
+            parser.add_argument(
+                f'--{service}-config', action='append', default=[],
+                metavar='FILE',
+                help=f'a configuration file of {program}; can be given '
+                     f'several times, in the order in which {program} reads '
+                     f'them (by default those that {program} finds itself)')
+            parser.add_argument(
+                f'--{service}-config-dir', action='append', default=[],
+                metavar='FOLDER',
+                help=f'a folder of such files, read after them (by default '
+                     f'those that {program} finds itself)')
         return parser
 
     def take_action(
             self, parsed_args: argparse.Namespace
             ) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
         """Return the table."""
-        # Only this command needs the libraries of a service.
-        from hepix_vm.glance_hooks import preflight
-
-        preflight.load(parsed_args.glance_config,
-                       parsed_args.glance_config_dir)
-        findings = preflight.findings()
+        findings = (_of_nova if parsed_args.service == NOVA
+                    else _of_glance)(parsed_args)
         self._status = max(finding.severity for finding in findings)
         return COLUMNS, [
             (finding.what, str(finding.severity), finding.message)
@@ -61,3 +70,18 @@ class UpgradeCheck(lister.Lister):
         """Print the table, and return the exit status."""
         super().run(parsed_args)
         return int(self._status)
+
+
+def _of_glance(arguments: argparse.Namespace) -> list[Finding]:
+    # Only this needs the libraries of Glance.
+    from hepix_vm.glance_hooks import preflight
+
+    preflight.load(arguments.glance_config, arguments.glance_config_dir)
+    return preflight.findings()
+
+
+def _of_nova(arguments: argparse.Namespace) -> list[Finding]:
+    from hepix_vm.nova_ctx import preflight
+
+    return preflight.check(preflight.load(
+        arguments.nova_config, arguments.nova_config_dir))

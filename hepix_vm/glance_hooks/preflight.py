@@ -17,7 +17,6 @@ Glance goes on without a plugin that does not load, and its policy and its
 properties are open until the site closes them: nobody would notice.
 """
 
-from collections.abc import Iterator
 from collections.abc import Mapping
 from collections.abc import Sequence
 import functools
@@ -27,12 +26,13 @@ from oslo_config import cfg
 from oslo_log import log as logging
 
 from hepix_vm.errors import ConfigError
+from hepix_vm.findings import Finding
+from hepix_vm.findings import look
+from hepix_vm.findings import Severity
 from hepix_vm.gate import Gate
 from hepix_vm.glance_hooks.checks import files
 from hepix_vm.glance_hooks.checks.finding import Check
 from hepix_vm.glance_hooks.checks.finding import Checked
-from hepix_vm.glance_hooks.checks.finding import Finding
-from hepix_vm.glance_hooks.checks.finding import Severity
 from hepix_vm.glance_hooks.checks import imports
 from hepix_vm.glance_hooks.checks import pipeline
 from hepix_vm.glance_hooks.checks import properties
@@ -92,13 +92,8 @@ def load(config_files: Sequence[str] = (),
 
 
 def findings() -> list[Finding]:
-    """Return what all checks found in the configuration that was read.
-
-    A check that finds nothing says so with a finding that is ok.
-    """
-    glance = Checked(cfg.CONF, service.gate())
-    return [finding for what, check in _CHECKS.items()
-            for finding in _findings(what, check, glance)]
+    """Return what all checks found in the configuration that was read."""
+    return look(_CHECKS, Checked(cfg.CONF, service.gate()))
 
 
 def require() -> None:
@@ -152,20 +147,3 @@ def can_enforce(gate: Gate) -> bool:
     except ConfigError:
         return True
     return any(rule.mode is Mode.ENFORCING for rule in policy.enforcement)
-
-
-def _findings(what: str, check: Check, glance: Checked) -> Iterator[Finding]:
-    found = False
-    try:
-        for severity, message in check(glance):
-            found = True
-            yield Finding(severity, what, message)
-    except Exception as error:
-        LOG.exception('The check %s cannot be made', what)
-        found = True
-        yield Finding(
-            Severity.FAILURE, what,
-            f'It cannot be checked ({type(error).__name__}: {error}). Tell '
-            f'the developers of hepix-vm; the log has the cause.')
-    if not found:
-        yield Finding(Severity.OK, what, '')

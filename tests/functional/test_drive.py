@@ -33,7 +33,8 @@ from tests.testbed.drives import NovaDrives
 from tests.testbed.glance import program
 
 UUID = '83679162-1378-4288-a2d4-70e13ec132aa'
-HOSTILE = "it's a \"server\" $(touch /tmp/hepix-vm-hostile) `id`; reboot\n"
+MARK = '/tmp/hepix-vm-hostile'  # noqa: S108 nothing must make it
+HOSTILE = f"it's a \"server\" $(touch {MARK}) `touch {MARK}`; reboot\n"
 OURS = {'prolog.sh': 0o755, 'epilog.sh': 0o755,
         'context/variables.sh': 0o600,
         'context/prolog.d/10-log.sh': 0o755,
@@ -187,7 +188,7 @@ def test_a_guest_has_the_facts_and_nothing_is_run(
                  'HEPIX_SERVER_DNS=192.0.2.53', 'HEPIX_SERVER_MTU=1450',
                  'HEPIX_IMAGE_VO='):
         assert f'{line}\n' in variables
-    assert not os.path.exists('/tmp/hepix-vm-hostile')
+    assert not os.path.exists(MARK)
 
 
 def test_nova_makes_its_drives_with_it(

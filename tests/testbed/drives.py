@@ -21,8 +21,8 @@ import sys
 from typing import Any
 
 from tests.testbed import cache
-from tests.testbed.nova import FakeNeutron
 from tests.testbed import nova
+from tests.testbed.nova import FakeNeutron
 from tests.testbed import service
 
 _PROGRAM = pathlib.Path(__file__).parent / 'server' / 'nova_drive.py'

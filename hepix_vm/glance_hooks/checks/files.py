@@ -13,22 +13,15 @@
 
 """The site's files: whether they load, and who may write them."""
 
-from collections.abc import Iterator
-import os
-import stat
-
-from hepix_vm import config
 from hepix_vm import credentials
 from hepix_vm.errors import ConfigError
 from hepix_vm.errors import PluginError
+from hepix_vm import findings
+from hepix_vm.findings import Found
+from hepix_vm.findings import Severity
 from hepix_vm.glance_hooks.checks.finding import Checked
-from hepix_vm.glance_hooks.checks.finding import Found
-from hepix_vm.glance_hooks.checks.finding import Severity
 from hepix_vm import paths
 from hepix_vm.trust.settings import Choice
-
-_OTHERS = stat.S_IWGRP | stat.S_IWOTH
-_SHOWN = 3  # paths in a message
 
 
 def check_load(glance: Checked) -> Found:
@@ -67,45 +60,4 @@ def check_rights(glance: Checked) -> Found:
         getattr(settings, option): f'[hepix_vm] {option}' for option in (
             'policy_file', 'subscriptions_file', 'state_dir',
             'trust_anchors')}
-    for path, name in named.items():
-        open_to_others = list(_open_to_others(path))
-        if open_to_others:
-            more = len(open_to_others) - _SHOWN
-            yield Severity.WARNING, (
-                f'{", ".join(open_to_others[:_SHOWN])}'
-                f'{f" and {more} more" if more > 0 else ""} ({name}) can be '
-                f'written by others than the owner. Run chmod go-w on it.')
-
-
-def _open_to_others(path: str) -> Iterator[str]:
-    """Yield what others can write: a path, and what decides over it.
-
-    That is all that is in a folder, and the folders above, where names
-    can be exchanged.
-    """
-    path = os.path.abspath(path)
-    for above in dict.fromkeys((*_above(path),
-                                *_above(os.path.realpath(path)))):
-        mode = _mode(above)
-        if mode & _OTHERS and not mode & stat.S_ISVTX:
-            yield above
-    if _mode(path) & _OTHERS:
-        yield path
-    for folder, folders, files in os.walk(path):
-        yield from (each for each in (
-            os.path.join(folder, name) for name in sorted(folders + files))
-            if _mode(each) & _OTHERS)
-
-
-def _above(path: str) -> Iterator[str]:
-    while (parent := os.path.dirname(path)) != path:
-        yield parent
-        path = parent
-
-
-def _mode(path: str) -> int:
-    """Return the mode of what a path leads to; 0 if there is nothing."""
-    try:
-        return os.stat(path).st_mode
-    except OSError:
-        return 0
+    yield from findings.check_rights(named)

@@ -14,41 +14,15 @@
 """What a check of Glance's configuration found, and what it looks at."""
 
 from collections.abc import Callable
-from collections.abc import Iterable
 import dataclasses
-import enum
 import functools
 
 from oslo_config import cfg
 
 from hepix_vm.errors import ConfigError
+from hepix_vm.findings import Found
 from hepix_vm.gate import Gate
 from hepix_vm.protections import ADMIN
-
-
-class Severity(enum.IntEnum):
-    """How bad it is; the value is the exit status of ``upgrade check``."""
-
-    OK = 0
-    WARNING = 1
-    FAILURE = 2
-
-    def __str__(self) -> str:
-        """Return the word that users read."""
-        return self.name.lower()
-
-
-@dataclasses.dataclass(frozen=True)
-class Finding:
-    """One thing that was found.
-
-    :param what: which check found it
-    :param message: plain words that name file, option and value to set
-    """
-
-    severity: Severity
-    what: str
-    message: str
 
 
 @dataclasses.dataclass(frozen=True)
@@ -83,6 +57,4 @@ class Checked:
         return f'{path}: [{group or "DEFAULT"}] {option}'
 
 
-# What a check finds: severity and message; nothing where all is well.
-Found = Iterable[tuple[Severity, str]]
 Check = Callable[[Checked], Found]

@@ -14,10 +14,10 @@
 """Import plugins and the sentinel: whether Glance loads ours."""
 
 from hepix_vm.errors import PluginError
+from hepix_vm.findings import Found
+from hepix_vm.findings import Severity
 from hepix_vm.glance_hooks import altering
 from hepix_vm.glance_hooks.checks.finding import Checked
-from hepix_vm.glance_hooks.checks.finding import Found
-from hepix_vm.glance_hooks.checks.finding import Severity
 from hepix_vm import loading
 
 _GROUP = 'image_import_opts'

@@ -21,9 +21,9 @@ from collections.abc import Callable
 from collections.abc import Iterator
 from typing import Any
 
+from hepix_vm.findings import Found
+from hepix_vm.findings import Severity
 from hepix_vm.glance_hooks.checks.finding import Checked
-from hepix_vm.glance_hooks.checks.finding import Found
-from hepix_vm.glance_hooks.checks.finding import Severity
 
 _Factory = Callable[..., Any]
 _Chain = tuple[_Factory, ...]

@@ -23,9 +23,9 @@ from collections.abc import Sequence
 import re
 from typing import Any
 
+from hepix_vm.findings import Found
+from hepix_vm.findings import Severity
 from hepix_vm.glance_hooks.checks.finding import Checked
-from hepix_vm.glance_hooks.checks.finding import Found
-from hepix_vm.glance_hooks.checks.finding import Severity
 from hepix_vm.glance_hooks.checks import people
 from hepix_vm.properties import ENDORSEMENT
 from hepix_vm.properties import TRAIT

@@ -13,9 +13,9 @@
 
 """Routes that pass neither the import plugin nor the upload filter."""
 
+from hepix_vm.findings import Found
+from hepix_vm.findings import Severity
 from hepix_vm.glance_hooks.checks.finding import Checked
-from hepix_vm.glance_hooks.checks.finding import Found
-from hepix_vm.glance_hooks.checks.finding import Severity
 from hepix_vm.glance_hooks.checks import people
 from hepix_vm.glance_hooks.checks.properties import GUARDED
 from hepix_vm.properties import ENDORSEMENT

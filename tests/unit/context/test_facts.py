@@ -39,7 +39,7 @@ NETWORK_DATA = {
     'networks': [
         {'id': 'network0', 'type': 'ipv4', 'link': 'tap1',
          'ip_address': '192.0.2.5', 'netmask': '255.255.255.240',
-         'routes': [{'network': '0.0.0.0', 'netmask': '0.0.0.0',
+         'routes': [{'network': '0.0.0.0', 'netmask': '0.0.0.0',  # noqa: S104
                      'gateway': '192.0.2.1'},
                     {'network': '198.51.100.0', 'netmask': '255.255.255.0',
                      'gateway': '192.0.2.2'}],

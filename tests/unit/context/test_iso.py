@@ -18,8 +18,8 @@ import time
 import pycdlib
 import pytest
 
-from hepix_vm.context import iso
 from hepix_vm.context.bundle import File
+from hepix_vm.context import iso
 from hepix_vm.errors import ContextError
 
 NOON = 1_000_000_000

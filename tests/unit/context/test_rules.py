@@ -14,9 +14,9 @@
 
 import pytest
 
-from hepix_vm.context import rules
 from hepix_vm.context.facts import Facts
 from hepix_vm.context.facts import Image
+from hepix_vm.context import rules
 from hepix_vm.context.rules import Match
 from hepix_vm.context.rules import Parts
 from hepix_vm.context.rules import Rule

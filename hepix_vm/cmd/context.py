@@ -1,0 +1,129 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""``hepix-vm-status context``: what servers are told about this site."""
+
+import argparse
+from collections.abc import Iterator
+import os
+
+from cliff import command
+from cliff import lister
+
+from hepix_vm import config
+from hepix_vm.context.facts import Facts
+from hepix_vm.context.facts import Image
+from hepix_vm.context import rules
+from hepix_vm.context import template
+from hepix_vm.errors import ConfigError
+from hepix_vm import opts
+from hepix_vm.sitecontext import compiled
+from hepix_vm.sitecontext import compiler
+from hepix_vm.sitecontext import file
+from hepix_vm.sitecontext.file import SiteContext
+
+COLUMNS = ('What', 'Name', 'Value')
+HIDDEN = '(hidden)'
+
+# As Keystone makes the ids of projects.
+_PROJECT_DIGITS = frozenset('0123456789abcdef')
+_PROJECT_LENGTH = 32
+
+
+class Check(lister.Lister):
+    """Check context.yaml and its scripts, and show what a server would get.
+
+    Everything that a drive is made from is read and checked. What is shown
+    is what a server of which this is true would get; what is not named is
+    unknown, and rules that ask for it do not apply.
+    """
+
+    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
+        """Return the parser of the arguments."""
+        parser = super().get_parser(prog_name)
+        for name, text in (
+                ('project', 'id of its project'),
+                ('vo', 'VO of its image'),
+                ('image', 'its image: Glance\'s id, or the identifier of its '
+                          'endorsement'),
+                ('availability-zone', 'its availability zone'),
+                ('host', 'its compute host')):
+            parser.add_argument(f'--{name}', default='', help=text)
+        return parser
+
+    def take_action(
+            self, parsed_args: argparse.Namespace,
+            ) -> tuple[tuple[str, ...], list[tuple[str, str, str]]]:
+        """Return the table."""
+        conf = config.load()
+        compiler.compile_context(conf)
+        path = conf[opts.GROUP].context_file
+        site = file.read(path)
+        for warning in _warnings(site):
+            self.app.stderr.write(f'Warning: {path}: {warning}\n')
+        server = Facts(
+            project=parsed_args.project, zone=parsed_args.availability_zone,
+            host=parsed_args.host, image=Image(
+                uuid=parsed_args.image, vo=parsed_args.vo))
+        return COLUMNS, list(_rows(
+            site, server, os.path.dirname(path),
+            conf[opts.GROUP].context_sources))
+
+
+class Compile(command.Command):
+    """Compile context.yaml and its scripts, so that drives are made quickly.
+
+    hepix-vm-mkisofs does so itself when a file has changed, if it may write
+    the result.
+    """
+
+    def take_action(self, parsed_args: argparse.Namespace) -> None:
+        """Compile, and say where it is."""
+        found = compiler.compile_context(config.load())
+        path = compiled.cache_path()
+        try:
+            compiled.save(found)
+        except OSError as error:
+            raise ConfigError(
+                f'It cannot be written: {error.strerror}.', path,
+                remedy='Make the folder, and let its group be that of '
+                       'nova-compute.') from error
+        self.app.stdout.write(
+            f'{path}: {", ".join(name for name, *_ in found.sources)}\n')
+
+
+def _rows(site: SiteContext, server: Facts, folder: str, sources: list[str],
+          ) -> Iterator[tuple[str, str, str]]:
+    parts = rules.parts_for(site.rules, server)
+    for what, names in zip(('prolog', 'epilog', 'file'), parts, strict=True):
+        for name in names:
+            yield what, name, os.path.join(folder, file.FOLDER, name)
+    for name, value in template.of_site(
+            site.variables, template.SITE).items():
+        yield 'variable', name, value
+    for name in template.of_site(site.secrets, template.SECRET):
+        yield 'secret', name, HIDDEN
+    for name in sources:
+        if name not in opts.NEEDED_SOURCES:
+            yield 'source', name, 'asked when the drive is made'
+
+
+def _warnings(site: SiteContext) -> Iterator[str]:
+    """Say what is allowed, and most likely a mistake."""
+    for number, rule in enumerate(site.rules, 1):
+        if not any(rule.parts):
+            yield f'Rule {number} gives nothing.'
+        for project in sorted(rule.match.project):
+            if len(project) != _PROJECT_LENGTH or (
+                    not set(project) <= _PROJECT_DIGITS):
+                yield (f'Rule {number} names the project {project}, which '
+                       f'does not look like an id; Nova tells no names.')

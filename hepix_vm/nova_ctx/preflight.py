@@ -1,0 +1,167 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Whether Nova's configuration lets every server have its context."""
+
+from collections.abc import Mapping
+from collections.abc import Sequence
+import os
+import shutil
+from typing import Any
+
+from oslo_config import cfg
+
+from hepix_vm import config
+from hepix_vm.context import facts
+from hepix_vm.errors import ConfigError
+from hepix_vm.errors import HepixVmError
+from hepix_vm import findings
+from hepix_vm.findings import Finding
+from hepix_vm.findings import Found
+from hepix_vm.findings import Severity
+from hepix_vm import opts
+from hepix_vm import paths
+from hepix_vm.sitecontext import compiled
+from hepix_vm.sitecontext import compiler
+from hepix_vm.sitecontext import file
+
+PROGRAM = 'hepix-vm-mkisofs'
+
+
+def load(config_files: Sequence[str] = (),
+         config_dirs: Sequence[str] = ()) -> cfg.ConfigOpts:
+    """Return Nova's configuration.
+
+    :param config_files: those that nova-compute reads; by default those
+        that it finds itself
+    :param config_dirs: the same for its folders
+    :raises ConfigError: they cannot be read
+    """
+    try:
+        from nova import conf
+    except ImportError as error:
+        raise ConfigError(
+            f'Nova cannot be imported: {error}.',
+            remedy='Run the command with the Python environment of '
+                   'nova-compute.') from error
+    try:
+        conf.CONF([], project='nova', prog='nova-compute',
+                  default_config_files=list(config_files) or None,
+                  default_config_dirs=list(config_dirs) or None)
+    except (cfg.Error, OSError) as error:
+        raise ConfigError(
+            f'The configuration of Nova cannot be read: {error}',
+            remedy='Name its files with --nova-config.') from error
+    return conf.CONF
+
+
+def check(nova: cfg.ConfigOpts) -> list[Finding]:
+    """Return what all checks found in Nova's configuration."""
+    return findings.look(_CHECKS, nova)
+
+
+def _check_program(nova: cfg.ConfigOpts) -> Found:
+    """Whether Nova makes its drives with our program."""
+    wanted = nova.mkisofs_cmd
+    if os.path.basename(wanted) != PROGRAM:
+        yield Severity.FAILURE, (
+            f'Servers get no context: mkisofs_cmd is {wanted}. Set '
+            f'[DEFAULT] mkisofs_cmd = {shutil.which(PROGRAM) or PROGRAM}.')
+    elif shutil.which(wanted) is None:
+        yield Severity.FAILURE, (
+            f'No server can be started: [DEFAULT] mkisofs_cmd = {wanted} is '
+            f'not found in PATH, or cannot be run. Set its whole path.')
+
+
+def _check_format(nova: cfg.ConfigOpts) -> Found:
+    """Whether Nova calls mkisofs at all."""
+    if nova.config_drive_format != 'iso9660':
+        yield Severity.FAILURE, (
+            f'Servers get no context: with config_drive_format = '
+            f'{nova.config_drive_format} Nova does not call mkisofs_cmd. Set '
+            f'[DEFAULT] config_drive_format = iso9660.')
+
+
+def _check_forced(nova: cfg.ConfigOpts) -> Found:
+    """Whether a user can switch the context off."""
+    if not nova.force_config_drive:
+        yield Severity.FAILURE, (
+            'A server gets its context only if its user asks for a config '
+            'drive. Set [DEFAULT] force_config_drive = True.')
+
+
+def _check_vendordata(nova: cfg.ConfigOpts) -> Found:
+    """Whether rules can ask for the image and its VO."""
+    providers = nova.api.vendordata_providers
+    if 'DynamicJSON' in providers and 'StaticJSON' not in providers:
+        yield Severity.FAILURE, (
+            'No config drive can be made: [api] vendordata_providers has '
+            'DynamicJSON without StaticJSON. Set it to '
+            'StaticJSON,DynamicJSON.')
+    named = any(target.startswith(f'{facts.TARGET}@')
+                for target in nova.api.vendordata_dynamic_targets)
+    if 'DynamicJSON' not in providers or not named:
+        yield Severity.WARNING, (
+            f'Rules that name an image or a VO never apply, and scripts are '
+            f'not told of the image: [api] vendordata_providers and '
+            f'vendordata_dynamic_targets do not name the vendordata service '
+            f'({facts.TARGET}@URL).')
+    elif not nova.api.vendordata_dynamic_failure_fatal:
+        yield Severity.WARNING, (
+            'When the vendordata service does not answer, rules that name '
+            'an image or a VO are silently left out. Set [api] '
+            'vendordata_dynamic_failure_fatal = True, unless servers should '
+            'rather start without them.')
+
+
+def _check_context(nova: cfg.ConfigOpts) -> Found:
+    """Whether the site's files can be used, and are ready."""
+    try:
+        found = compiler.compile_context(config.load())
+    except HepixVmError as error:
+        yield Severity.FAILURE, (
+            f'No server can be started until this is mended: {error.message} '
+            f'{error.remedy}')
+        return
+    if compiled.load() is None:
+        folder = os.path.dirname(compiled.cache_path())
+        yield Severity.WARNING, (
+            f'Each drive takes three times as long as it needs: '
+            f'{compiled.cache_path()} is not up to date, or '
+            f'cannot be read. Let the user of nova-compute write the folder '
+            f'{folder}, or run hepix-vm-status context compile.')
+    if found.settings.failure == 'warn':
+        yield Severity.WARNING, (
+            'A server whose context cannot be made starts without it: '
+            '[hepix_vm] context_failure = warn.')
+
+
+def _check_rights(nova: cfg.ConfigOpts) -> Found:
+    """Whether only their owners can write the site's files."""
+    try:
+        path = config.load()[opts.GROUP].context_file
+    except ConfigError:
+        return  # _check_context says it.
+    yield from findings.check_rights({
+        paths.own_file(): 'the file of the settings',
+        path: '[hepix_vm] context_file',
+        os.path.join(os.path.dirname(path), file.FOLDER): 'the scripts'})
+
+
+_CHECKS: Mapping[str, Any] = {
+    'Program that makes drives': _check_program,
+    'Format of drives': _check_format,
+    'Every server has a drive': _check_forced,
+    'Vendordata': _check_vendordata,
+    'Context of the site': _check_context,
+    'Rights on files': _check_rights,
+}

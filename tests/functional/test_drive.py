@@ -20,6 +20,7 @@ import json
 import os
 import pathlib
 import subprocess
+import sys
 from typing import Any
 
 import pycdlib
@@ -253,6 +254,25 @@ def test_what_the_vendordata_service_said_counts(
         'monitor : start', 'for vo.example.org: start']
     assert (folder / 'context/files/repositories').read_text() == (
         'atlas.cern.ch\n')
+
+
+def test_on_the_way_of_a_boot_little_is_imported(
+        site: ContextSite, tree: pathlib.Path,
+        tmp_path: pathlib.Path) -> None:
+    # Whatever was changed before is compiled now.
+    assert site.mkisofs(tmp_path / 'first', tree).returncode == 0
+    code = (f'import sys; sys.path += {sys.path!r}\n'
+            f'from hepix_vm.nova_ctx import mkisofs\n'
+            f'mkisofs.main(sys.argv[1:]); print(*sys.modules)')
+    loaded = set(subprocess.run(
+        [sys.executable, '-IS', '-c', code, '-o', str(tmp_path / 'drive'),
+         '-V', LABEL, str(tree)], check=True, text=True,
+        capture_output=True, env=site.environment).stdout.split())
+    assert 'pycdlib' in loaded
+    assert loaded & {
+        'argparse', 'configparser', 'cryptography', 'dataclasses', 'oslo_log',
+        'oslo_config', 'pathlib', 'pkg_resources', 'socket', 'stevedore',
+        'subprocess', 'tempfile', 'yaml'} == set()
 
 
 def test_changes_count_at_once(site: ContextSite, tree: pathlib.Path,

@@ -20,6 +20,7 @@ import tempfile
 
 from benchmarks import audit
 from benchmarks import core
+from benchmarks import drives
 from benchmarks import report
 from benchmarks import service
 from benchmarks.workspace import Benchmark
@@ -35,6 +36,7 @@ BENCHMARKS: dict[str, Benchmark] = {
     'cas': core.cas,
     'verdict': core.verdict,
     'audit': audit.audit,
+    'drives': drives.drives,
 }
 
 

@@ -85,6 +85,36 @@ def test_a_link_that_leaves_the_folder(
     refused(site, write_tree(tmp_path / 'tree'), 'leaves the folder')
 
 
+# As root, who reads everything, but for that.
+_UNPRIVILEGED = (
+    'setpriv', '--bounding-set', '-dac_override,-dac_read_search',
+    '--inh-caps', '-dac_override,-dac_read_search',
+    ) if os.geteuid() == 0 else ()
+
+
+@pytest.mark.parametrize('name', ['context.yaml', 'context/10-log.sh',
+                                  'hepix-vm.conf'])
+def test_files_that_nova_may_not_read(
+        site: ContextSite, tmp_path: pathlib.Path, name: str) -> None:
+    (site.folder / name).chmod(0)
+    finished = site.mkisofs(tmp_path / 'drive', write_tree(tmp_path / 'tree'),
+                            prefix=_UNPRIVILEGED)
+    assert finished.returncode == 1
+    assert str(site.folder / name) in finished.stderr
+    assert finished.stderr.count('\n') == 1
+    assert not (tmp_path / 'drive').exists()
+
+
+def test_files_of_nova_that_cannot_be_read(
+        site: ContextSite, tmp_path: pathlib.Path) -> None:
+    tree = write_tree(tmp_path / 'tree')
+    (tree / 'openstack/latest/meta_data.json').chmod(0)
+    finished = site.mkisofs(tmp_path / 'drive', tree, prefix=_UNPRIVILEGED)
+    assert finished.returncode == 1
+    assert 'meta_data.json cannot be read: Permission denied' in (
+        finished.stderr)
+
+
 def test_settings_that_cannot_be_read(
         site: ContextSite, tmp_path: pathlib.Path) -> None:
     tree = write_tree(tmp_path / 'tree')

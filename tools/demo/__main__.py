@@ -30,6 +30,7 @@ from tools.demo import cases
 from tools.demo import cloud as demo_cloud
 from tools.demo.cloud import Cloud
 from tools.demo.cloud import Disks
+from tools.demo import context
 from tools.demo import interrupts
 from tools.demo import needs
 from tools.demo import report
@@ -75,7 +76,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog='tools/demo.sh', description='Shows a real Glance that accepts '
-        'endorsed images and refuses all others, on every route.')
+        'endorsed images and refuses all others, on every route; and a '
+        'machine that learns about its site.')
     parser.add_argument('--server', choices=SERVERS, default='uwsgi',
                         help='what runs Glance (default: uwsgi)')
     parser.add_argument('--keep', action='store_true',
@@ -106,6 +108,7 @@ def _run(options: argparse.Namespace,
             cloud = stack.enter_context(
                 demo_cloud.run(folder, options.server))
         right = _show(cloud, disks, folder)
+        right = context.show(folder) and right
         say(f'{"all is as expected" if right else "NOT ALL IS AS EXPECTED"} '
             f'({time.monotonic() - begin:.0f} s)')
         if options.keep:

@@ -21,6 +21,7 @@ import sys
 _PROGRAMS = {
     'bash': 'bash',
     'cpio': 'cpio',
+    'isoinfo': 'genisoimage',
     'mcopy': 'mtools',
     'mkfs.vfat': 'dosfstools',
     'qemu-img': 'qemu-utils',
@@ -48,7 +49,7 @@ def missing(server: str) -> list[str]:
               if not pathlib.Path(name).exists()]
     programs = pathlib.Path(sys.executable).parent
     found += [f'{programs / name} (test-requirements.txt)'
-              for name in ('glance-manage', server)
+              for name in ('glance-manage', 'nova-manage', server)
               if not (programs / name).exists()]
     kernel = os.environ.get('HEPIX_VM_KERNEL_DIR')
     if kernel and not pathlib.Path(kernel, 'boot', 'vmlinuz').exists():

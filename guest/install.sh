@@ -114,6 +114,7 @@ network_number() {
         [ -L "$each" ] || [ -e "$each" ] || continue
         number=${each##*/S}
         number=${number%%network*}
+        break
     done
 }
 

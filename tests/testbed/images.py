@@ -72,19 +72,19 @@ def bootable(path: pathlib.Path) -> pathlib.Path:
         with path.open('wb') as disk:
             disk.truncate(_SIZE)
         offset = _START * _SECTOR
-        _run('mkfs.vfat', '--invariant', '--offset', str(_START),
-             '-h', str(_START), str(path), str((_SIZE - offset) // 1024))
-        _run('mcopy', '-i', f'{path}@@{offset}',
-             *(str(folder / name) for name in files), '::')
-        _run('syslinux', '--install', '--offset', str(offset), str(path))
+        run('mkfs.vfat', '--invariant', '--offset', str(_START),
+            '-h', str(_START), str(path), str((_SIZE - offset) // 1024))
+        run('mcopy', '-i', f'{path}@@{offset}',
+            *(str(folder / name) for name in files), '::')
+        run('syslinux', '--install', '--offset', str(offset), str(path))
         _write_partition_table(path)
     return path
 
 
 def qcow2(source: pathlib.Path, path: pathlib.Path) -> pathlib.Path:
     """Convert a raw disk image to qcow2."""
-    _run('qemu-img', 'convert', '-f', 'raw', '-O', 'qcow2',
-         str(source), str(path))
+    run('qemu-img', 'convert', '-f', 'raw', '-O', 'qcow2',
+        str(source), str(path))
     return path
 
 
@@ -118,10 +118,10 @@ def boot(path: pathlib.Path, disk_format: str, limit: float = 120.0) -> str:
     :returns: all that came over the serial console
     :raises subprocess.TimeoutExpired: it did not power off in time
     """
-    return _run('qemu-system-x86_64', '-machine', 'pc,accel=tcg', '-m', '256',
-                '-drive', f'file={path},format={disk_format},snapshot=on',
-                '-nic', 'none', '-no-reboot', '-display', 'none',
-                '-monitor', 'none', '-serial', 'stdio', limit=limit)
+    return run('qemu-system-x86_64', '-machine', 'pc,accel=tcg', '-m', '256',
+               '-drive', f'file={path},format={disk_format},snapshot=on',
+               '-nic', 'none', '-no-reboot', '-display', 'none',
+               '-monitor', 'none', '-serial', 'stdio', limit=limit)
 
 
 def kernel_folder() -> pathlib.Path:
@@ -129,8 +129,8 @@ def kernel_folder() -> pathlib.Path:
     known = os.environ.get('HEPIX_VM_KERNEL_DIR')
     if known:
         return pathlib.Path(known)
-    _run('bash', '-euc', '. "$1" && setup_kernel', 'bash',
-         str(cache.ROOT / 'tools' / 'lib.sh'), limit=300)
+    run('bash', '-euc', '. "$1" && setup_kernel', 'bash',
+        str(cache.ROOT / 'tools' / 'lib.sh'), limit=300)
     return cache.directory() / 'kernel'
 
 
@@ -161,7 +161,13 @@ def _write_partition_table(path: pathlib.Path) -> None:
         disk.write(b'\x55\xaa')
 
 
-def _run(name: str, *arguments: str, limit: float = 60.0) -> str:
+def run(name: str, *arguments: str, limit: float = 60.0) -> str:
+    """Run a program of the system, and return all that it writes.
+
+    :param limit: seconds
+    :raises FileNotFoundError: it is not installed
+    :raises RuntimeError: its status is not 0
+    """
     # mkfs.vfat lies in /usr/sbin, which users may not have in PATH.
     program = shutil.which(
         name, path=os.environ.get('PATH', os.defpath) + ':/usr/sbin')

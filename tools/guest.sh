@@ -47,7 +47,8 @@ EOF
     as_root systemctl --root "$root" -q enable \
         systemd-networkd systemd-networkd-wait-online
     as_root systemctl --root "$root" -q mask \
-        getty@.service serial-getty@.service apt-daily.timer \
+        getty@.service serial-getty@.service getty-static.service \
+        proc-sys-fs-binfmt_misc.automount apt-daily.timer \
         apt-daily-upgrade.timer dpkg-db-backup.timer e2scrub_all.timer \
         fstrim.timer systemd-timesyncd.service
     echo guest | as_root tee "$root/etc/hostname" > /dev/null

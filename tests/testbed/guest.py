@@ -54,8 +54,8 @@ def boot_busybox(drives: Sequence[pathlib.Path] = (), *,
     """Boot the small guest until it powers itself off.
 
     :param drives: images of CD-ROMs; one named ``*.vfat`` is a disk
-    :param files: to be added to the guest, such as ``etc/rc.local``, which
-        is run when all is started
+    :param files: to be added to the guest; the program
+        ``usr/local/sbin/guest-check`` is run when all is started
     :param firmware: the name of the product that the firmware tells
     :param limit: seconds
     :returns: what it wrote to its console

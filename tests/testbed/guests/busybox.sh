@@ -24,11 +24,11 @@ mount -t sysfs sysfs /sys
 mount -t devtmpfs devtmpfs /dev
 # As Debian's initramfs has it.
 mount -t tmpfs -o noexec,nosuid,nodev run /run
-for module in virtio_pci virtio_net virtio_blk ata_piix; do
-    modprobe "$module"
-done
 mkdir -p /etc/rcS.d /etc/rc2.d /etc/rc0.d
 cp -a /overlay/. /
+while read -r module; do
+    modprobe "$module"
+done < /etc/modules
 ln -s ../init.d/networking /etc/rcS.d/S10networking
 ln -s ../init.d/networking /etc/rc0.d/K05networking
 sh /guest/install.sh
@@ -38,8 +38,8 @@ for script in /etc/rcS.d/S* /etc/rc2.d/S*; do
     status=$?
     [ "$status" -eq 0 ] || echo "guest: $script: status $status"
 done
-if [ -x /etc/rc.local ]; then
-    /etc/rc.local
+if [ -x /usr/local/sbin/guest-check ]; then
+    /usr/local/sbin/guest-check
 fi
 echo 'guest: stops'
 for script in /etc/rc0.d/K*; do

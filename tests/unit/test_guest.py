@@ -13,6 +13,7 @@
 """What an image producer installs; that it works is shown by booting it."""
 
 import configparser
+import os
 import pathlib
 import re
 import subprocess
@@ -199,3 +200,20 @@ def test_units_allow_for_the_greatest_limits_of_the_runner():
     settings = (GUEST / 'hepix-vm-guest.conf').read_text()
     assert set(re.findall(r'^#(\w+)=', settings, re.MULTILINE)) == set(
         greatest)
+
+
+def test_element_of_diskimage_builder_brings_all_that_is_installed(
+        systemd, tmp_path_factory):
+    elements = GUEST / 'elements'
+    hooks = tmp_path_factory.mktemp('hooks')
+    hook = elements / 'hepix-vm-context/extra-data.d/60-hepix-vm-context'
+    subprocess.run([str(hook)], check=True, timeout=60, env={
+        'PATH': os.environ['PATH'], 'TMP_HOOKS_PATH': str(hooks),
+        'ELEMENTS_PATH': f'/nonexistent:{elements}'})
+    subprocess.run(
+        ['sh', str(hooks / 'hepix-vm-guest/install.sh'), '--root',
+         str(systemd)], check=True, timeout=60)
+    assert (systemd / 'usr/sbin/hepix-vm-context').exists()
+    text = (elements / 'hepix-vm-context/install.d/60-hepix-vm-context'
+            ).read_text()
+    assert 'sh /tmp/in_target.d/hepix-vm-guest/install.sh' in text

@@ -44,9 +44,9 @@ Type=ether
 DHCP=ipv4
 LinkLocalAddressing=no
 EOF
-    as_root systemctl --root "$root" -q enable \
+    as_root chroot "$root" systemctl -q enable \
         systemd-networkd systemd-networkd-wait-online
-    as_root systemctl --root "$root" -q mask \
+    as_root chroot "$root" systemctl -q mask \
         getty@.service serial-getty@.service getty-static.service \
         proc-sys-fs-binfmt_misc.automount apt-daily.timer \
         apt-daily-upgrade.timer dpkg-db-backup.timer e2scrub_all.timer \

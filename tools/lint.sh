@@ -22,9 +22,13 @@ if [[ -d .venv/bin ]]; then
 fi
 
 shell_scripts() {
-    find .ci devstack guest tools -type f \
-        \( -name '*.sh' -o -path .ci/run -o -path 'devstack/settings' \) \
-        -print 2> /dev/null | sort
+    {
+        find .ci devstack guest tests tools -type f \
+            \( -name '*.sh' -o -path .ci/run -o -path 'devstack/settings' \) \
+            -print 2> /dev/null
+        # What is installed under a name without .sh says so at its start.
+        grep -rlE '^#! ?/bin/(ba|busybox )?sh$' guest tests/testbed/guests
+    } | sort -u
 }
 
 check() {

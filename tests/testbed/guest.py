@@ -19,7 +19,6 @@ Debian with systemd.
 """
 
 from collections.abc import Iterator
-from collections.abc import Mapping
 from collections.abc import Sequence
 import gzip
 import hashlib
@@ -30,8 +29,8 @@ import subprocess
 import tempfile
 
 from tests.testbed import cache
-from tests.testbed import images
 from tests.testbed.drive import Files
+from tests.testbed import images
 
 # What is in the Debian guest besides debootstrap's variant minbase.
 PACKAGES = (

@@ -112,7 +112,8 @@ def test_scripts_that_fail_or_hang_do_not_stop_the_boot(
         tmp_path: pathlib.Path) -> None:
     path = drive.by_genisoimage(tmp_path / 'drive.iso', drive.contextual(
         {'10-stubborn.sh': guests.STUBBORN, '20-never.sh': QUIET},
-        {'10-fails.sh': guests.FAILS, '20-daemon.sh': guests.DAEMON, '30-on.sh': QUIET}))
+        {'10-fails.sh': guests.FAILS, '20-daemon.sh': guests.DAEMON,
+         '30-on.sh': QUIET}))
     console = guest.boot_busybox([path], files=guests.merged(
         guests.settings(PROLOG_LIMIT=1, EPILOG_LIMIT='"90000"',
                         STOP_LIMIT="'x; reboot'", NONSENSE=1),

@@ -14,6 +14,9 @@
 
 from collections.abc import Iterator
 import pathlib
+import re
+import subprocess
+import textwrap
 
 import pytest
 
@@ -25,6 +28,7 @@ from tests.testbed import drive
 from tests.testbed import guest
 from tests.testbed.web import WebServer
 
+ROOT = pathlib.Path(__file__).parents[2]
 NOTHING = 'hepix-vm: no drive was found, nothing is run'
 QUIET = '#!/bin/sh\necho "quiet $1"\n'
 
@@ -42,8 +46,10 @@ echo "odd $(cat "context/files/"{guests.ODD_NAME.replace('"', '?').replace(
     "'", '?').replace(' ', '?')})"
 echo "mounted $(grep -c iso9660 /proc/mounts)"
 echo "processes $(ps | grep -c '[h]epix-vm-context')"
+echo "syslog $(grep -c 'hepix-vm: hepix-vm: prolog ended' /var/log/messages)"
 cd /
 """
+SYSLOGD = b'#!/bin/sh\nmkdir -p /var/log\nexec syslogd\n'
 
 
 @pytest.fixture(scope='module')
@@ -53,8 +59,9 @@ def good(web: WebServer, tmp_path_factory: pytest.TempPathFactory) -> str:
     other = drive.by_genisoimage(
         folder / 'other.iso', {'setup.sh': (b'echo wrong', 0o755)}, 'Tools')
     ours = drive.by_genisoimage(folder / 'ours.iso', guests.files(web.port))
-    return guest.boot_busybox([other, ours], files=guests.at_end(
-        CHECKS + guests.AMICONFIG))
+    return guest.boot_busybox([other, ours], files=guests.merged(
+        guests.at_end(CHECKS + guests.AMICONFIG),
+        {'etc/rcS.d/S02syslogd': (SYSLOGD, 0o755)}))
 
 
 def test_prolog_runs_before_the_network_and_epilog_after(good: str) -> None:
@@ -98,6 +105,10 @@ def test_shutdown_stops_in_reverse_order(good: str) -> None:
 def test_copy_is_private_and_whole_and_the_drive_is_free(good: str) -> None:
     assert_order(good, 'mode 700 600 400', 'odd odd but here', 'mounted 0',
                  'processes 0')
+
+
+def test_syslog_has_it_where_there_is_no_journal(good: str) -> None:
+    assert_order(good, 'syslog 1')
 
 
 def test_amiconfig_can_source_the_driver(good: str) -> None:
@@ -159,16 +170,22 @@ def test_without_a_drive_the_boot_goes_on_soon() -> None:
 
 def test_server_of_openstack_waits_for_its_drive(
         tmp_path: pathlib.Path) -> None:
-    """The driver of the CD-ROM comes five seconds late."""
-    path = drive.by_genisoimage(
-        tmp_path / 'drive.iso', {'prolog.sh': (QUIET.encode(), 0o755)})
+    """The driver of the CD-ROM comes five seconds late.
+
+    The drive is the one that the guide makes by hand.
+    """
+    guide = (ROOT / 'doc/source/user/guest.rst').read_text()
+    commands, = re.findall(r'Make a drive by hand::\n\n((?:    .*\n)+)', guide)
+    subprocess.run(['sh', '-ec', textwrap.dedent(commands)], check=True,
+                   cwd=tmp_path, timeout=60)
     late = b'#!/bin/sh\n(sleep 5; echo late; modprobe ata_piix) &\n'
+    path = tmp_path / 'drive.iso'
     console = guest.boot_busybox([path], firmware='OpenStack Nova', files={
         'etc/modules': (b'virtio_pci\nvirtio_net\n', 0o644),
         'etc/rcS.d/S01late': (late, 0o755)})
     assert_order(console, 'late', 'hepix-vm: the drive /dev/sr0 was copied',
-                 'hepix-vm prolog: quiet start', 'guest: network starts',
-                 'hepix-vm: the drive has no epilog.sh')
+                 'hepix-vm prolog: prolog start', 'guest: network starts',
+                 'hepix-vm epilog: epilog start')
 
 
 def test_drive_without_scripts_is_no_failure(tmp_path: pathlib.Path) -> None:
@@ -188,7 +205,8 @@ def test_drive_is_found_by_its_content(tmp_path: pathlib.Path) -> None:
     assert_order(
         guest.boot_busybox([other]),
         'hepix-vm: the drive /dev/sr0 was copied',
-        'hepix-vm prolog: quiet start', 'guest: network starts')
+        'hepix-vm prolog: quiet start', 'guest: network starts',
+        'hepix-vm: the drive has no epilog.sh')
     fat = drive.by_mtools(
         tmp_path / 'fat.vfat',
         {'epilog.sh': (b'#!/bin/sh\necho "fat $1"\n', 0o644)}, 'CONFIG-2')

@@ -18,6 +18,7 @@ import pathlib
 import re
 import subprocess
 
+from pbr.hooks import files
 import pytest
 
 ROOT = pathlib.Path(__file__).parents[2]
@@ -217,3 +218,31 @@ def test_element_of_diskimage_builder_brings_all_that_is_installed(
     text = (elements / 'hepix-vm-context/install.d/60-hepix-vm-context'
             ).read_text()
     assert 'sh /tmp/in_target.d/hepix-vm-guest/install.sh' in text
+
+
+def test_all_of_it_is_installed_with_the_package(monkeypatch):
+    monkeypatch.chdir(ROOT)
+    config = configparser.ConfigParser()
+    config.read('setup.cfg')
+    hook = files.FilesConfig({'files': dict(config['files'])}, 'hepix-vm')
+    hook.expand_globs()
+    listed = {line.strip(" '") for line in hook.data_files.splitlines()}
+    sources = {str(path.relative_to(ROOT)) for path in GUEST.rglob('*')
+               if path.is_file()}
+    assert sources - listed == set()
+    assert "'share/hepix-vm/guest/systemd' =" in hook.data_files.replace(
+        '"', "'")
+
+
+def test_guide_names_settings_with_their_values():
+    text = (GUEST / 'hepix-vm-context').read_text()
+    greatest = dict(re.findall(r'seconds (\w+) "\$value" (\d+)', text))
+    defaults = dict(re.findall(r'^(\w+)=(\d*)$', text, re.MULTILINE))
+    guide = (ROOT / 'doc/source/user/guest.rst').read_text()
+    found = re.findall(r"""\* - ``(\w+)``
+     - ([0-9 or]+)
+     - (\d+)
+""", guide)
+    assert {name: most for name, _, most in found} == greatest
+    assert {name: value for name, value, _ in found} == {
+        name: defaults[name] or '30 or 2' for name in greatest}

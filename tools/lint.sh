@@ -23,7 +23,7 @@ fi
 
 shell_scripts() {
     {
-        find .ci devstack guest tests tools -type f \
+        find .ci devstack etc guest tests tools -type f \
             \( -name '*.sh' -o -path .ci/run -o -path 'devstack/settings' \) \
             -print 2> /dev/null
         # What is installed under a name without .sh says so at its start.

@@ -18,6 +18,7 @@ from importlib import metadata
 import pathlib
 import re
 
+from pbr.hooks import files
 import pytest
 
 ROOT = pathlib.Path(__file__).parents[2]
@@ -58,3 +59,31 @@ def test_services_are_not_requirements():
     required = metadata.requires('hepix-vm')
     assert required
     assert not [r for r in required if re.match(r'(glance|nova)\b', r)]
+
+
+def installed() -> dict[str, str]:
+    """Return what pbr installs beside the packages, by where from."""
+    config = configparser.ConfigParser()
+    config.read(ROOT / 'setup.cfg')
+    hook = files.FilesConfig({'files': dict(config['files'])}, 'hepix-vm')
+    hook.expand_globs()
+    target, found = '', {}
+    for line in filter(None, hook.data_files.splitlines()):
+        if '=' in line:
+            target = line.split('=')[0].strip(" '/")
+        else:
+            path = line.strip(" '")
+            found[path] = f"{target}/{path.rpartition('/')[2]}"
+    return found
+
+
+def test_files_of_the_site_are_installed(monkeypatch):
+    monkeypatch.chdir(ROOT)
+    sources = [path.relative_to(ROOT)
+               for path in (ROOT / 'etc' / 'hepix_vm').rglob('*')
+               if path.is_file()]
+    assert any(path.parent.name == 'context' for path in sources)
+    assert {source: target for source, target in installed().items()
+            if source.startswith('etc/')} == {
+        str(path): str(path).replace('etc/hepix_vm', 'etc/hepix-vm', 1)
+        for path in sources}

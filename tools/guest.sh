@@ -46,6 +46,9 @@ LinkLocalAddressing=no
 EOF
     as_root chroot "$root" systemctl -q enable \
         systemd-networkd systemd-networkd-wait-online
+    # Tests start what they need; rsyslog stays, as its socket does.
+    as_root chroot "$root" systemctl -q disable \
+        chrony prometheus-node-exporter ssh
     as_root chroot "$root" systemctl -q mask \
         getty@.service serial-getty@.service getty-static.service \
         proc-sys-fs-binfmt_misc.automount apt-daily.timer \

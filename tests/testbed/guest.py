@@ -32,9 +32,12 @@ from tests.testbed import cache
 from tests.testbed.drive import Files
 from tests.testbed import images
 
-# What is in the Debian guest besides debootstrap's variant minbase.
+# What is in the Debian guest besides debootstrap's variant minbase; and the
+# services that the ready parts of the context set up, which do not start.
 PACKAGES = (
-    'busybox', 'iproute2', 'kmod', 'systemd', 'systemd-sysv', 'udev')
+    'busybox', 'iproute2', 'kmod', 'systemd', 'systemd-sysv', 'udev',
+    'chrony', 'openssh-server', 'prometheus-node-exporter', 'rsyslog',
+    'rsyslog-gnutls')
 
 # QEMU's user network: the host's 127.0.0.1 as the guest sees it.
 HOST = '10.0.2.2'

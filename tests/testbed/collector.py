@@ -1,0 +1,83 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""A collector of lines on loopback: by TCP, TLS and UDP, as syslog has it."""
+
+import pathlib
+import socketserver
+import ssl
+import threading
+from typing import Any
+from typing import ClassVar
+
+
+class Collector:
+    """Keeps the lines that are sent to it while its context is open.
+
+    :param protocol: ``tcp``, ``tls`` or ``udp``
+    :param certificate: for ``tls``: certificate and key, in PEM
+    """
+
+    def __init__(self, protocol: str = 'tcp',
+                 certificate: tuple[pathlib.Path, pathlib.Path] | None = None,
+                 ) -> None:
+        self.lines: list[str] = []
+        kind, base = (
+            (socketserver.ThreadingUDPServer, _Datagram) if protocol == 'udp'
+            else (socketserver.ThreadingTCPServer, _Stream))
+        handler = type('Handler', (base,), {'lines': self.lines})
+        self._server = kind(('127.0.0.1', 0), handler)
+        self._server.daemon_threads = True
+        # Who is still connected when all is over is not waited for.
+        self._server.block_on_close = False
+        if protocol == 'tls':
+            assert certificate
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(*certificate)
+            self._server.socket = context.wrap_socket(
+                self._server.socket, server_side=True,
+                do_handshake_on_connect=False)
+        self._thread = threading.Thread(
+            target=self._server.serve_forever, kwargs={'poll_interval': 0.05})
+
+    @property
+    def port(self) -> int:
+        """The port, known before the collector is started."""
+        return int(self._server.server_address[1])
+
+    def __enter__(self) -> 'Collector':
+        self._thread.start()
+        return self
+
+    def __exit__(self, *unused: object) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()
+
+
+class _Stream(socketserver.StreamRequestHandler):
+    lines: ClassVar[list[str]] = []
+
+    def handle(self) -> None:
+        try:
+            for line in self.rfile:
+                self.lines.append(line.decode().rstrip('\n'))
+        except OSError:
+            pass  # It went away; what it had said is known.
+
+
+class _Datagram(socketserver.BaseRequestHandler):
+    request: tuple[bytes, Any]
+    lines: ClassVar[list[str]] = []
+
+    def handle(self) -> None:
+        self.lines += self.request[0].decode().splitlines()

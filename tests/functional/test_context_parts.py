@@ -203,7 +203,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
                     folder, name)))
             for name in ('tcp', COLLECTOR, 'imposter', 'udp')}
         results = stack.enter_context(Collector())
-        disk = drive.by_genisoimage(folder / 'drive.iso', drive.contextual(
+        disk = drive.by_hepix_vm(folder / 'drive.iso', drive.contextual(
             {'05-users.sh': _USERS} | parts('prolog'), parts('epilog'),
             variables(collectors['tcp'].port),
         ) | {'context/files/ca.pem': (authority.pem, 0o644)})

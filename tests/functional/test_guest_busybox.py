@@ -56,9 +56,9 @@ SYSLOGD = b'#!/bin/sh\nmkdir -p /var/log\nexec syslogd\n'
 def good(web: WebServer, tmp_path_factory: pytest.TempPathFactory) -> str:
     """The console of a guest with a second CD-ROM that is not ours."""
     folder = tmp_path_factory.mktemp('good')
-    other = drive.by_genisoimage(
+    other = drive.by_hepix_vm(
         folder / 'other.iso', {'setup.sh': (b'echo wrong', 0o755)}, 'Tools')
-    ours = drive.by_genisoimage(folder / 'ours.iso', guests.files(web.port))
+    ours = drive.by_hepix_vm(folder / 'ours.iso', guests.files(web.port))
     return guest.boot_busybox([other, ours], files=guests.merged(
         guests.at_end(CHECKS + guests.AMICONFIG),
         {'etc/rcS.d/S02syslogd': (SYSLOGD, 0o755)}))
@@ -121,7 +121,7 @@ def test_amiconfig_can_source_the_driver(good: str) -> None:
 
 def test_scripts_that_fail_or_hang_do_not_stop_the_boot(
         tmp_path: pathlib.Path) -> None:
-    path = drive.by_genisoimage(tmp_path / 'drive.iso', drive.contextual(
+    path = drive.by_hepix_vm(tmp_path / 'drive.iso', drive.contextual(
         {'10-stubborn.sh': guests.STUBBORN, '20-never.sh': QUIET},
         {'10-fails.sh': guests.FAILS, '20-daemon.sh': guests.DAEMON,
          '30-on.sh': QUIET}))
@@ -189,7 +189,7 @@ def test_server_of_openstack_waits_for_its_drive(
 
 
 def test_drive_without_scripts_is_no_failure(tmp_path: pathlib.Path) -> None:
-    path = drive.by_genisoimage(
+    path = drive.by_hepix_vm(
         tmp_path / 'drive.iso', {'user-data': (b'#!/bin/sh\n', 0o755)})
     console = guest.boot_busybox([path], firmware='OpenStack Nova')
     text = 'hepix-vm: the drive /dev/sr0 holds no scripts, nothing is run'
@@ -199,7 +199,7 @@ def test_drive_without_scripts_is_no_failure(tmp_path: pathlib.Path) -> None:
 
 def test_drive_is_found_by_its_content(tmp_path: pathlib.Path) -> None:
     """Of two drives with scripts the one with the right label is taken."""
-    other = drive.by_genisoimage(
+    other = drive.by_hepix_vm(
         tmp_path / 'other.iso', {'prolog.sh': (QUIET.encode(), 0o755)},
         'CONTEXT')
     assert_order(
@@ -218,7 +218,7 @@ def test_drive_is_found_by_its_content(tmp_path: pathlib.Path) -> None:
 
 
 def test_damaged_drive_is_not_used(tmp_path: pathlib.Path) -> None:
-    path = drive.by_genisoimage(
+    path = drive.by_hepix_vm(
         tmp_path / 'drive.iso',
         {'prolog.sh': (QUIET.encode(), 0o755),
          'zz': (b'not read' * 500_000, 0o644)})

@@ -31,7 +31,7 @@ def good(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The console of a guest whose drive does all that it may."""
     path = tmp_path_factory.mktemp('good') / 'drive.iso'
     with WebServer({guests.PAGE: TOKEN.encode()}) as web:
-        drive.by_genisoimage(path, guests.files(web.port))
+        drive.by_hepix_vm(path, guests.files(web.port))
         yield guest.boot_debian([path], files=guests.at_end(
             'echo "logged $(journalctl -q -t hepix-vm -o cat'
             ' | grep -c "prolog ended with status 0")"\n'
@@ -88,7 +88,7 @@ def test_bash_of_amiconfig_can_source_the_driver(good: str) -> None:
 
 def test_failed_units_do_not_stop_the_boot_and_are_stopped(
         tmp_path: pathlib.Path) -> None:
-    path = drive.by_genisoimage(tmp_path / 'drive.iso', drive.contextual(
+    path = drive.by_hepix_vm(tmp_path / 'drive.iso', drive.contextual(
         {'10-fails.sh': guests.FAILS, '20-daemon.sh': guests.DAEMON},
         {'10-stubborn.sh': guests.STUBBORN}))
     console = guest.boot_debian([path], files=guests.merged(
@@ -119,7 +119,7 @@ def test_shutdown_ends_an_epilog_that_still_runs(
             'trap \'echo "told to end"; exit 5\' TERM\n'
             'systemctl --no-block poweroff\n'
             'while :; do sleep 0.2; done\n')
-    path = drive.by_genisoimage(
+    path = drive.by_hepix_vm(
         tmp_path / 'drive.iso', drive.contextual({}, {'10-slow.sh': slow}))
     console = guest.boot_debian([path])
     assert_order(

@@ -10,48 +10,23 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Drives for tests of the guest, made by genisoimage.
-
-What is on them follows the contract with the guest: a driver prolog.sh and
-one epilog.sh at the root, the parts and their variables in context/.
-"""
+"""Drives for guests: what the product lays out, written by it or as FAT."""
 
 from collections.abc import Mapping
 import os
 import pathlib
-import shlex
 import tempfile
 
+from hepix_vm.context import bundle
+from hepix_vm.context.bundle import Bundle
+from hepix_vm.context.bundle import File
+from hepix_vm.context import iso
+from tests.testbed.contexts import LABEL
+from tests.testbed.contexts import PUBLISHER
 from tests.testbed import images
 
 # The path on the drive; what is in the file, and its mode.
 Files = Mapping[str, tuple[bytes, int]]
-
-_DRIVER = """\
-#!/bin/sh
-# Works in a subshell: whoever sources this keeps its variables and lives on.
-(
-    . ./context/variables.sh
-    status=0
-    case $1 in
-        stop) names='{reverse}' ;;
-        *) names='{names}' ;;
-    esac
-    for name in $names; do
-        "./context/{phase}.d/$name" "$1" && continue
-        code=$?
-        echo "hepix-vm: {phase} $name failed with status $code" >&2
-        [ "$status" -ne 0 ] || status=$code
-    done
-    exit "$status"
-)
-"""
-
-
-def driver(phase: str, names: list[str]) -> bytes:
-    """The script that runs the parts of the prolog or of the epilog."""
-    return _DRIVER.format(phase=phase, names=' '.join(names),
-                          reverse=' '.join(reversed(names))).encode()
 
 
 def contextual(prolog: Mapping[str, str], epilog: Mapping[str, str],
@@ -61,32 +36,26 @@ def contextual(prolog: Mapping[str, str], epilog: Mapping[str, str],
 
     :param prolog: the text of each part by its name
     """
-    lines = [f'export {name}={shlex.quote(value)}\n'
-             for name, value in (variables or {}).items()]
-    files = {'context/variables.sh': (''.join(lines).encode(), 0o600)}
-    for phase, parts in (('prolog', prolog), ('epilog', epilog)):
-        files[f'{phase}.sh'] = (driver(phase, list(parts)), 0o755)
-        for name, text in parts.items():
-            files[f'context/{phase}.d/{name}'] = (text.encode(), 0o755)
-    return files
+    return dict(bundle.on_drive(Bundle(
+        {name: text.encode() for name, text in prolog.items()},
+        {name: text.encode() for name, text in epilog.items()},
+        {bundle.VARIABLES: bundle.variables_file(variables or {})})))
 
 
-def by_genisoimage(path: pathlib.Path, files: Files,
-                   label: str = 'config-2') -> pathlib.Path:
-    """Make an ISO 9660 image with Rock Ridge and Joliet.
+def by_hepix_vm(path: pathlib.Path, files: Files,
+                label: str = LABEL) -> pathlib.Path:
+    """Write a drive as hepix-vm-mkisofs does.
 
     :param path: of the image to make
     """
-    with tempfile.TemporaryDirectory() as name:
-        root = pathlib.Path(name)
-        _write(root, files)
-        images.run('genisoimage', '-quiet', '-J', '-R', '-uid', '0',
-                   '-gid', '0', '-V', label, '-o', str(path), str(root))
+    path.write_bytes(iso.build(
+        [(name, File(*file)) for name, file in files.items()], label,
+        PUBLISHER, 0))
     return path
 
 
 def by_mtools(path: pathlib.Path, files: Files,
-              label: str = 'config-2') -> pathlib.Path:
+              label: str = LABEL) -> pathlib.Path:
     """Make a disk with one FAT file system, as Nova can.
 
     :param path: of the image to make

@@ -50,7 +50,7 @@ default linux
 prompt 0
 label linux
   kernel vmlinuz
-  append initrd=initrd.gz console=ttyS0 quiet panic=-1
+  append initrd=initrd.gz console=ttyS0 quiet panic=-1 no_timer_check
 """
 
 

@@ -12,13 +12,16 @@
 
 """hepix-vm-mkisofs where a source of the context does what it must not."""
 
+import os
 import time
 
 import pytest
 
 from hepix_vm.context.bundle import Bundle
 from hepix_vm.context.bundle import File
+from hepix_vm.context import iso
 from hepix_vm.errors import ContextError
+from hepix_vm import journal
 from hepix_vm.nova_ctx import mkisofs
 from hepix_vm.sitecontext import compiled
 from tests.testbed.contexts import ARGUMENTS
@@ -71,6 +74,37 @@ def test_one_that_hangs_leaves_time_for_the_drive(make):
     assert (status, journal[0]['outcome']) == (0, 'left-out')
     assert 'warning: no context is on the drive: It took too long' in said
     assert make.drive.stat().st_size
+
+
+def test_the_journal_has_time_of_its_own(make, monkeypatch):
+    record = journal.Journal.record
+
+    def slowly(self, what):
+        time.sleep(1.5)
+        record(self, what)
+
+    monkeypatch.setattr(journal.Journal, 'record', slowly)
+    status, said, records = make(mistake, 'warn')
+    assert (status, records[0]['outcome']) == (0, 'left-out')
+
+
+def test_nothing_takes_it_for_a_drive_before_it_is_whole(make, monkeypatch):
+    real = os.pwrite
+    seen = []
+
+    def pwrite(descriptor, data, offset):
+        path = f'/proc/self/fd/{descriptor}'
+        with open(path, 'rb') as file:
+            seen.append(file.read()[iso.DESCRIPTORS:][1:6])
+        # A little at a time, as to a slow disk.
+        return real(descriptor, data[:10_000], offset)
+
+    monkeypatch.setattr(os, 'pwrite', pwrite)
+    status, said, _ = make(lambda compiled, facts: Bundle())
+    assert status == 0
+    assert len(seen) > 2
+    assert b'CD001' not in seen
+    assert make.drive.read_bytes()[iso.DESCRIPTORS:][1:6] == b'CD001'
 
 
 def test_a_mistake_tells_its_place_and_not_its_text(make):

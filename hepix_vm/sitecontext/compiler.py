@@ -48,7 +48,9 @@ def compile_context(conf: cfg.ConfigOpts) -> Compiled:
     stamps = [compiled.stamp(own)]
     names = conf[opts.GROUP].context_sources
     classes = loading.load(loading.CONTEXT, names)
-    site = file.read(os.path.abspath(conf[opts.GROUP].context_file))
+    settings = settings_of(conf)
+    site = file.read(os.path.abspath(conf[opts.GROUP].context_file)
+                     )._replace(settings=settings)
     sources: list[list[Any]] = [
         [name, f'{source.__module__}:{source.__qualname__}',
          source.compile(site)]
@@ -57,7 +59,7 @@ def compile_context(conf: cfg.ConfigOpts) -> Compiled:
     stamps += [compiled.stamp(str(sys.modules[source.__module__].__file__))
                for source in classes]
     return Compiled(compiled.FORMAT, own, [*stamps, *site.stamps],
-                    settings_of(conf), sources)
+                    settings, sources)
 
 
 def refresh(conf: cfg.ConfigOpts) -> Compiled:

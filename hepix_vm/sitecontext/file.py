@@ -30,6 +30,7 @@ from hepix_vm.context import template
 from hepix_vm.errors import ConfigError
 from hepix_vm.errors import ContextError
 from hepix_vm.sitecontext import compiled
+from hepix_vm.sitecontext.compiled import Settings
 from hepix_vm.sitecontext.compiled import Stamp
 from hepix_vm import yamlfile
 from hepix_vm.yamlfile import Node
@@ -48,6 +49,7 @@ class SiteContext(NamedTuple):
     :param files: those that a rule names
     :param stamps: the state of all files before they were read
     :param hostcert: what stands under ``hostcert``
+    :param settings: of the making of drives, where there are any
     """
 
     variables: Mapping[str, str]
@@ -57,6 +59,7 @@ class SiteContext(NamedTuple):
     files: Mapping[str, File]
     stamps: list[Stamp]
     hostcert: Node | None
+    settings: Settings | None = None
 
 
 def read(path: str) -> SiteContext:

@@ -25,6 +25,7 @@ from hepix_vm.errors import ContextError
 META_DATA = 'openstack/latest/meta_data.json'
 NETWORK_DATA = 'openstack/latest/network_data.json'
 VENDOR_DATA = 'openstack/latest/vendor_data2.json'
+EC2_DATA = 'ec2/latest/meta-data.json'
 
 # The name of our target in [api] vendordata_dynamic_targets, under which
 # Nova writes what our service answered.
@@ -67,6 +68,8 @@ class Facts(NamedTuple):
     :param zone: the availability zone
     :param host: the compute host; rules may ask for it, guests are not
         told
+    :param fixed_address: the first of IPv4, also one that comes by DHCP;
+        guests are not told
     """
 
     uuid: str = ''
@@ -78,19 +81,22 @@ class Facts(NamedTuple):
     network: Network = Network()
     image: Image = Image()
     host: str = ''
+    fixed_address: str = ''
 
 
 def from_drive(meta_data: bytes, network_data: bytes, vendor_data: bytes,
-               host: str) -> Facts:
+               host: str, ec2_data: bytes = b'') -> Facts:
     """Return what the files of a config drive say.
 
     :param meta_data: ``meta_data.json``
     :param network_data: ``network_data.json``; may be empty
     :param vendor_data: ``vendor_data2.json``; may be empty
     :param host: the name of this compute host
+    :param ec2_data: ``meta-data.json``; may be empty
     :raises ContextError: a file is not as Nova writes it
     """
     keys = _document(meta_data, META_DATA)
+    ec2 = _document(ec2_data, EC2_DATA) if ec2_data else {}
     launch_index = keys.get('launch_index')
     return Facts(
         uuid=_text(keys, 'uuid', META_DATA),
@@ -101,7 +107,7 @@ def from_drive(meta_data: bytes, network_data: bytes, vendor_data: bytes,
         launch_index=str(launch_index) if isinstance(launch_index, int)
         else '',
         network=_network(network_data), image=_image(vendor_data),
-        host=host)
+        host=host, fixed_address=_text(ec2, 'local-ipv4', EC2_DATA))
 
 
 def _document(data: bytes, name: str) -> dict[str, Any]:

@@ -130,7 +130,8 @@ def _facts(files: Mapping[str, File]) -> Facts:
         files[facts.META_DATA].content,
         files.get(facts.NETWORK_DATA, nothing).content,
         files.get(facts.VENDOR_DATA, nothing).content,
-        os.uname().nodename)
+        os.uname().nodename,
+        files.get(facts.EC2_DATA, nothing).content)
 
 
 def _journal(error: Exception, server: str, settings: Settings) -> None:

@@ -47,7 +47,7 @@ PublicKey = rsa.RSAPublicKey | ec.EllipticCurvePublicKey
 _UUID = re.compile(r'[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}')
 _UUID_LENGTH = 36
 _LABEL = re.compile(r'[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?')
-_ADDRESS_LENGTH = len('host-192-0-2-255')
+_ADDRESS_LENGTH = len('host-255-255-255-255')
 
 _SIGNER = ('Let the signer answer with a certificate of exactly what the '
            'request asks for, first, and with the certificates of its CAs '
@@ -133,15 +133,15 @@ def check(chain: bytes, key: PublicKey, name: str, now: datetime.datetime,
 
 
 def _address(facts: Facts) -> str:
-    for address in facts.network.addresses:
-        try:
-            return str(ipaddress.ip_address(address.partition('/')[0]))
-        except ValueError:
-            break
-    raise ContextError(
-        'No fixed address of the server is known, and so no name for a '
-        'host certificate: of networks with DHCP, Nova says none.',
-        remedy='Write name: uuid in the section hostcert of context.yaml.')
+    address = facts.fixed_address or next(iter(facts.network.addresses), '')
+    try:
+        return str(ipaddress.ip_address(address.partition('/')[0]))
+    except ValueError:
+        raise ContextError(
+            'No fixed address of the server is known, and so no name for a '
+            'host certificate.',
+            remedy='Write name: uuid in the section hostcert of '
+                   'context.yaml.') from None
 
 
 def _check(chain: bytes, key: PublicKey, name: str, now: datetime.datetime,

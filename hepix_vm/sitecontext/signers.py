@@ -85,8 +85,8 @@ def by_https(address: str, request: bytes, seconds: int, ca_file: str,
              client: Sequence[str]) -> bytes:
     """Return what a service answers to a request.
 
-    What the environment says of proxies, certificates and passwords is
-    not looked at, and no redirect is followed.
+    What the environment says of proxies and passwords is not looked at,
+    and no redirect is followed.
 
     :param address: its URL
     :param seconds: for how long it may take
@@ -96,14 +96,14 @@ def by_https(address: str, request: bytes, seconds: int, ca_file: str,
     :raises ContextError: it gives no answer, or refuses
     """
     end = time.monotonic() + seconds
+    context = _context(ca_file, client)
     parts = urllib.parse.urlsplit(address)
     host = parts.hostname or ''
     target = urllib.parse.urlunsplit(('', '', parts.path or '/',
                                       parts.query, ''))
     try:
         connection = http.client.HTTPSConnection(
-            host, parts.port, timeout=seconds,
-            context=_context(ca_file, client))
+            host, parts.port, timeout=seconds, context=context)
         with contextlib.closing(connection):
             connection.request('POST', target, request, _HEADERS)
             # The connection lets go of it as soon as there is an answer.
@@ -145,10 +145,17 @@ def _talk(process: Any, request: bytes, end: float) -> bytes:
 
 
 def _context(ca_file: str, client: Sequence[str]) -> ssl.SSLContext:
-    context = ssl.create_default_context(cafile=ca_file or None)
-    if client:
-        # Nobody is there who could be asked for a password.
-        context.load_cert_chain(client[0], client[1], password='')
+    try:
+        context = ssl.create_default_context(cafile=ca_file or None)
+        if client:
+            # Nobody is there who could be asked for a password.
+            context.load_cert_chain(client[0], client[1], password='')
+    except (OSError, ValueError) as error:
+        raise ContextError(
+            f'The signer of host certificates cannot be asked with ca_file, '
+            f'client_certificate and client_key: {_reason(error)}.',
+            remedy='Look at these files: PEM, a key without a password that '
+                   'fits, and nova-compute may read them.') from error
     return context
 
 
@@ -174,7 +181,7 @@ def _reason(error: Exception) -> str:
     if isinstance(error, ssl.SSLCertVerificationError):
         return f'its certificate is not accepted ({error.verify_message})'
     if isinstance(error, ssl.SSLError):
-        return error.reason or 'TLS failed'
+        return error.reason or 'OpenSSL says no more'
     return getattr(error, 'strerror', None) or type(error).__name__
 
 

@@ -22,8 +22,8 @@ from hepix_vm import loading
 from hepix_vm.sitecontext.compiled import Settings
 from hepix_vm.sitecontext import compiler
 from hepix_vm.sitecontext import file
-from hepix_vm.sitecontext import signers
 from hepix_vm.sitecontext.hostcert import HostCert
+from hepix_vm.sitecontext import signers
 
 UUID = '5f1c2f0e-6a3f-4c58-9a0e-6a8d1c8a0e11'
 URL = 'domain: vm.example.org\nurl: https://sign.example.org/\n'

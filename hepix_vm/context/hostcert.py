@@ -41,6 +41,7 @@ MAX_CHAIN = 10  # certificates
 
 # Clocks differ by that much.
 SKEW = datetime.timedelta(minutes=5)
+_HOUR = datetime.timedelta(hours=1)
 
 PublicKey = rsa.RSAPublicKey | ec.EllipticCurvePublicKey
 
@@ -156,6 +157,9 @@ def _check(chain: bytes, key: PublicKey, name: str, now: datetime.datetime,
     first = certificates[0]
     if _encoded(first.public_key()) != _encoded(key):
         raise _refusal('is for another key')
+    # RFC 5280 4.1.2.2; it is what a certificate is revoked by.
+    if first.serial_number <= 0:
+        raise _refusal('has no serial number')
     _check_names(first, name)
     _check_no_authority(first)
     _check_times(first, now, lifetime)
@@ -208,9 +212,6 @@ def _check_order(certificates: list[x509.Certificate]) -> None:
         except Exception:
             raise _refusal('is followed by a certificate that did not sign '
                            'the one before it') from None
-
-
-_HOUR = datetime.timedelta(hours=1)
 
 
 def _encoded(key: object) -> bytes:

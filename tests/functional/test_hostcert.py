@@ -18,6 +18,7 @@ import pathlib
 import re
 import signal
 import subprocess
+import textwrap
 import time
 
 from cryptography.hazmat.primitives import serialization
@@ -197,6 +198,25 @@ def test_all_else_is_refused(host, case):
     line = host.refused()
     assert what in line
     assert 'password' not in line + json.dumps(host.records())
+
+
+def test_the_example_with_est(host, tmp_path):
+    """The script of the page, with a curl that is the service as well."""
+    page = pathlib.Path(__file__).parents[2] / (
+        'doc/source/admin/hostcert.rst')
+    script, = re.findall(r'    (#!/bin/sh\n(?:    .*\n)+)',
+                         page.read_text())
+    curl = tmp_path / 'curl'
+    curl.write_text(
+        '#!/bin/sh\nset -e\n'
+        'openssl base64 -d | openssl req -inform DER | '
+        f'{SIGN} -days 20 > signed\n'
+        'openssl crl2pkcs7 -nocrl -certfile signed -outform DER | '
+        'openssl base64 | sed "s/\\$/\\r/"\n')
+    curl.chmod(0o755)
+    host.command(f'PATH={tmp_path}:$PATH\n{textwrap.dedent(script)}')
+    host.made()
+    assert x509.load_pem_x509_certificate(host.read('hostcert.pem'))
 
 
 def test_nothing_of_what_was_refused_is_in_the_context(host):

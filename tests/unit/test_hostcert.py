@@ -12,6 +12,10 @@
 
 """The section ``hostcert`` of ``context.yaml``."""
 
+import pathlib
+import re
+import textwrap
+
 import pytest
 
 from hepix_vm import config
@@ -22,6 +26,7 @@ from hepix_vm import loading
 from hepix_vm.sitecontext.compiled import Settings
 from hepix_vm.sitecontext import compiler
 from hepix_vm.sitecontext import file
+from hepix_vm.sitecontext.hostcert import _KEYS
 from hepix_vm.sitecontext.hostcert import HostCert
 from hepix_vm.sitecontext import signers
 
@@ -152,6 +157,34 @@ def test_a_section_is_needed(site):
         compiler.compile_context(config.load())
     assert str(caught.value).startswith(f'{context}: ')
     assert 'with domain, and with command or url' in caught.value.remedy
+
+
+PAGE = pathlib.Path(__file__).parents[2] / 'doc/source/admin/hostcert.rst'
+
+
+def test_the_page_names_all_keys():
+    rows = re.findall(r'^   \* - (``.*``)\n     -', PAGE.read_text(),
+                      re.MULTILINE)
+    assert {key for row in rows for key in re.findall('``(.*?)``', row)
+            } - {'context/hostcert.pem', 'context/hostkey.pem'} == _KEYS
+
+
+def test_the_examples_of_the_page_are_read(files):
+    blocks = re.findall(r'code-block:: yaml\n\n((?:    .*\n|\n)+)',
+                        PAGE.read_text())
+    assert len(blocks) == 2
+    (files / 'context').mkdir()
+    (files / 'context' / '05-hostcert.sh').write_text('#!/bin/sh\n')
+    for block in blocks:
+        for path, name in (('/usr/local/sbin/sign-host', 'program'),
+                           ('/etc/hepix-vm/signer-ca.pem', 'text'),
+                           ('/etc/hepix-vm/signer-client.pem', 'text'),
+                           ('/etc/hepix-vm/signer-client.key', 'secret')):
+            block = block.replace(path, str(files / name))
+        path = files / 'context.yaml'
+        path.write_text(textwrap.dedent(block))
+        found = HostCert.compile(file.read(str(path)))
+        assert found['domain'] == 'vm.example.org'
 
 
 def test_it_is_a_source():

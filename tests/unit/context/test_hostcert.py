@@ -21,6 +21,7 @@ from cryptography.x509.oid import NameOID
 import pytest
 
 from hepix_vm.context.facts import Facts
+from hepix_vm.context.facts import from_drive
 from hepix_vm.context.facts import Network
 from hepix_vm.context import hostcert
 from hepix_vm.errors import ContextError
@@ -212,6 +213,23 @@ def by_address(fixed, *addresses):
 ])
 def test_names_by_address_are_those_of_neutron(fixed, addresses, label):
     assert by_address(fixed, *addresses) == f'{label}.{DOMAIN}'
+
+
+META_DATA = f'{{"uuid": "{UUID}"}}'.encode()
+
+
+@pytest.mark.parametrize('ec2, address', [
+    (b'', ''), (b'{}', ''), (b'{"local-ipv4": null}', ''),
+    (b'{"local-ipv4": "192.0.2.5"}', '192.0.2.5')])
+def test_the_fixed_address_is_where_ec2_has_it(ec2, address):
+    facts = from_drive(META_DATA, b'', b'', 'compute1', ec2)
+    assert facts.fixed_address == address
+
+
+@pytest.mark.parametrize('ec2', [b'[]', b'no', b'{"local-ipv4": 5}'])
+def test_what_is_not_of_ec2_is_refused(ec2):
+    with pytest.raises(ContextError, match='ec2/latest/meta-data.json'):
+        from_drive(META_DATA, b'', b'', 'compute1', ec2)
 
 
 @pytest.mark.parametrize('address', [

@@ -68,15 +68,15 @@ class Check(lister.Lister):
         compiler.compile_context(conf)
         path = conf[opts.GROUP].context_file
         site = file.read(path)
-        for warning in _warnings(site):
+        sources = conf[opts.GROUP].context_sources
+        for warning in _warnings(site, sources):
             self.app.stderr.write(f'Warning: {path}: {warning}\n')
         server = Facts(
             project=parsed_args.project, zone=parsed_args.availability_zone,
             host=parsed_args.host, image=Image(
                 uuid=parsed_args.image, vo=parsed_args.vo))
         return COLUMNS, list(_rows(
-            site, server, os.path.dirname(path),
-            conf[opts.GROUP].context_sources))
+            site, server, os.path.dirname(path), sources))
 
 
 class Compile(command.Command):
@@ -117,8 +117,11 @@ def _rows(site: SiteContext, server: Facts, folder: str, sources: list[str],
             yield 'source', name, 'asked when the drive is made'
 
 
-def _warnings(site: SiteContext) -> Iterator[str]:
+def _warnings(site: SiteContext, sources: list[str]) -> Iterator[str]:
     """Say what is allowed, and most likely a mistake."""
+    if site.hostcert is not None and 'hostcert' not in sources:
+        yield ('The section hostcert is not read: [hepix_vm] '
+               'context_sources does not name hostcert.')
     for number, rule in enumerate(site.rules, 1):
         if not any(rule.parts):
             yield f'Rule {number} gives nothing.'

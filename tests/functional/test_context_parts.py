@@ -20,7 +20,6 @@ checked by its content.
 
 from collections.abc import Iterator
 import contextlib
-import pathlib
 import re
 from typing import NamedTuple
 

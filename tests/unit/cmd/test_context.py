@@ -97,6 +97,14 @@ rules:
         f'not look like an id; Nova tells no names.']
 
 
+def test_a_section_that_no_source_reads(site, shown):
+    site.write('hostcert: {domain: vm.example.org}')
+    code, rows, err = shown()
+    assert (code, rows) == (0, [])
+    assert err == (f'Warning: {site.yaml}: The section hostcert is not read: '
+                   f'[hepix_vm] context_sources does not name hostcert.\n')
+
+
 def test_it_is_compiled(site, capsys):
     assert compiled.load() is None
     assert status.main(['context', 'compile']) == 0

@@ -106,6 +106,14 @@ def test_the_host_is_no_variable():
     assert 'compute1' not in values.values()
 
 
+def test_with_dhcp_the_first_address_is_all_there_is():
+    alone = facts.Facts(fixed_address='192.0.2.7')
+    assert template.of_server(alone)['HEPIX_SERVER_ADDRESSES'] == '192.0.2.7'
+    both = alone._replace(network=facts.Network(addresses=('192.0.2.5/24',)))
+    assert template.of_server(both)[
+        'HEPIX_SERVER_ADDRESSES'] == '192.0.2.5/24'
+
+
 def test_variables_are_found_in_every_language():
     script = (b'#!/bin/sh\n'
               b'echo "$HEPIX_SERVER_NAME ${HEPIX_SITE_LOG:-x}"\n'

@@ -170,7 +170,7 @@ def test_without_a_drive_the_boot_goes_on_soon() -> None:
 
 def test_server_of_openstack_waits_for_its_drive(
         tmp_path: pathlib.Path) -> None:
-    """The driver of the CD-ROM comes five seconds late.
+    """The driver of the CD-ROM comes four seconds late.
 
     The drive is the one that the guide makes by hand.
     """
@@ -178,7 +178,7 @@ def test_server_of_openstack_waits_for_its_drive(
     commands, = re.findall(r'Make a drive by hand::\n\n((?:    .*\n)+)', guide)
     subprocess.run(['sh', '-ec', textwrap.dedent(commands)], check=True,
                    cwd=tmp_path, timeout=60)
-    late = b'#!/bin/sh\n(sleep 5; echo late; modprobe ata_piix) &\n'
+    late = b'#!/bin/sh\n(sleep 4; echo late; modprobe ata_piix) &\n'
     path = tmp_path / 'drive.iso'
     console = guest.boot_busybox([path], firmware='OpenStack Nova', files={
         'etc/modules': (b'virtio_pci\nvirtio_net\n', 0o644),

@@ -245,4 +245,4 @@ def test_guide_names_settings_with_their_values():
 """, guide)
     assert {name: most for name, _, most in found} == greatest
     assert {name: value for name, value, _ in found} == {
-        name: defaults[name] or '30 or 2' for name in greatest}
+        name: defaults[name] or '10 or 2' for name in greatest}

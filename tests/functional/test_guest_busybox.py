@@ -165,7 +165,7 @@ def test_without_a_drive_the_boot_goes_on_soon() -> None:
     assert 'status' not in console
     before, after = (int(line[3:]) for line in console.splitlines()
                      if line.startswith('up '))
-    assert after - before < 15
+    assert after - before < 9
 
 
 def test_server_of_openstack_waits_for_its_drive(

@@ -71,6 +71,8 @@ def by_mtools(path: pathlib.Path, files: Files,
 
 
 def _write(root: pathlib.Path, files: Files) -> None:
+    # As it is on Nova's drive: whoever copies it has to make it private.
+    root.mkdir(mode=0o755, exist_ok=True)
     for name, (content, mode) in files.items():
         path = root / name
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -21,6 +21,8 @@ import re
 from pbr.hooks import files
 import pytest
 
+from tests.testbed.glance import program
+
 ROOT = pathlib.Path(__file__).parents[2]
 
 
@@ -87,3 +89,15 @@ def test_files_of_the_site_are_installed(monkeypatch):
             if source.startswith('etc/')} == {
         str(path): str(path).replace('etc/hepix_vm', 'etc/hepix-vm', 1)
         for path in sources}
+
+
+def test_the_program_for_drives_is_installed_as_it_is():
+    """pip would write a first line anew that begins with #!python."""
+    config = configparser.ConfigParser()
+    config.read(ROOT / 'setup.cfg')
+    assert config['files']['scripts'].split() == ['bin/hepix-vm-mkisofs']
+    script = ROOT / 'bin' / 'hepix-vm-mkisofs'
+    found = pathlib.Path(program(script.name))
+    assert found.read_bytes() == script.read_bytes()
+    for path in (found, script):
+        assert path.stat().st_mode & 0o111 == 0o111

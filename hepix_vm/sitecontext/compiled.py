@@ -29,7 +29,7 @@ from hepix_vm.context.facts import Facts
 from hepix_vm import paths
 
 # Changes with what is in the file.
-FORMAT = 1
+FORMAT = 2
 
 ENVIRONMENT = 'HEPIX_VM_CONTEXT_CACHE'
 DEFAULT_CACHE = '/var/cache/hepix-vm/context.json'
@@ -74,6 +74,20 @@ class Compiled(NamedTuple):
             _imported(entry).give(compiled, facts)
             for _, entry, compiled in self.sources)
 
+    def public(self, facts: Facts) -> Bundle:
+        """Return what everybody in a server may see.
+
+        :raises ContextError: it cannot be made
+        """
+        return bundle.merge(
+            _imported(entry).public(compiled, facts)
+            for _, entry, compiled in self.sources)
+
+    def current(self) -> bool:
+        """Return whether no file has changed since it was made."""
+        return self.config == paths.own_file() and all(
+            stamp(kept[0]) == kept for kept in self.stamps)
+
 
 def cache_path() -> str:
     """Return where the compiled context is kept."""
@@ -104,9 +118,7 @@ def load() -> Compiled | None:
                 return None
             content = json.loads(file.read())
         found = Compiled(*content)
-        if found.format != FORMAT or found.config != paths.own_file(
-                ) or any(
-                stamp(kept[0]) != kept for kept in found.stamps):
+        if found.format != FORMAT or not found.current():
             return None
         return found._replace(settings=Settings(*found.settings))
     except (OSError, ValueError, TypeError):

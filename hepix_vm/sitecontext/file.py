@@ -46,6 +46,7 @@ class SiteContext(NamedTuple):
     :param variables: by their names in the file
     :param secrets: the same, for the drive only
     :param scripts: those that a rule names
+    :param private: scripts that only some may read on this host
     :param files: those that a rule names
     :param stamps: the state of all files before they were read
     :param hostcert: what stands under ``hostcert``
@@ -56,6 +57,7 @@ class SiteContext(NamedTuple):
     secrets: Mapping[str, str]
     rules: tuple[Rule, ...]
     scripts: Mapping[str, bytes]
+    private: frozenset[str]
     files: Mapping[str, File]
     stamps: list[Stamp]
     hostcert: Node | None
@@ -89,6 +91,8 @@ def read(path: str) -> SiteContext:
     return SiteContext(
         variables, secrets, tuple(map(_rule, nodes)),
         {name: file.content for name, file in scripts.items()},
+        frozenset(name for name, file in scripts.items()
+                  if not file.mode & 0o004),
         folder.read(nodes, ('files',)), [*stamps, *folder.stamps],
         keys.get('hostcert'))
 

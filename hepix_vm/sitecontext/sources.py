@@ -20,6 +20,7 @@ there.
 
 import abc
 import base64
+from collections.abc import Mapping
 from typing import Any
 
 from hepix_vm.context import bundle
@@ -34,6 +35,8 @@ from hepix_vm.context import template
 
 # The compiler reads it; a drive is made without.
 SiteContext = Any
+
+_FOR_ALL = 0o004  # everybody may read
 
 
 class ContextSource(abc.ABC):
@@ -58,6 +61,20 @@ class ContextSource(abc.ABC):
         :raises ContextError: it cannot be made
         """
 
+    @staticmethod
+    def public(compiled: Any, facts: Facts) -> Bundle:
+        """Return what everybody in the server may see.
+
+        The metadata service shows it to every process of a guest, so it
+        has no secrets. By default a source gives nothing.
+
+        :param compiled: what :meth:`compile` returned
+        :param facts: without host, zone, name and network
+        :raises ContextError: it cannot be made
+        """
+        del compiled, facts
+        return Bundle()
+
 
 class Directory(ContextSource):
     """The scripts and files that the rules of ``context.yaml`` choose."""
@@ -70,6 +87,9 @@ class Directory(ContextSource):
                       for rule in site.rules],
             'scripts': {name: content.decode()
                         for name, content in site.scripts.items()},
+            'private': sorted({*site.private, *(
+                name for name, content in site.scripts.items()
+                if _names_a_secret(content))}),
             'files': {name: [base64.b64encode(file.content).decode(),
                              file.mode]
                       for name, file in site.files.items()}}
@@ -86,6 +106,23 @@ class Directory(ContextSource):
                                    files[name][1])
              for name in parts.files})
 
+    @staticmethod
+    def public(compiled: Any, facts: Facts) -> Bundle:
+        """Return what the rules choose and is no secret.
+
+        A script that names a secret could not run without it, and what
+        only some may read on this host is not for everybody in a guest.
+        """
+        given = Directory.give(compiled, facts)
+        private = compiled['private']
+        return Bundle(
+            {name: content for name, content in given.prolog.items()
+             if name not in private},
+            {name: content for name, content in given.epilog.items()
+             if name not in private},
+            {path: file for path, file in given.files.items()
+             if file.mode & _FOR_ALL})
+
 
 class Template(ContextSource):
     """The variables that the scripts name."""
@@ -93,14 +130,29 @@ class Template(ContextSource):
     @staticmethod
     def compile(site: SiteContext) -> Any:
         """Return the variables of the site."""
-        return {**template.of_site(site.variables, template.SITE),
-                **template.of_site(site.secrets, template.SECRET)}
+        return {'variables': template.of_site(site.variables, template.SITE),
+                'secrets': template.of_site(site.secrets, template.SECRET)}
 
     @staticmethod
     def give(compiled: Any, facts: Facts) -> Bundle:
         """Return the file that sets the variables."""
-        return Bundle(files={bundle.VARIABLES: bundle.variables_file(
-            {**template.of_server(facts), **compiled})})
+        return _setting(facts, {**compiled['variables'],
+                                **compiled['secrets']})
+
+    @staticmethod
+    def public(compiled: Any, facts: Facts) -> Bundle:
+        """Return the file that sets those that are no secrets."""
+        return _setting(facts, compiled['variables'])
+
+
+def _setting(facts: Facts, of_site: Mapping[str, str]) -> Bundle:
+    return Bundle(files={bundle.VARIABLES: bundle.variables_file(
+        {**template.of_server(facts), **of_site})})
+
+
+def _names_a_secret(script: bytes) -> bool:
+    return any(name.startswith(template.SECRET)
+               for _, name in template.mentioned(script))
 
 
 def _rules(compiled: Any) -> list[Rule]:

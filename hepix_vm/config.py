@@ -27,6 +27,9 @@ from hepix_vm import opts
 from hepix_vm import paths
 from hepix_vm.trust.path import PURPOSES
 
+# Of keystonemiddleware; the vendordata service looks at it.
+_OTHERS = frozenset({'keystone_authtoken'})
+
 _OID = re.compile(r'[0-9]+(?:\.[0-9]+)+')
 
 
@@ -90,7 +93,7 @@ def _refuse_unknown(path: str, known: Mapping[str, Collection[str]],
     except (cfg.ParseError, OSError, UnicodeDecodeError) as error:
         raise ConfigError(str(error), path) from error
     if alone:
-        for section in sections.keys() - known.keys():
+        for section in sections.keys() - known.keys() - _OTHERS:
             raise ConfigError(f'The section [{section}] is unknown; the '
                               f'options belong in [{opts.GROUP}].', path)
     for group, options in known.items():

@@ -71,12 +71,13 @@ def register_account(conf: cfg.ConfigOpts) -> Collection[str]:
         option.dest, *(old.name for old in option.deprecated_opts)) if name}
 
 
-def adapter(conf: cfg.ConfigOpts,
-            service: str) -> keystone_adapter.Adapter:
+def adapter(conf: cfg.ConfigOpts, service: str,
+            timeout: int = _TIMEOUT) -> keystone_adapter.Adapter:
     """Return the way to a service, with which no request was made yet.
 
     :param conf: as :func:`hepix_vm.config.load` returns it
     :param service: its type
+    :param timeout: seconds, where the group does not say them
     :raises ConfigError: there is no account, or an incomplete one
     """
     group = conf[GROUP]
@@ -89,7 +90,7 @@ def adapter(conf: cfg.ConfigOpts,
     except exceptions.AuthPluginException as error:
         raise ConfigError(f'[{GROUP}]: {error}') from error
     session = loading.load_session_from_conf_options(
-        conf, GROUP, timeout=group.timeout or _TIMEOUT, auth=auth,
+        conf, GROUP, timeout=group.timeout or timeout, auth=auth,
         app_name='hepix-vm')
     return keystone_adapter.Adapter(
         session, service_type=service, region_name=group.region_name,

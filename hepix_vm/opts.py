@@ -131,6 +131,22 @@ OPTS = [
     cfg.IntOpt(
         'context_timeout', default=30, min=1, max=3600,
         help='Seconds in which the context of a server must be made.'),
+    cfg.StrOpt(
+        'vendordata_paste', default='/etc/hepix-vm/vendordata-paste.ini',
+        help='The paste file of the vendordata service: what stands before '
+             'it.'),
+    cfg.ListOpt(
+        'vendordata_roles', default=['service', 'admin'],
+        help='Roles one of which who asks the vendordata service must have: '
+             'the account of Nova.'),
+    cfg.IntOpt(
+        'vendordata_cache', default=300, min=0, max=86400,
+        help='Seconds for which the vendordata service gives the same answer '
+             'for a server. Nova asks six times for each config drive.'),
+    cfg.IntOpt(
+        'vendordata_max_bytes', default=512 * 1024, min=4096,
+        help='Longest answer of the vendordata service, in bytes. A server '
+             'whose scripts would make it longer gets none by vendor data.'),
 ]
 
 

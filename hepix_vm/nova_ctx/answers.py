@@ -1,0 +1,95 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Answers that are kept for a while: Nova asks six times for one server."""
+
+from collections.abc import Callable
+from collections.abc import Hashable
+from collections import OrderedDict
+from concurrent.futures import Future
+import threading
+import time
+from typing import NamedTuple
+
+Answer = dict[str, bytes]
+
+MAX_COUNT = 1000
+MAX_TOTAL = 64 * 1024 * 1024  # bytes
+
+
+class _Kept(NamedTuple):
+    until: float
+    answer: Answer
+
+    @property
+    def size(self) -> int:
+        return sum(map(len, self.answer.values()))
+
+
+class Answers:
+    """Keeps answers by what they were made from; for several threads.
+
+    :param seconds: for which one is kept
+    :param clock: returns seconds
+    """
+
+    def __init__(self, seconds: float,
+                 clock: Callable[[], float] = time.monotonic) -> None:
+        self._seconds = seconds
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._kept: OrderedDict[Hashable, _Kept] = OrderedDict()
+        self._coming: dict[Hashable, Future[Answer]] = {}
+        self._total = 0
+
+    def get(self, key: Hashable, make: Callable[[], Answer]) -> Answer:
+        """Return an answer, which is made if there is none.
+
+        Who asks while it is made waits for it, and fails as it does. A
+        failure is not kept.
+
+        :param key: what it is made from
+        :param make: makes it
+        """
+        with self._lock:
+            kept = self._kept.get(key)
+            if kept is not None and kept.until > self._clock():
+                self._kept.move_to_end(key)
+                return kept.answer
+            coming = self._coming.get(key)
+            if coming is None:
+                mine = self._coming[key] = Future()
+        if coming is not None:
+            return coming.result()
+        try:
+            answer = make()
+        except BaseException as error:
+            with self._lock:
+                del self._coming[key]
+            mine.set_exception(error)
+            raise
+        with self._lock:
+            del self._coming[key]
+            self._keep(key, answer)
+        mine.set_result(answer)
+        return answer
+
+    def _keep(self, key: Hashable, answer: Answer) -> None:
+        """Keep an answer, and forget those that nobody asked for."""
+        old = self._kept.pop(key, None)
+        self._total -= old.size if old else 0
+        kept = _Kept(self._clock() + self._seconds, answer)
+        self._kept[key] = kept
+        self._total += kept.size
+        while len(self._kept) > MAX_COUNT or self._total > MAX_TOTAL:
+            _, oldest = self._kept.popitem(last=False)
+            self._total -= oldest.size

@@ -16,17 +16,17 @@ Whoever imports this starts the service, in this process.
 """
 
 from collections.abc import Iterable
+import configparser
 import os
 
-from keystoneauth1 import exceptions
-from keystoneauth1 import loading
-from keystonemiddleware import opts as middleware
 from oslo_config import cfg
 from oslo_log import log as logging
 from paste import deploy
 
 from hepix_vm import config
+from hepix_vm import credentials
 from hepix_vm.errors import ConfigError
+from hepix_vm.nova_ctx import authtoken
 from hepix_vm.nova_ctx.vendordata import App
 from hepix_vm.nova_ctx.vendordata import Environ
 from hepix_vm.nova_ctx.vendordata import send
@@ -35,7 +35,6 @@ from hepix_vm import opts
 from hepix_vm import paths
 
 PROJECT = 'hepix-vm'
-GROUP = 'keystone_authtoken'
 
 
 class Alive:
@@ -62,48 +61,21 @@ def load() -> App:
     :raises ConfigError: it cannot work with its settings
     """
     conf = config.load()
+    own = paths.own_file()
+    authtoken.check(own)
     # What keystonemiddleware and oslo.log read.
     logging.register_options(cfg.CONF)
-    own = paths.own_file()
+    # For auth_section = service_credentials.
+    credentials.register(cfg.CONF)
     cfg.CONF([], project=PROJECT, default_config_dirs=[],
              default_config_files=[own] if os.path.exists(own) else [])
     logging.setup(cfg.CONF, PROJECT)
-    check_authtoken(own)
     path = os.path.abspath(conf[opts.GROUP].vendordata_paste)
     try:
         return Alive(deploy.loadapp(f'config:{path}'))
-    except (LookupError, OSError, SyntaxError) as error:
+    except (LookupError, OSError, configparser.Error) as error:
         raise ConfigError(f'This is no paste file with the service in it: '
                           f'{error}', path) from error
-
-
-def check_authtoken(path: str) -> None:
-    """Make sure that keystonemiddleware reads what is written for it.
-
-    :param path: of our own file
-    :raises ConfigError: there is no account, or an option is unknown
-    """
-    sections: dict[str, dict[str, list[str]]] = {}
-    if os.path.exists(path):
-        cfg.ConfigParser(path, sections).parse()
-    given = sections.get(GROUP, {})
-    if not given.keys() & {'auth_type', 'auth_section'}:
-        raise ConfigError(
-            f'[{GROUP}] has no auth_type.', path, remedy=f'Give [{GROUP}] '
-            f'the account with which tokens are checked.')
-    options = [option for group, each in middleware.list_auth_token_opts()
-               if group == GROUP for option in each]
-    for auth_type in given.get('auth_type', []):
-        try:
-            options += loading.get_auth_plugin_conf_options(auth_type)
-        except exceptions.NoMatchingPlugin as error:
-            raise ConfigError(f'[{GROUP}] auth_type: there is no '
-                              f'{auth_type}.', path) from error
-    known = {name for option in options for name in (
-        option.dest, *(old.name for old in option.deprecated_opts))}
-    for name in given.keys() - known:
-        raise ConfigError(f'[{GROUP}] has no option {name}.', path,
-                          remedy='Remove the option, or correct its name.')
 
 
 application = load()

@@ -11,13 +11,14 @@
 # under the License.
 
 
-"""A service of OpenStack under gunicorn, in a folder of its own."""
+"""A service of OpenStack under a web server, in a folder of its own."""
 
 from collections.abc import Mapping
 import os
 import pathlib
 import sqlite3
 import subprocess
+import sys
 import time
 from typing import Any
 
@@ -37,6 +38,22 @@ timeout = 120
 graceful_timeout = 10
 control_socket_disable = True
 """
+_UWSGI = """\
+[uwsgi]
+http-socket = 127.0.0.1:{port}
+module = {application}
+virtualenv = {prefix}
+processes = 1
+threads = {threads}
+enable-threads = true
+master = true
+die-on-term = true
+lazy-apps = true
+need-app = true
+buffer-size = 65535
+socket-timeout = 30
+add-header = Connection: close
+"""
 _LOG_TAIL = 40  # lines
 _POLL = 0.1  # seconds
 
@@ -48,18 +65,28 @@ class Service:
     :param application: module and name of its WSGI application
     :param environment: of the process
     :param threads: as a database of sqlite bears them
+    :param server: ``gunicorn`` or ``uwsgi``
     """
 
     def __init__(self, folder: pathlib.Path, application: str,
-                 environment: Mapping[str, str], threads: int = 4) -> None:
+                 environment: Mapping[str, str], threads: int = 4,
+                 server: str = 'gunicorn') -> None:
         self.folder = folder.absolute()
         self.folder.mkdir(parents=True, exist_ok=True)
         self.port = free_port()
         self.log = self.folder / 'service.log'
-        self._settings = self.folder / 'gunicorn.conf.py'
-        self._settings.write_text(_GUNICORN.format(
-            application=application, port=self.port, threads=threads))
+        settings = self.folder / f'{server}.conf.py'
+        settings.write_text(
+            (_UWSGI if server == 'uwsgi' else _GUNICORN).format(
+                application=application, port=self.port, threads=threads,
+                prefix=sys.prefix))
+        self._command = [program(server)]
         self._environment = {**clean_environment(), **environment}
+        if server == 'uwsgi':
+            self._command += ['--ini', str(settings)]
+        else:
+            # Keystone and Nova read sys.argv, which has to be empty.
+            self._environment['GUNICORN_CMD_ARGS'] = f'-c {settings}'
         self._process: process.ProcessGroup | None = None
 
     @property
@@ -80,11 +107,8 @@ class Service:
         :param timeout: seconds
         :raises RuntimeError: it ended or did not answer; with the log's end
         """
-        # Keystone and Nova read sys.argv, which has to be empty.
         self._process = process.ProcessGroup(
-            [program('gunicorn')], self.log,
-            {**self._environment,
-             'GUNICORN_CMD_ARGS': f'-c {self._settings}'}, self.folder)
+            self._command, self.log, self._environment, self.folder)
         deadline = time.monotonic() + timeout
         while not self._answers():
             if self._process.exit_status() is not None or (

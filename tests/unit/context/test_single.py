@@ -38,7 +38,7 @@ LETTERS = ''.join(chr(number) for number in range(0xa0, 0x800)
 def given(**prolog: bytes) -> Bundle:
     variables = template.of_server(Facts(uuid="it's $x", hostname='`h`\n'))
     return Bundle(
-        {name: content for name, content in prolog.items()},
+        dict(prolog),
         {'e': b'#!/bin/sh\necho epilog\n'},
         {bundle.VARIABLES: bundle.variables_file(variables),
          'files/text': File(f'{LETTERS}\n'.encode()),

@@ -201,6 +201,29 @@ setup_kernel() {
     rm -rf "$work"
 }
 
+# Unpacks Debian's cloud-init, whose reader of drives is tried: it is not
+# installed, since it would take this machine for a new server.
+setup_cloud_init() {
+    local package work
+    export HEPIX_VM_CLOUD_INIT_DIR=$CACHE/cloud-init
+    [[ ! -e $HEPIX_VM_CLOUD_INIT_DIR ]] || return 0
+    say "unpacking cloud-init into $CACHE"
+    work=$(mktemp -d)
+    (
+        cd "$work" || exit
+        for package in cloud-init python3-configobj; do
+            download "$package" \
+                || { apt_get update && download "$package"; } || exit
+        done
+        for package in ./*.deb; do
+            dpkg-deb -x "$package" tree || exit
+        done
+    ) || die 'cloud-init could not be fetched, see above'
+    mkdir -p "$CACHE"
+    mv "$work/tree/usr/lib/python3/dist-packages" "$HEPIX_VM_CLOUD_INIT_DIR"
+    rm -rf "$work"
+}
+
 # The folder is ours alone, so apt cannot change to its own user.
 download() {
     apt-get -qq -o APT::Sandbox::User="$(id -un)" download "$1"

@@ -90,6 +90,7 @@ setup_environment
 cd "$ROOT"
 if [[ " ${tests[*]} " == *' tests/functional '* ]]; then
     setup_kernel
+    setup_cloud_init
 fi
 if [[ -n $lint ]]; then
     part lint bash tools/lint.sh

@@ -30,8 +30,8 @@ import uuid
 
 from nova.api.metadata import base
 from nova.api.metadata import vendordata_dynamic
-from nova import config
 import nova.conf
+from nova import config
 from nova.network import model as network_model
 from nova import objects
 from nova import service_auth
@@ -69,11 +69,11 @@ def dynamic(server: objects.Instance, folder: str) -> Any:
 
 def drive(server: objects.Instance, folder: str) -> Any:
     """Make the config drive, and its files beside it."""
-    with mock.patch.object(base, '_format_instance_mapping',
-                           return_value={'root': '/dev/vda'}), \
-            mock.patch.object(base.security_group_api,
-                              'get_instance_security_groups',
-                              return_value=[{'name': 'default'}]):
+    with mock.patch.object(
+            base, '_format_instance_mapping', autospec=True,
+            return_value={'root': '/dev/vda'}), mock.patch.object(
+            base.security_group_api, 'get_instance_security_groups',
+            autospec=True, return_value=[{'name': 'default'}]):
         metadata = base.InstanceMetadata(
             server, network_info=network_model.NetworkInfo(),
             content=[('/etc/motd', b'Welcome')])

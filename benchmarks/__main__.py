@@ -23,6 +23,7 @@ from benchmarks import core
 from benchmarks import drives
 from benchmarks import report
 from benchmarks import service
+from benchmarks import vendordata
 from benchmarks.workspace import Benchmark
 from benchmarks.workspace import Run
 
@@ -37,6 +38,7 @@ BENCHMARKS: dict[str, Benchmark] = {
     'verdict': core.verdict,
     'audit': audit.audit,
     'drives': drives.drives,
+    'vendordata': vendordata.vendordata,
 }
 
 

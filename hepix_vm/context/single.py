@@ -110,4 +110,4 @@ def _is_text(content: bytes) -> bool:
         text = content.decode()
     except UnicodeDecodeError:
         return False
-    return all(c.isprintable() or c in '\n\t' for c in text)
+    return text.replace('\n', '').replace('\t', '').isprintable()

@@ -107,7 +107,8 @@ def vendordata(run: Run) -> list[Figure]:
                P99, 'ms', f'p50 {taken[len(taken) // 2]:.1f} ms, longest '
                f'{taken[-1]:.1f} ms'),
         times('vendordata', 'an answer that is kept', cached, CACHED),
-        times('vendordata', 'the first answer for a server', first),
+        times('vendordata', 'the first answer for a server, of an image that '
+              'was asked for just before', first),
         *parts]
 
 
@@ -143,7 +144,8 @@ def _parts(image: str) -> Iterator[Figure]:
     site = compiler.compile_context(conf)
     facts = Facts(uuid='u', project='p', image=Image('i', 'x', 'e', 'vo'))
     made = vendor.Vendor(conf)
-    made._image = lambda image: facts.image  # type: ignore[method-assign]
+    made._image = (  # type: ignore[method-assign]
+        lambda image: facts.image)
     server = vendor.Server('u', 'p', 'i', 'host')
     body = json.dumps({'instance-id': 'u', 'project-id': 'p',
                        'user-data': 'x' * 4096}).encode()

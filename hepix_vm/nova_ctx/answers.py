@@ -18,36 +18,31 @@ from collections import OrderedDict
 from concurrent.futures import Future
 import threading
 import time
-from typing import NamedTuple
+from typing import Generic
+from typing import TypeVar
 
-Answer = dict[str, bytes]
+Answer = TypeVar('Answer')
 
 MAX_COUNT = 1000
 MAX_TOTAL = 64 * 1024 * 1024  # bytes
 
 
-class _Kept(NamedTuple):
-    until: float
-    answer: Answer
-
-    @property
-    def size(self) -> int:
-        return sum(map(len, self.answer.values()))
-
-
-class Answers:
+class Answers(Generic[Answer]):
     """Keeps answers by what they were made from; for several threads.
 
     :param seconds: for which one is kept
+    :param size: returns the bytes of one
     :param clock: returns seconds
     """
 
-    def __init__(self, seconds: float,
+    def __init__(self, seconds: float, size: Callable[[Answer], int],
                  clock: Callable[[], float] = time.monotonic) -> None:
         self._seconds = seconds
+        self._size = size
         self._clock = clock
         self._lock = threading.Lock()
-        self._kept: OrderedDict[Hashable, _Kept] = OrderedDict()
+        self._kept: OrderedDict[Hashable, tuple[float, Answer]] = (
+            OrderedDict())
         self._coming: dict[Hashable, Future[Answer]] = {}
         self._total = 0
 
@@ -62,9 +57,9 @@ class Answers:
         """
         with self._lock:
             kept = self._kept.get(key)
-            if kept is not None and kept.until > self._clock():
+            if kept is not None and kept[0] > self._clock():
                 self._kept.move_to_end(key)
-                return kept.answer
+                return kept[1]
             coming = self._coming.get(key)
             if coming is None:
                 mine = self._coming[key] = Future()
@@ -85,11 +80,11 @@ class Answers:
 
     def _keep(self, key: Hashable, answer: Answer) -> None:
         """Keep an answer, and forget those that nobody asked for."""
-        old = self._kept.pop(key, None)
-        self._total -= old.size if old else 0
-        kept = _Kept(self._clock() + self._seconds, answer)
-        self._kept[key] = kept
-        self._total += kept.size
+        self._forget(self._kept.pop(key, None))
+        self._kept[key] = self._clock() + self._seconds, answer
+        self._total += self._size(answer)
         while len(self._kept) > MAX_COUNT or self._total > MAX_TOTAL:
-            _, oldest = self._kept.popitem(last=False)
-            self._total -= oldest.size
+            self._forget(self._kept.popitem(last=False)[1])
+
+    def _forget(self, kept: tuple[float, Answer] | None) -> None:
+        self._total -= self._size(kept[1]) if kept else 0

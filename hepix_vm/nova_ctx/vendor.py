@@ -34,7 +34,6 @@ from hepix_vm.context.facts import TARGET
 from hepix_vm.context import single
 from hepix_vm import credentials
 from hepix_vm.exchange.catalogue import Catalogue
-from hepix_vm.nova_ctx.answers import Answer
 from hepix_vm.nova_ctx.answers import Answers
 from hepix_vm import opts
 from hepix_vm.sitecontext.compiled import Compiled
@@ -52,6 +51,13 @@ _MAX_TEXT = 255  # characters of what Nova's database calls a name or an id
 # Seconds. Nova waits five for us ([api] vendordata_dynamic_read_timeout):
 # an answer that comes later helps nobody, and keeps a thread.
 _PATIENCE = 4
+
+
+# Seconds for which an image is not asked for again: many servers are often
+# started from one at once, and Glance takes longer than all of the rest.
+_SAME_IMAGE = 10
+
+Answer = Mapping[str, bytes]  # as JSON, by target
 
 
 class Server(NamedTuple):
@@ -137,7 +143,12 @@ class Vendor:
         self._max_bytes = group.vendordata_max_bytes
         self._catalogue = Catalogue(credentials.adapter(
             conf, credentials.IMAGE, _PATIENCE))
-        self._answers = Answers(group.vendordata_cache)
+        self._answers: Answers[Answer] = Answers(
+            group.vendordata_cache,
+            lambda answer: sum(map(len, answer.values())))
+        self._images: Answers[Image] = Answers(
+            min(group.vendordata_cache, _SAME_IMAGE),
+            lambda image: sum(map(len, image)))
         self._site = Site()
         self._sees_all = False
 
@@ -152,7 +163,8 @@ class Vendor:
     def _make(self, server: Server) -> Answer:
         facts = Facts(
             uuid=server.instance, hostname=server.hostname,
-            project=server.project, image=self._image(server.image))
+            project=server.project, image=self._images.get(
+                server.image, lambda: self._image(server.image)))
         given = self._site.compiled().public(facts)
         scripts = {moment: single.script(moment, given)
                    for moment in bundle.MOMENTS}

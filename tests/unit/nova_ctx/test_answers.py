@@ -26,16 +26,20 @@ class Clock:
         return self.now
 
 
-def counted(made, size=1):
+def size(answer):
+    return len(answer['target'])
+
+
+def counted(made, length=1):
     def make():
         made.append(1)
-        return {'target': bytes(size)}
+        return {'target': bytes(length)}
     return make
 
 
 def test_an_answer_is_kept_for_its_time():
     clock, made = Clock(), []
-    kept = Answers(300, clock)
+    kept = Answers(300, size, clock)
     for now in (0, 299.9):
         clock.now = now
         kept.get('key', counted(made))
@@ -49,14 +53,14 @@ def test_an_answer_is_kept_for_its_time():
 
 def test_nothing_is_kept_for_no_time():
     made = []
-    kept = Answers(0, Clock())
+    kept = Answers(0, size, Clock())
     for _ in range(2):
         kept.get('key', counted(made))
     assert len(made) == 2
 
 
 def test_a_failure_is_not_kept():
-    kept, made = Answers(300, Clock()), []
+    kept, made = Answers(300, size, Clock()), []
 
     def fail():
         raise OSError
@@ -68,7 +72,7 @@ def test_a_failure_is_not_kept():
 
 def test_who_was_asked_for_longest_ago_is_forgotten(monkeypatch):
     monkeypatch.setattr(answers, 'MAX_COUNT', 2)
-    kept, made = Answers(300, Clock()), []
+    kept, made = Answers(300, size, Clock()), []
     for key in ('a', 'b', 'a', 'c', 'a', 'b'):
         kept.get(key, counted(made))
     assert len(made) == 4  # b again
@@ -76,10 +80,10 @@ def test_who_was_asked_for_longest_ago_is_forgotten(monkeypatch):
 
 def test_all_that_is_kept_is_bounded(monkeypatch):
     monkeypatch.setattr(answers, 'MAX_TOTAL', 100)
-    kept, made = Answers(0, Clock()), []
+    kept, made = Answers(0, size, Clock()), []
     for _ in range(3):
         kept.get('a', counted(made, 60))  # in the place of the last
-    kept = Answers(300, Clock())
+    kept = Answers(300, size, Clock())
     for key in ('a', 'b', 'b', 'a'):
         kept.get(key, counted(made, 60))
     assert len(made) == 3 + 3
@@ -106,7 +110,7 @@ def test_it_is_made_once_for_all_who_wait(fails, monkeypatch):
             return super().result(timeout)
 
     monkeypatch.setattr(answers, 'Future', Noticed)
-    kept, made, results = Answers(300), [], []
+    kept, made, results = Answers(300, size), [], []
     first, go = threading.Event(), threading.Event()
 
     def make():

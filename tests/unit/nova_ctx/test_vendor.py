@@ -135,6 +135,18 @@ def test_the_six_calls_of_a_build(make, site):
     assert glance.asked == ['i']
 
 
+def test_an_image_is_asked_for_once_for_many_servers(make, monkeypatch):
+    made, glance = make()
+    for name in ('v', 'w'):
+        ask(made, SERVER._replace(instance=name))
+    assert glance.asked == ['i']
+    monkeypatch.setattr(vendor, '_SAME_IMAGE', 0)
+    made, glance = make()
+    for name in ('v', 'w'):
+        ask(made, SERVER._replace(instance=name))
+    assert glance.asked == ['i', 'i']
+
+
 @pytest.mark.parametrize('change', [
     {'instance': 'x'}, {'project': 'x'}, {'image': 'x'}, {'hostname': 'x'}])
 def test_others_do_not_get_its_answer(make, change):

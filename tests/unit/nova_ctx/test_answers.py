@@ -65,7 +65,7 @@ def test_a_failure_is_not_kept():
     def fail():
         raise OSError
 
-    with pytest.raises(OSError, match=''):
+    with pytest.raises(OSError):
         kept.get('key', fail)
     assert kept.get('key', counted(made)) == {'target': b'\0'}
 

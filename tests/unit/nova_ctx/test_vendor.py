@@ -12,6 +12,7 @@
 
 """What is answered, with a stand-in for Glance."""
 
+import email
 import json
 
 import pytest
@@ -89,6 +90,20 @@ def test_an_endorsed_image(make):
     assert 'note' not in answer
     for value in ('u', 'p', 'host'):
         assert f"='{value}'\n" in answer['prolog']
+
+
+def test_secrets_are_in_no_answer(make, site):
+    made, _ = make()
+    site.write_context(rules=[{'match': {}, 'prolog': ['all.sh']}],
+                       secrets={'password': 'hunter2'})
+    for target in vendor.TARGETS:
+        answer = json.loads(made.answer(target, SERVER))
+        text = json.dumps(answer) + ''.join(
+            part.get_payload(decode=True).decode()
+            for part in email.message_from_string(answer).get_payload()
+        ) if target == 'cloud-init' else answer['prolog']
+        assert '#!/bin/sh' in text
+        assert 'hunter2' not in text
 
 
 @pytest.mark.parametrize('state', [

@@ -15,8 +15,11 @@
 import io
 import json
 import logging
+import pathlib
+import re
 import subprocess
 import sys
+import textwrap
 from types import SimpleNamespace
 
 import pytest
@@ -169,6 +172,17 @@ def test_good_settings_of_keystonemiddleware(site, keystone):
     site.write_config(f'[keystone_authtoken]\n{keystone}')
     authtoken.check(str(site.config))
     assert config.load()
+
+
+def test_the_example_of_the_documents(site, tmp_path):
+    page = pathlib.Path('doc/source/install/vendordata.rst').read_text()
+    found = re.search(r'``vendordata.conf``::\n\n((?:    .*\n|\n)+)', page)
+    assert found
+    site.config.write_text(textwrap.dedent(found[1]))
+    authtoken.check(str(site.config))
+    assert config.load().service_credentials.username == 'hepix-vm'
+    for name in re.findall(r'option\s``(vendordata_\w+)``', page):
+        assert name in config.load().hepix_vm
 
 
 def start(site, code='', **settings):

@@ -243,13 +243,13 @@ def test_an_image_that_nobody_endorses_any_more(
 
 
 def nothing(world: World, url: str, error: str,
-            nova: Metadata | None = None) -> None:
+            nova: Metadata | None = None, **values: Any) -> None:
     """See that Nova gets nothing, and that it is an error where fatal."""
     nova = nova or world.nova
-    assert nova.ask('dynamic', targets(url), world.server()) == {
+    server = world.server(**values)
+    assert nova.ask('dynamic', targets(url), server) == {
         'hepix_vm': {}, 'cloud-init': {}}
-    assert nova.ask('dynamic', targets(url), world.server(),
-                    fatal=True) == error
+    assert nova.ask('dynamic', targets(url), server, fatal=True) == error
 
 
 def test_a_service_that_is_down(world: World) -> None:
@@ -304,7 +304,9 @@ def test_files_that_are_broken(world: World, service: Vendordata) -> None:
 def test_a_glance_that_is_down(world: World, service: Vendordata) -> None:
     world.cloud.glance.stop()
     try:
-        nothing(world, service.url, 'ServiceUnavailable')
+        # One that was not asked for just before.
+        nothing(world, service.url, 'ServiceUnavailable',
+                image_ref=str(uuid.uuid4()))
         # Who boots from a volume does not need it.
         found = world.nova.ask('dynamic', targets(service.url),
                                world.server(image_ref=''))

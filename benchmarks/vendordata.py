@@ -78,6 +78,13 @@ class Client:
         assert answer.status == 200 and b'"epilog"' in data, data
         return taken
 
+    def root(self) -> float:
+        """Ask whether it is there; return the milliseconds it took."""
+        start = time.perf_counter()
+        self._connection.request('GET', '/')
+        assert self._connection.getresponse().read() == b'{}'
+        return (time.perf_counter() - start) * 1000
+
     def close(self) -> None:
         """Leave."""
         self._connection.close()
@@ -92,6 +99,7 @@ def vendordata(run: Run) -> list[Figure]:
             first = [client.ask(str(uuid.uuid4()), image)
                      for _ in range(_SERVERS)]
             cached = [client.ask('warm', image) for _ in range(1000)]
+            root = [client.root() for _ in range(1000)]
         builds, busy = _busy(service, token, image, _CALLS)
         same, _ = _busy(service, token, image, 0)
         parts = list(_parts(image))
@@ -109,6 +117,8 @@ def vendordata(run: Run) -> list[Figure]:
         times('vendordata', 'an answer that is kept', cached, CACHED),
         times('vendordata', 'the first answer for a server, of an image that '
               'was asked for just before', first),
+        times('vendordata', 'of it: HTTP, and what gunicorn does (GET /)',
+              root),
         *parts]
 
 
@@ -157,6 +167,8 @@ def _parts(image: str) -> Iterator[Figure]:
             ('choosing parts and variables', lambda: site.public(facts)),
             ('all of an answer, besides what Glance says',
              lambda: made._make(server)),
+            ('an answer that is kept, without HTTP and keystonemiddleware',
+             lambda: made.answer('hepix_vm', vendor.question(body))),
             ('compiling the context, once after a change',
              lambda: compiler.compile_context(conf))):
         yield Figure('vendordata', f'of it: {what}', _mean(work), None, 'ms',

@@ -20,6 +20,7 @@ checked by its content.
 
 from collections.abc import Iterator
 import contextlib
+import functools
 import re
 from typing import NamedTuple
 
@@ -32,6 +33,7 @@ from tests.testbed.collector import Collector
 from tests.testbed import drive
 from tests.testbed import guest
 from tests.testbed import pki
+from tests.testbed.web import WebServer
 
 ETC = ROOT / 'etc' / 'hepix_vm'
 UUID = '6d5ff3a4-4b31-4b3c-9a9b-2f0c1f2b7a11'
@@ -98,7 +100,13 @@ while [ "$(systemctl show -P MainPID rsyslog)" = "$old" ] \\
     sleep 0.2
 done
 rsyslogd -N1
-logger -t hello to {name}"""
+logger -t hello to {name}
+for i in $(seq 120); do
+    {met} && exit
+    sleep 0.5
+done
+exit 1"""
+_ARRIVED = f'busybox wget -q -O - http://{guest.HOST}:{{port}}/{{name}}'
 _REFUSED = 'grep -q "peer name not authorized" /var/log/syslog'
 _CHECKS = {
     'rsyslogd': 'rsyslogd -N1',
@@ -111,6 +119,8 @@ _CHECKS = {
     'ssh alice': f'{_SSH} alice@127.0.0.1 echo in',
     'ssh mallory': f'{_SSH} mallory@127.0.0.1 echo in',
     'ssh later': f'{_LATE}; {_SSH} later@127.0.0.1 echo in',
+    'toor': 'useradd -o -u 0 toor; HEPIX_SITE_BLOCKED_USERS=toor '
+            f'/bin/sh {SITE_FILES}/context/prolog.d/40-block-user.sh start',
     'metrics': f'for i in $(seq 60); do ! {_METRICS} || break; sleep 1; done '
                '2> /dev/null | grep -E "^hepix_vm|^node_textfile_scrape"',
     'app': 'cat /etc/app.conf; stat -c %a /etc/app.conf',
@@ -174,20 +184,30 @@ def parts(moment: str) -> dict[str, str]:
             if f'\n# In the {moment}' in text}
 
 
-def looks(collectors: dict[str, Collector], port: int) -> str:
-    """Return the script that looks at all, and sends what it saw."""
+def looks(collectors: dict[str, Collector], port: int, web: int) -> str:
+    """Return the script that looks at all, and sends what it saw.
+
+    :param port: where it sends that
+    :param web: of a web server that knows the collectors that were reached
+    """
     again = {
         f'to {name}': _AGAIN.format(
             folder=SITE_FILES, name=name, port=collector.port,
-            protocol='udp' if name == 'udp' else 'tls')
+            protocol='udp' if name == 'udp' else 'tls',
+            met=_REFUSED if name == 'imposter' else _ARRIVED.format(
+                port=web, name=name))
         for name, collector in collectors.items() if name != 'tcp'}
-    again['to imposter'] += (
-        f'\nfor i in $(seq 60); do ! {_REFUSED} || break; sleep 1; done'
-        f'\n{_REFUSED}')
     return 'exec > /root/seen 2>&1\n' + ''.join(
         f"echo '== {name}'\n(\n{command}\n)\necho \"status $?\"\n"
         for name, command in (_CHECKS | again).items()) + (
             f'busybox nc {guest.HOST} {port} < /root/seen\n')
+
+
+def note(web: WebServer, line: str) -> None:
+    """Let the guest know which of its greetings have arrived."""
+    greeting = re.search(r' hello - - -  to (\S+)$', line)
+    if greeting:
+        web.contents[f'/{greeting[1]}'] = b'arrived\n'
 
 
 @pytest.fixture(scope='module')
@@ -195,11 +215,12 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     folder = tmp_path_factory.mktemp('parts')
     authority = pki.Authority.create('/CN=CA of the collector')
     with contextlib.ExitStack() as stack:
+        web = stack.enter_context(WebServer())
         collectors = {
             name: stack.enter_context(Collector(
                 name if name in ('tcp', 'udp') else 'tls',
                 authority.issue(f'/CN={name}', eku=['serverAuth']).write(
-                    folder, name)))
+                    folder, name), functools.partial(note, web)))
             for name in ('tcp', COLLECTOR, 'imposter', 'udp')}
         results = stack.enter_context(Collector())
         disk = drive.by_hepix_vm(folder / 'drive.iso', drive.contextual(
@@ -209,7 +230,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
         console = guest.boot_debian([disk], files={
             name: (text.encode(), mode)
             for name, (text, mode) in _IMAGE.items()
-        } | guests.at_end(looks(collectors, results.port)))
+        } | guests.at_end(looks(collectors, results.port, web.port)))
     found = re.split(r'^== (.*)\n', '\n'.join(results.lines) + '\n',
                      flags=re.MULTILINE)
     seen = dict(zip(found[1::2], found[2::2], strict=True))
@@ -239,6 +260,7 @@ def test_logs_arrive(world: World) -> None:
 @pytest.mark.parametrize('name', [COLLECTOR, 'udp'])
 def test_logs_arrive_by_other_ways(world: World, name: str) -> None:
     assert 'End of config validation' in world.seen[f'to {name}']
+    assert world.seen[f'to {name}'].endswith('arrived\nstatus 0\n')
     assert [line for line in world.lines[name]
             if line.endswith(f' hello - - -  to {name}')
             and f' {UUID} ' in line]
@@ -278,6 +300,11 @@ def test_a_user_is_blocked(world: World) -> None:
     for look in ('ssh mallory', 'ssh later', 'su mallory'):
         assert not world.seen[look].startswith('in\n'), look
         assert not world.seen[look].endswith('status 0\n'), look
+
+
+def test_root_is_not_blocked_under_another_name(world: World) -> None:
+    assert world.seen['toor'].endswith(
+        'toor is root, and cannot be blocked\nstatus 2\n')
 
 
 def test_an_address_is_rewritten(world: World) -> None:

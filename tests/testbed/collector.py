@@ -12,6 +12,7 @@
 
 """A collector of lines on loopback: by TCP, TLS and UDP, as syslog has it."""
 
+from collections.abc import Callable
 import pathlib
 import socketserver
 import ssl
@@ -25,16 +26,18 @@ class Collector:
 
     :param protocol: ``tcp``, ``tls`` or ``udp``
     :param certificate: for ``tls``: certificate and key, in PEM
+    :param heard: is called for every line, in threads of the collector
     """
 
     def __init__(self, protocol: str = 'tcp',
                  certificate: tuple[pathlib.Path, pathlib.Path] | None = None,
-                 ) -> None:
+                 heard: Callable[[str], object] = str) -> None:
         self.lines: list[str] = []
+        self._heard = heard
         kind, base = (
             (socketserver.ThreadingUDPServer, _Datagram) if protocol == 'udp'
             else (socketserver.ThreadingTCPServer, _Stream))
-        handler = type('Handler', (base,), {'lines': self.lines})
+        handler = type('Handler', (base,), {'hear': self._hear})
         self._server = kind(('127.0.0.1', 0), handler)
         self._server.daemon_threads = True
         # Who is still connected when all is over is not waited for.
@@ -63,21 +66,26 @@ class Collector:
         self._server.server_close()
         self._thread.join()
 
+    def _hear(self, line: bytes) -> None:
+        text = line.decode().rstrip('\n')
+        self.lines.append(text)
+        self._heard(text)
+
 
 class _Stream(socketserver.StreamRequestHandler):
-    lines: ClassVar[list[str]] = []
+    hear: ClassVar[Callable[[bytes], None]]
 
     def handle(self) -> None:
         try:
             for line in self.rfile:
-                self.lines.append(line.decode().rstrip('\n'))
+                self.hear(line)
         except OSError:
             pass  # It went away; what it had said is known.
 
 
 class _Datagram(socketserver.BaseRequestHandler):
     request: tuple[bytes, Any]
-    lines: ClassVar[list[str]] = []
+    hear: ClassVar[Callable[[bytes], None]]
 
     def handle(self) -> None:
-        self.lines += self.request[0].decode().splitlines()
+        self.hear(self.request[0])

@@ -200,6 +200,7 @@ def test_logs_by_tls(server):
     assert ('\nglobal(DefaultNetstreamDriverCAFile='
             f'"{server.root}/etc/rsyslog.d/hepix-vm-ca.pem")\n') in text
     assert 'StreamDriver="gtls" StreamDriverMode="1"' in text
+    assert 'StreamDriverAuthMode="x509/name"' in text
     assert 'StreamDriverPermittedPeers="log.example.org"' in text
     assert 'port="6514" protocol="tcp"' in text
     assert server.read('/etc/rsyslog.d/hepix-vm-ca.pem') == 'a certificate\n'
@@ -314,6 +315,14 @@ def test_condor(server):
     assert server.files()[TOKEN] == (f'{token}\n', 0o600)
     assert stat.S_IMODE(server.path(TOKEN).parent.stat().st_mode) == 0o700
     assert token not in done.stdout + done.stderr + text
+
+
+def test_what_condor_is_started_by_does_not_know_the_token(server):
+    server.program('systemctl', f'env > {server.root}/environment')
+    server.run('60-condor.sh', **WORK['60-condor.sh'])
+    assert 'HEPIX_SITE_CONDOR_HOST' in server.read('environment')
+    assert WORK['60-condor.sh']['SECRET_CONDOR_TOKEN'] not in server.read(
+        'environment')
 
 
 def test_condor_keeps_its_jobs_when_nothing_has_changed(server):

@@ -29,7 +29,7 @@ from hepix_vm.context.facts import Facts
 from hepix_vm import paths
 
 # Changes with what is in the file.
-FORMAT = 2
+FORMAT = 3
 
 ENVIRONMENT = 'HEPIX_VM_CONTEXT_CACHE'
 DEFAULT_CACHE = '/var/cache/hepix-vm/context.json'

@@ -20,6 +20,7 @@ there.
 
 import abc
 import base64
+from collections.abc import Iterable
 from collections.abc import Mapping
 from typing import Any
 
@@ -83,13 +84,12 @@ class Directory(ContextSource):
     def compile(site: SiteContext) -> Any:
         """Return the rules, and all that they name."""
         return {
-            'rules': [[[sorted(wanted) for wanted in rule.match], rule.parts]
-                      for rule in site.rules],
+            'rules': _compiled(site.rules),
             'scripts': {name: content.decode()
                         for name, content in site.scripts.items()},
             'private': sorted({*site.private, *(
                 name for name, content in site.scripts.items()
-                if _names_a_secret(content))}),
+                if _secrets_in(content))}),
             'files': {name: [base64.b64encode(file.content).decode(),
                              file.mode]
                       for name, file in site.files.items()}}
@@ -129,15 +129,26 @@ class Template(ContextSource):
 
     @staticmethod
     def compile(site: SiteContext) -> Any:
-        """Return the variables of the site."""
+        """Return the variables of the site, and who names which secrets."""
         return {'variables': template.of_site(site.variables, template.SITE),
-                'secrets': template.of_site(site.secrets, template.SECRET)}
+                'secrets': template.of_site(site.secrets, template.SECRET),
+                'rules': _compiled(site.rules),
+                'named': {name: _secrets_in(content)
+                          for name, content in site.scripts.items()
+                          if _secrets_in(content)}}
 
     @staticmethod
     def give(compiled: Any, facts: Facts) -> Bundle:
-        """Return the file that sets the variables."""
-        return _setting(facts, {**compiled['variables'],
-                                **compiled['secrets']})
+        """Return the file that sets the variables.
+
+        Root in a server has its secrets, so it gets those alone that its
+        own scripts name.
+        """
+        parts = rules.parts_for(_rules(compiled), facts)
+        return _setting(facts, {**compiled['variables'], **{
+            name: compiled['secrets'][name]
+            for script in (*parts.prolog, *parts.epilog)
+            for name in compiled['named'].get(script, ())}})
 
     @staticmethod
     def public(compiled: Any, facts: Facts) -> Bundle:
@@ -150,9 +161,14 @@ def _setting(facts: Facts, of_site: Mapping[str, str]) -> Bundle:
         {**template.of_server(facts), **of_site})})
 
 
-def _names_a_secret(script: bytes) -> bool:
-    return any(name.startswith(template.SECRET)
-               for _, name in template.mentioned(script))
+def _secrets_in(script: bytes) -> list[str]:
+    return sorted({name for _, name in template.mentioned(script)
+                   if name.startswith(template.SECRET)})
+
+
+def _compiled(found: Iterable[Rule]) -> Any:
+    return [[[sorted(wanted) for wanted in rule.match], rule.parts]
+            for rule in found]
 
 
 def _rules(compiled: Any) -> list[Rule]:

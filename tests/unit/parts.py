@@ -25,20 +25,13 @@ import shlex
 import shutil
 import subprocess
 
+from hepix_vm.context import template
+
 ROOT = pathlib.Path(__file__).parents[2]
 CONTEXT = ROOT / 'etc' / 'hepix_vm' / 'context'
 # That which installs host certificates has a page and tests of its own.
 PARTS = sorted({path.name for path in CONTEXT.iterdir()} - {'05-hostcert.sh'})
 SHELLS = {'dash': ('dash',), 'busybox': ('busybox', 'sh')}
-
-# The contract: what every server is told, beside the variables and secrets
-# of the site.
-KNOWN = {
-    'HEPIX_SERVER_UUID', 'HEPIX_SERVER_NAME', 'HEPIX_SERVER_HOSTNAME',
-    'HEPIX_SERVER_PROJECT', 'HEPIX_SERVER_ZONE', 'HEPIX_SERVER_INDEX',
-    'HEPIX_SERVER_MACS', 'HEPIX_SERVER_ADDRESSES', 'HEPIX_SERVER_ROUTES',
-    'HEPIX_SERVER_DNS', 'HEPIX_SERVER_MTU', 'HEPIX_IMAGE_UUID',
-    'HEPIX_IMAGE_IDENTIFIER', 'HEPIX_IMAGE_ENDORSER', 'HEPIX_IMAGE_VO'}
 
 _FAKE = """\
 #!{shell}
@@ -135,7 +128,7 @@ class Server:
             r'(?<![\w.*])(?=/(?:etc|run|usr|lib|var|proc)/)',
             str(self.root), text))
         environment = {'PATH': os.environ['PATH']} | dict.fromkeys(
-            KNOWN | all_variables(), '')
+            template.NAMES | all_variables(), '')
         environment |= {f'HEPIX_{name}': value
                         for name, value in values.items()}
         return subprocess.run(

@@ -13,14 +13,16 @@
 """The ready parts of the context: what holds for all of them."""
 
 import re
+import shutil
 import subprocess
 
 import pytest
 import yaml
 
+from hepix_vm.context import template
+from hepix_vm.sitecontext import file
 from tests.unit.parts import all_variables
 from tests.unit.parts import CONTEXT
-from tests.unit.parts import KNOWN
 from tests.unit.parts import PARTS
 from tests.unit.parts import ROOT
 from tests.unit.parts import SHELLS
@@ -84,7 +86,7 @@ def test_the_page_has_every_part():
 
 
 def test_variables_are_those_of_the_sample():
-    assert all_variables() - KNOWN == set(sample())
+    assert all_variables() - template.NAMES == set(sample())
 
 
 def test_the_sample_sets_nothing():
@@ -121,6 +123,19 @@ def test_rules_of_the_sample():
     assert len(all_rules) > 1
     assert {name for rule in all_rules for kind in ('prolog', 'epilog')
             for name in rule.get(kind, ())} == set(PARTS)
+
+
+def test_the_sample_is_read_as_it_is_installed(tmp_path):
+    shutil.copytree(CONTEXT, tmp_path / 'context')
+    (tmp_path / 'context' / 'collector-ca.pem').write_text('a CA')
+    text = SAMPLE.read_text()
+    path = tmp_path / 'context.yaml'
+    for content in (text, re.sub(r'^  #(?=- |  \w+:)', '  ', text,
+                                 flags=re.MULTILINE)):
+        path.write_text(content)
+        found = file.read(str(path))
+        assert found.rules
+    assert set(found.scripts) == set(PARTS)
 
 
 def when(part: str) -> str:

@@ -54,7 +54,8 @@ def test_secrets_are_no_variables(site, public):
                    secrets={'password': 'hunter2'})
     assert b'hunter2' not in repr(given).encode()
     assert b'SECRET' not in given.files['variables.sh'].content
-    # The drive has them.
+    # The drive has them, where a script names them.
+    site.write_script('a.sh', '#!/bin/sh\n# ${HEPIX_SECRET_PASSWORD}\n')
     found = compiler.compile_context(config.load()).context(FACTS)
     assert b"export HEPIX_SECRET_PASSWORD='hunter2'\n" in (
         found.files['variables.sh'].content)

@@ -14,6 +14,7 @@
 
 import json
 import os
+import re
 import sys
 
 import pytest
@@ -94,6 +95,23 @@ def test_what_a_server_gets(site):
     assert "export HEPIX_SERVER_NAME='it'\\''s'\n" in variables
     of_vo = found.context(Facts(image=Image(vo='vo.example.org')))
     assert of_vo.epilog == {'b.sh': b'#!/bin/sh\n'}
+
+
+def test_a_server_has_the_secrets_that_its_scripts_name(site):
+    site.yaml.write_text("""\
+secrets: {of_all: s3cret-1, of_vo: s3cret-2, of_none: s3cret-3}
+rules:
+  - {match: {}, prolog: [a.sh]}
+  - {match: {vo: vo.example.org}, epilog: [b.sh]}
+""")
+    (site.parts / 'a.sh').write_text('#!/bin/sh\n# HEPIX_SECRET_OF_ALL\n')
+    (site.parts / 'b.sh').write_text('#!/bin/sh\n# HEPIX_SECRET_OF_VO\n')
+    found = refresh()
+    for server, secrets in ((Facts(), {'1'}), (
+            Facts(image=Image(vo='vo.example.org')), {'1', '2'})):
+        text = found.context(server).files['variables.sh'].content.decode()
+        assert set(re.findall(r"SECRET_OF_\w+='s3cret-(\d)'", text)) == (
+            secrets)
 
 
 def test_every_change_makes_it_stale(site):

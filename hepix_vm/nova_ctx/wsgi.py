@@ -49,10 +49,12 @@ class Alive:
     def __call__(self, environ: Environ,
                  start_response: StartResponse) -> Iterable[bytes]:
         """Answer a request (PEP 3333)."""
-        if environ.get('PATH_INFO', '') in ('', '/') and (
-                environ['REQUEST_METHOD'] in ('GET', 'HEAD')):
-            return send(start_response, 200, b'{}')
-        return self._app(environ, start_response)
+        method = environ['REQUEST_METHOD']
+        if environ.get('PATH_INFO', '') not in ('', '/') or (
+                method not in ('GET', 'HEAD')):
+            return self._app(environ, start_response)
+        body = send(start_response, 200, b'{}')
+        return body if method == 'GET' else ()
 
 
 def load() -> App:

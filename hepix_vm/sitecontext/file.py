@@ -46,22 +46,22 @@ class SiteContext(NamedTuple):
     :param variables: by their names in the file
     :param secrets: the same, for the drive only
     :param scripts: those that a rule names
-    :param private: scripts that only some may read on this host
     :param files: those that a rule names
     :param stamps: the state of all files before they were read
     :param hostcert: what stands under ``hostcert``
     :param settings: of the making of drives, where there are any
+    :param private: scripts that only some may read on this host
     """
 
     variables: Mapping[str, str]
     secrets: Mapping[str, str]
     rules: tuple[Rule, ...]
     scripts: Mapping[str, bytes]
-    private: frozenset[str]
     files: Mapping[str, File]
     stamps: list[Stamp]
     hostcert: Node | None
     settings: Settings | None = None
+    private: frozenset[str] = frozenset()
 
 
 def read(path: str) -> SiteContext:
@@ -91,10 +91,10 @@ def read(path: str) -> SiteContext:
     return SiteContext(
         variables, secrets, tuple(map(_rule, nodes)),
         {name: file.content for name, file in scripts.items()},
-        frozenset(name for name, file in scripts.items()
-                  if not file.mode & 0o004),
         folder.read(nodes, ('files',)), [*stamps, *folder.stamps],
-        keys.get('hostcert'))
+        keys.get('hostcert'),
+        private=frozenset(name for name, file in scripts.items()
+                          if not file.mode & 0o004))
 
 
 def _variables(node: Node, prefix: str) -> dict[str, str]:

@@ -148,13 +148,16 @@ def check_script(name: str, content: bytes, known: Collection[str]) -> None:
 def merge(bundles: Iterable[Bundle]) -> Bundle:
     """Return what all sources give.
 
-    :raises ContextError: two of them give the same name, or all of it is
-        too much
+    :raises ContextError: two of them give the same name, a part has one
+        that it cannot have, or all of it is too much
     """
     prolog: dict[str, bytes] = {}
     epilog: dict[str, bytes] = {}
     files: dict[str, File] = {}
     for bundle in bundles:
+        # A plugin may give what no rule named; the driver names it.
+        for name in (*bundle.prolog, *bundle.epilog):
+            check_name(name)
         _add(prolog, bundle.prolog)
         _add(epilog, bundle.epilog)
         _add(files, bundle.files)

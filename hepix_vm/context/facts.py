@@ -194,7 +194,7 @@ def _image(data: bytes) -> Image:
     is nothing under its name.
     """
     answer = _document(data, VENDOR_DATA).get(TARGET) if data else None
-    if not answer:
+    if answer is None or answer == {}:
         return Image()
     image = answer.get('image') if isinstance(answer, dict) else None
     if not isinstance(image, dict):

@@ -49,6 +49,9 @@ _LIMIT = 60
 # 1980-01-01, the first that every file system knows.
 _DATE = 315532800
 
+# Sources that are always there, and need nothing beside us.
+_LIGHT = 2
+
 # What amiconfig reads at the root, once prolog.sh is there.
 _COPIES = {'user-data': 'ec2/latest/user-data',
            'meta-data.json': 'ec2/latest/meta-data.json'}
@@ -101,6 +104,7 @@ def _context(files: Mapping[str, File]) -> dict[str, File]:
     if found is not None:
         settings = found.settings
     else:
+        _find_all_packages()
         from hepix_vm import config
         from hepix_vm.sitecontext import compiler
 
@@ -112,6 +116,8 @@ def _context(files: Mapping[str, File]) -> dict[str, File]:
         known = _facts(files)
         if found is None:
             found = compiler.refresh(conf)
+        if len(found.sources) > _LIGHT:
+            _find_all_packages()
         return bundle.on_drive(found.context(known))
     except Exception as error:
         signal.alarm(_LIMIT)
@@ -122,6 +128,17 @@ def _context(files: Mapping[str, File]) -> dict[str, File]:
             raise plain from error
         _say(plain, 0)
         return {}
+
+
+def _find_all_packages() -> None:
+    """Let everything be imported that is installed.
+
+    The script that starts this one has found what a plain drive needs.
+    """
+    if sys.flags.no_site:
+        import site
+
+        site.main()
 
 
 def _facts(files: Mapping[str, File]) -> Facts:
@@ -138,7 +155,6 @@ def _journal(error: Exception, server: str, settings: Settings) -> None:
     """Record that a server has no context, and why."""
     import datetime
     import logging
-    import traceback
 
     from hepix_vm.journal import Journal
     from hepix_vm.trust.imagelist import format_time
@@ -151,9 +167,7 @@ def _journal(error: Exception, server: str, settings: Settings) -> None:
         'outcome': 'left-out' if settings.failure == 'warn' else 'failed',
         'reason': str(error) if isinstance(error, HepixVmError) else (
             type(error).__name__),
-        # Places in the code only: values may be secret.
-        'where': [f'{frame.filename}:{frame.lineno}'
-                  for frame in traceback.extract_tb(error.__traceback__)]})
+        'where': _places(error)})
 
 
 def _too_long(number: int, frame: object) -> None:
@@ -165,8 +179,18 @@ def _too_long(number: int, frame: object) -> None:
 def _unexpected(error: Exception) -> ContextError:
     """Return what is said of a mistake; its own text may quote a secret."""
     return ContextError(
-        f'The drive cannot be made: {type(error).__name__}.',
-        remedy='Tell the operator; the journal says where it happened.')
+        f'The drive cannot be made: {type(error).__name__} at '
+        f'{_places(error)[-1]}.',
+        remedy='Tell the operator: hepix-vm, or a source of the context, has '
+               'a mistake there.')
+
+
+def _places(error: Exception) -> list[str]:
+    """Return where something happened: places in the code, no values."""
+    import traceback
+
+    return [f'{frame.filename}:{frame.lineno}'
+            for frame in traceback.extract_tb(error.__traceback__)]
 
 
 def _say(error: HepixVmError, status: int) -> int:

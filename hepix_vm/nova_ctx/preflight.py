@@ -132,8 +132,10 @@ def _check_context(nova: cfg.ConfigOpts) -> Found:
             f'No server can be started until this is mended: {error.message} '
             f'{error.remedy}')
         return
-    if compiled.load() is None:
-        folder = os.path.dirname(compiled.cache_path())
+    folder = os.path.dirname(compiled.cache_path())
+    # It is nova-compute's, who may not be who asks here.
+    if not os.path.isdir(folder) or compiled.load(
+            owner=os.stat(folder).st_uid) is None:
         yield Severity.WARNING, (
             f'Each drive takes three times as long as it needs: '
             f'{compiled.cache_path()} is not up to date, or '

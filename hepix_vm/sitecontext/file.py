@@ -139,7 +139,7 @@ class _Folder:
     """The folder of the parts."""
 
     def __init__(self, path: str) -> None:
-        self._path = os.path.realpath(path)
+        self._path = path
         self.stamps: list[Stamp] = []
 
     def path(self, name: str) -> str:
@@ -165,7 +165,9 @@ class _Folder:
         except ContextError as error:
             raise node.error(error.message) from error
         path = self.path(name)
-        if not os.path.realpath(path).startswith(self._path + os.sep):
+        # The folder itself may be a link, which an operator turns round.
+        if not os.path.realpath(path).startswith(
+                os.path.realpath(self._path) + os.sep):
             raise node.error(f'{path} is a link that leaves the folder; copy '
                              f'the file into it.')
         if not os.path.lexists(path):

@@ -226,7 +226,7 @@ def _url(node: Node) -> str:
     value = node.text()
     try:
         parts = urllib.parse.urlsplit(value)
-        usable = parts.port != 0 and parts.hostname
+        usable = (parts.port is None or parts.port > 0) and parts.hostname
     except ValueError:
         usable = None
     if not usable or parts.scheme != 'https' or parts.fragment or (

@@ -71,7 +71,9 @@ def by_command(command: Sequence[str], request: bytes,
                               ) from None
         finally:
             if process.returncode is None:
-                with contextlib.suppress(ProcessLookupError):
+                # One that became another user, by sudo, is left to itself.
+                with contextlib.suppress(ProcessLookupError,
+                                         PermissionError):
                     os.killpg(process.pid, signal.SIGKILL)
     if len(answer) > MAX_ANSWER:
         raise _of_command(command, f'answered with more than {MAX_ANSWER} '
@@ -103,7 +105,7 @@ def by_https(address: str, request: bytes, seconds: int, ca_file: str,
                                       parts.query, ''))
     try:
         connection = http.client.HTTPSConnection(
-            host, parts.port, timeout=seconds, context=context)
+            host, parts.port or http.client.HTTPS_PORT, timeout=seconds, context=context)
         with contextlib.closing(connection):
             connection.request('POST', target, request, _HEADERS)
             # The connection lets go of it as soon as there is an answer.

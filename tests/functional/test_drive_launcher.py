@@ -110,6 +110,32 @@ def test_the_environment_of_the_caller_injects_nothing(
     assert not (tmp_path / 'mark').exists()
 
 
+def test_without_an_interpreter_beside_it(site: ContextSite,
+                                          tmp_path: pathlib.Path) -> None:
+    """As pip installs programs for Debian's own Python."""
+    compile_first(site)
+    script = environment(tmp_path / 'venv', 'hepix_vm', 'pycdlib')
+    (tmp_path / 'venv' / 'bin' / 'python3').rename(tmp_path / 'python3')
+    path = f'{tmp_path}:{os.environ["PATH"]}'
+    assert made(start(script, site, PATH=path), site)
+
+
+def test_packages_of_which_some_lie_elsewhere(
+        site: ContextSite, tmp_path: pathlib.Path) -> None:
+    """As on Red Hat, where those that are compiled have lib64.
+
+    Here what compiling needs is where a file of site packages points to.
+    """
+    script = environment(tmp_path / 'venv', 'hepix_vm', 'pycdlib')
+    (tmp_path / 'venv' / 'pyvenv.cfg').write_text(
+        f'home = {os.path.dirname(os.path.realpath(sys.executable))}\n'
+        f'include-system-site-packages = false\n')
+    site_packages = tmp_path / 'venv' / 'lib' / _VERSION / 'site-packages'
+    (site_packages / 'elsewhere.pth').write_text(
+        '\n'.join(path for path in sys.path if 'site-packages' in path))
+    assert made(start(script, site), site)
+
+
 @pytest.mark.parametrize('packages, missing', [
     ((), 'hepix_vm'), (('hepix_vm',), 'pycdlib')])
 def test_what_is_not_installed_is_named(

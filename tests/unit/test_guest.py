@@ -246,3 +246,19 @@ def test_guide_names_settings_with_their_values():
     assert {name: most for name, _, most in found} == greatest
     assert {name: value for name, value, _ in found} == {
         name: defaults[name] or '10 or 2' for name in greatest}
+
+
+@pytest.mark.parametrize('shell', SHELLS, ids=' '.join)
+@pytest.mark.parametrize('written, seconds', [
+    ('5', 5), ('08', 8), ('010', 10), ('00', 0), ('0', 0), ('301', 300)])
+def test_numbers_of_the_settings_are_decimal(
+        shell: list[str], written: str, seconds: int) -> None:
+    function = re.search(r'^seconds\(\) \{\n.*?^\}\n',
+                         (GUEST / 'hepix-vm-context').read_text(),
+                         re.MULTILINE | re.DOTALL)
+    assert function
+    finished = subprocess.run(
+        [*shell, '-uc', f'SETTINGS=x; tell() {{ :; }}\n{function[0]}'
+         'seconds LIMIT "$1" 300; echo $((LIMIT + 1))', 'sh', written],
+        capture_output=True, text=True, timeout=60)
+    assert finished.stdout == f'{seconds + 1}\n', finished.stderr

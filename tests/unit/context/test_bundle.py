@@ -77,6 +77,13 @@ def test_two_sources_cannot_give_the_same():
             bundle.merge([one, one])
 
 
+@pytest.mark.parametrize('kind', ['prolog', 'epilog'])
+@pytest.mark.parametrize('name', ['x;reboot', '$(reboot)', '../x', 'a b'])
+def test_no_name_of_a_part_is_a_command_of_the_driver(kind, name):
+    with pytest.raises(ContextError, match='name of a part'):
+        bundle.merge([Bundle(**{kind: {name: GOOD}})])
+
+
 def test_prolog_and_epilog_can_be_the_same_script():
     bundle.merge([Bundle({'x': GOOD}), Bundle(epilog={'x': GOOD})])
 

@@ -90,7 +90,7 @@ def test_without_an_answer_of_the_service_no_image_is_known(vendor_data):
 
 
 @pytest.mark.parametrize('answer', [
-    'text', ['list'], 7, {'image': None}, {'image': 'x'},
+    'text', ['list'], 7, '', [], 0, False, {'image': None}, {'image': 'x'},
     {'image': {'vo': ['list']}}, {'version': 1}])
 def test_another_answer_is_refused(answer):
     with pytest.raises(ContextError, match=r'vendor_data2\.json'):

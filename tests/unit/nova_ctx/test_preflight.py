@@ -12,6 +12,7 @@
 
 """What is said of a Nova whose servers would lack their context."""
 
+import os
 import types
 
 import pytest
@@ -99,6 +100,13 @@ def test_a_cache_that_is_not_there(site):
     grade, message = bad(nova())['Context of the site']
     assert grade is Severity.WARNING
     assert 'hepix-vm-status context compile' in message
+
+
+def test_the_cache_is_that_of_nova_compute(site):
+    for path in (site.cache, site.cache.parent):
+        # Only root gives files away.
+        os.chown(path, 12345 if os.geteuid() == 0 else -1, -1)
+    assert bad(nova()) == {}
 
 
 def test_servers_that_start_without_context(site):

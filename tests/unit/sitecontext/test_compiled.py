@@ -128,6 +128,20 @@ def test_every_change_makes_it_stale(site):
         assert compiled.load() is None
 
 
+def test_a_folder_that_is_a_link_may_be_turned_round(site, tmp_path):
+    site.parts.rename(tmp_path / 'first')
+    (tmp_path / 'second').mkdir()
+    for path in (tmp_path / 'first').iterdir():
+        (tmp_path / 'second' / path.name).write_bytes(path.read_bytes())
+    (tmp_path / 'second' / 'a.sh').write_text('#!/bin/sh\n# second\n')
+    site.parts.symlink_to('first')
+    assert b'second' not in refresh().context(Facts()).prolog['a.sh']
+    site.parts.unlink()
+    site.parts.symlink_to('second')
+    assert compiled.load() is None
+    assert b'second' in refresh().context(Facts()).prolog['a.sh']
+
+
 def test_settings_that_come_to_be_make_it_stale(site, monkeypatch, tmp_path):
     monkeypatch.delenv(paths.ENVIRONMENT)
     monkeypatch.setattr(paths, 'DEFAULT_FILE', str(tmp_path / 'later.conf'))
@@ -203,6 +217,7 @@ def test_a_cache_that_others_could_write_is_none(site):
     assert compiled.load() is not None
     os.chown(site.cache, 12345, -1)
     assert compiled.load() is None
+    assert compiled.load(owner=12345) is not None
 
 
 def test_the_group_of_the_folder_may_read_it(site):

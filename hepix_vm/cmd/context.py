@@ -15,6 +15,7 @@
 import argparse
 from collections.abc import Iterator
 import os
+import stat
 
 from cliff import command
 from cliff import lister
@@ -69,7 +70,7 @@ class Check(lister.Lister):
         path = conf[opts.GROUP].context_file
         site = file.read(path)
         sources = conf[opts.GROUP].context_sources
-        for warning in _warnings(site, sources):
+        for warning in _warnings(path, site, sources):
             self.app.stderr.write(f'Warning: {path}: {warning}\n')
         server = Facts(
             project=parsed_args.project, zone=parsed_args.availability_zone,
@@ -110,18 +111,24 @@ def _rows(site: SiteContext, server: Facts, folder: str, sources: list[str],
     for name, value in template.of_site(
             site.variables, template.SITE).items():
         yield 'variable', name, value
+    named = {name for script in (*parts.prolog, *parts.epilog)
+             for _, name in template.mentioned(site.scripts[script])}
     for name in template.of_site(site.secrets, template.SECRET):
-        yield 'secret', name, HIDDEN
+        if name in named:
+            yield 'secret', name, HIDDEN
     for name in sources:
         if name not in opts.NEEDED_SOURCES:
             yield 'source', name, 'asked when the drive is made'
 
 
-def _warnings(site: SiteContext, sources: list[str]) -> Iterator[str]:
+def _warnings(path: str, site: SiteContext,
+              sources: list[str]) -> Iterator[str]:
     """Say what is allowed, and most likely a mistake."""
     if site.hostcert is not None and 'hostcert' not in sources:
         yield ('The section hostcert is not read: [hepix_vm] '
                'context_sources does not name hostcert.')
+    if site.secrets and os.stat(path).st_mode & stat.S_IROTH:
+        yield 'It has secrets, and everybody may read it: chmod o-r.'
     for number, rule in enumerate(site.rules, 1):
         if not any(rule.parts):
             yield f'Rule {number} gives nothing.'

@@ -137,12 +137,14 @@ def check_script(name: str, content: bytes, known: Collection[str]) -> None:
         raise ContextError(
             f'{name} does not begin with #! and the path of an interpreter.',
             remedy='Let its first line be #!/bin/sh.')
+    allowed = {*known, *template.optional(content)}
     for line, variable in template.mentioned(content):
-        if variable not in known:
+        if variable not in allowed:
             raise ContextError(
                 f'{name}, line {line}: there is no variable {variable}.',
-                remedy=f'Correct the name, or define it in context.yaml; '
-                       f'names that begin with {template.PREFIX} are ours.')
+                remedy=f'Correct the name, define it in context.yaml, or '
+                       f'give it a value in the script: '
+                       f'${{{variable}:-value}}.')
 
 
 def merge(bundles: Iterable[Bundle]) -> Bundle:

@@ -18,6 +18,7 @@ uses it, so a server's name cannot become a command, wherever in a script
 it is used (doc/adr/0013).
 """
 
+from collections.abc import Iterable
 from collections.abc import Iterator
 from collections.abc import Mapping
 import re
@@ -28,8 +29,10 @@ from hepix_vm.errors import ContextError
 PREFIX = 'HEPIX_'
 SITE = f'{PREFIX}SITE_'
 SECRET = f'{PREFIX}SECRET_'
-MAX_VALUE = 4096  # bytes
+MAX_VALUE = 32768  # bytes
 
+# With a value for where there is none: POSIX 2.6.2.
+_OPTIONAL = re.compile(rb'\$\{(HEPIX_[A-Za-z0-9_]+):?[-=+]')
 _MENTIONED = re.compile(rb'(?<![A-Za-z0-9_])HEPIX_[A-Za-z0-9_]*')
 
 
@@ -44,19 +47,16 @@ def of_server(facts: Facts) -> dict[str, str]:
             ('SERVER_PROJECT', facts.project),
             ('SERVER_ZONE', facts.zone),
             ('SERVER_INDEX', facts.launch_index),
-            ('SERVER_MACS', ' '.join(network.macs)),
+            ('SERVER_MACS', _words(network.macs)),
             ('SERVER_ADDRESSES',
-             ' '.join(network.addresses) or facts.fixed_address),
-            ('SERVER_ROUTES', ' '.join(network.routes)),
-            ('SERVER_DNS', ' '.join(network.dns)),
+             _words(network.addresses) or facts.fixed_address),
+            ('SERVER_ROUTES', _words(network.routes)),
+            ('SERVER_DNS', _words(network.dns)),
             ('SERVER_MTU', str(network.mtu or '')),
             ('IMAGE_UUID', image.uuid),
             ('IMAGE_IDENTIFIER', image.identifier),
             ('IMAGE_ENDORSER', image.endorser),
             ('IMAGE_VO', image.vo))}
-
-
-NAMES = frozenset(of_server(Facts()))
 
 
 def of_site(values: Mapping[str, str], prefix: str) -> dict[str, str]:
@@ -81,6 +81,15 @@ def mentioned(script: bytes) -> Iterator[tuple[int, str]]:
                found.group().decode())
 
 
+def optional(script: bytes) -> set[str]:
+    """Return the variables for which a script has a value of its own.
+
+    Those that it uses at least once as ``${NAME:-value}``, with or without
+    the colon, or with ``=`` or ``+`` in place of the dash.
+    """
+    return {name.decode() for name in _OPTIONAL.findall(script)}
+
+
 def assignments(variables: Mapping[str, str]) -> bytes:
     """Return variables as a file that a shell reads.
 
@@ -90,6 +99,17 @@ def assignments(variables: Mapping[str, str]) -> bytes:
     return ''.join(
         f'export {name}={_quoted(name, value)}\n'
         for name, value in variables.items()).encode()
+
+
+def _words(values: Iterable[str]) -> str:
+    """Return as many as fit: users make networks, and need no more."""
+    words, size = [], 0
+    for value in values:
+        size += len(value) + 1
+        if size > MAX_VALUE // 2:
+            break
+        words.append(value)
+    return ' '.join(words)
 
 
 def _quoted(name: str, value: str) -> str:
@@ -109,3 +129,7 @@ def _quoted(name: str, value: str) -> str:
         raise ContextError(f'The value of {name} is {size} bytes long; at '
                            f'most {MAX_VALUE} are possible.')
     return "'" + value.replace("'", "'\\''") + "'"
+
+
+# Those that every server has.
+NAMES = frozenset(of_server(Facts()))

@@ -33,6 +33,7 @@ from hepix_vm.nova_ctx import arguments
 from hepix_vm.nova_ctx.arguments import Arguments
 from hepix_vm.nova_ctx import drive
 from hepix_vm.sitecontext import compiled
+from hepix_vm.sitecontext.compiled import Compiled
 from hepix_vm.sitecontext.compiled import Settings
 
 PROGRAM = 'hepix-vm-mkisofs'
@@ -100,22 +101,13 @@ def _context(files: Mapping[str, File]) -> dict[str, File]:
 
     :returns: nothing, if it cannot be made and that is but a warning
     """
-    found = compiled.load()
-    if found is not None:
-        settings = found.settings
-    else:
-        _find_all_packages()
-        from hepix_vm import config
-        from hepix_vm.sitecontext import compiler
-
-        conf = config.load()
-        settings = compiler.settings_of(conf)
+    settings, found = _site()
     known = Facts()
     try:
         signal.alarm(settings.timeout)
         known = _facts(files)
-        if found is None:
-            found = compiler.refresh(conf)
+        if isinstance(found, HepixVmError):
+            raise found
         if len(found.sources) > _LIGHT:
             _find_all_packages()
         return bundle.on_drive(found.context(known))
@@ -128,6 +120,32 @@ def _context(files: Mapping[str, File]) -> dict[str, File]:
             raise plain from error
         _say(plain, 0)
         return {}
+
+
+def _site() -> tuple[Settings, Compiled | HepixVmError]:
+    """Return the site's context, or why it cannot be compiled."""
+    found = compiled.load()
+    if found is None:
+        with compiled.turn():
+            # Whoever had the turn before may have done it.
+            found = compiled.load()
+            if found is None:
+                return _compiled_anew()
+    return found.settings, found
+
+
+def _compiled_anew() -> tuple[Settings, Compiled | HepixVmError]:
+    _find_all_packages()
+
+    from hepix_vm import config
+    from hepix_vm.sitecontext import compiler
+
+    conf = config.load()
+    settings = compiler.settings_of(conf)
+    try:
+        return settings, compiler.refresh(conf)
+    except HepixVmError as error:
+        return settings, error
 
 
 def _find_all_packages() -> None:

@@ -61,6 +61,9 @@ def load(config_files: Sequence[str] = (),
         raise ConfigError(
             f'The configuration of Nova cannot be read: {error}',
             remedy='Name its files with --nova-config.') from error
+    if not conf.CONF.config_file and not conf.CONF.config_dir:
+        raise ConfigError('No configuration of Nova was found.',
+                          remedy='Name its files with --nova-config.')
     return conf.CONF
 
 
@@ -125,26 +128,28 @@ def _check_vendordata(nova: cfg.ConfigOpts) -> Found:
 
 def _check_context(nova: cfg.ConfigOpts) -> Found:
     """Whether the site's files can be used, and are ready."""
+    what = 'No server can be started'
     try:
-        found = compiler.compile_context(config.load())
+        conf = config.load()
+        if compiler.settings_of(conf).failure == 'warn':
+            what = 'No server has its context'
+            yield Severity.WARNING, (
+                'A server whose context cannot be made starts without it: '
+                '[hepix_vm] context_failure = warn.')
+        compiler.compile_context(conf)
     except HepixVmError as error:
         yield Severity.FAILURE, (
-            f'No server can be started until this is mended: {error.message} '
-            f'{error.remedy}')
+            f'{what} until this is mended: {error.message} {error.remedy}')
         return
     folder = os.path.dirname(compiled.cache_path())
     # It is nova-compute's, who may not be who asks here.
     if not os.path.isdir(folder) or compiled.load(
             owner=os.stat(folder).st_uid) is None:
         yield Severity.WARNING, (
-            f'Each drive takes three times as long as it needs: '
+            f'Each drive takes ten times as long as it needs: '
             f'{compiled.cache_path()} is not up to date, or '
             f'cannot be read. Let the user of nova-compute write the folder '
             f'{folder}, or run hepix-vm-status context compile.')
-    if found.settings.failure == 'warn':
-        yield Severity.WARNING, (
-            'A server whose context cannot be made starts without it: '
-            '[hepix_vm] context_failure = warn.')
 
 
 def _check_rights(nova: cfg.ConfigOpts) -> Found:

@@ -17,6 +17,9 @@ made from; when one of them changes it is made again. This module is on the
 way of every boot: it imports nothing of OpenStack.
 """
 
+from collections.abc import Iterator
+import contextlib
+import fcntl
 import importlib
 import json
 import os
@@ -126,6 +129,27 @@ def load(owner: int | None = None) -> Compiled | None:
     except (OSError, ValueError, TypeError):
         # There is none, or one of another version: it is made again.
         return None
+
+
+@contextlib.contextmanager
+def turn() -> Iterator[None]:
+    """Wait until no other process compiles, where one can know of another.
+
+    After a change many servers may be made at once; one of them compiles.
+    """
+    try:
+        descriptor = os.open(
+            f'{cache_path()}.lock',
+            os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    except OSError:
+        # What is compiled cannot be kept there, either.
+        yield
+        return
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def save(compiled: Compiled) -> None:

@@ -120,8 +120,10 @@ def _variables(node: Node, prefix: str) -> dict[str, str]:
 def _rule(node: Node) -> Rule:
     keys = node.mapping({'match', *Parts._fields}, required=('match',))
     matched = keys['match']
-    wanted = matched.mapping(set(Match._fields)) if (
-        matched.value is not None) else {}
+    if matched.value is None:
+        raise matched.error('A mapping is expected here; {} matches every '
+                            'server.')
+    wanted = matched.mapping(set(Match._fields))
     return Rule(
         Match(**{key: _words(value) for key, value in wanted.items()}),
         Parts(**{kind: tuple(item.text() for item in keys[kind].items())

@@ -105,7 +105,8 @@ def by_https(address: str, request: bytes, seconds: int, ca_file: str,
                                       parts.query, ''))
     try:
         connection = http.client.HTTPSConnection(
-            host, parts.port or http.client.HTTPS_PORT, timeout=seconds, context=context)
+            host, parts.port or http.client.HTTPS_PORT, timeout=seconds,
+            context=context)
         with contextlib.closing(connection):
             connection.request('POST', target, request, _HEADERS)
             # The connection lets go of it as soon as there is an answer.

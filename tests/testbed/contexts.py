@@ -63,6 +63,9 @@ class ContextSite:
         self.cache = self.folder / 'cache' / 'context.json'
         for path in (self.parts, self.cache.parent):
             path.mkdir(parents=True, exist_ok=True)
+        # Whatever the umask is: who may write them is looked at.
+        for path in (self.folder, self.parts):
+            path.chmod(0o755)
         self.write_settings(**settings)
         self.write()
 
@@ -85,14 +88,18 @@ class ContextSite:
                  **settings}
         self.config.write_text('[hepix_vm]\n' + ''.join(
             f'{key} = {value}\n' for key, value in lines.items()))
+        self.config.chmod(0o644)
 
     def write(self, yaml: str = YAML,
               scripts: Mapping[str, str | bytes] = SCRIPTS) -> None:
         """Write context.yaml and its scripts."""
         self.yaml.write_text(yaml)
+        self.yaml.chmod(0o644)
         for name, content in scripts.items():
-            (self.parts / name).write_bytes(
+            path = self.parts / name
+            path.write_bytes(
                 content if isinstance(content, bytes) else content.encode())
+            path.chmod(0o644)
 
     def mkisofs(self, drive: pathlib.Path | str, folder: pathlib.Path,
                 *more: str, prefix: tuple[str, ...] = (),

@@ -31,11 +31,11 @@ _YAML = """\
 variables: {syslog_server: log.example.org}
 rules:
   - match: {}
-    prolog: [10-syslog.sh]
+    prolog: [10-log.sh]
     epilog: [20-network.sh]
 """
 _SCRIPTS = {
-    '10-syslog.sh': """\
+    '10-log.sh': """\
 #!/bin/sh
 echo "I am '$HEPIX_SERVER_NAME' and shall log to $HEPIX_SITE_SYSLOG_SERVER"
 echo "addresses: $(ip -o -4 addr | grep -v ' lo ' || echo none yet)"

@@ -34,6 +34,9 @@
 # Without rsyslog it ends with status 1: the site counts on these logs.
 
 set -euf
+# What a site need not define.
+: "${HEPIX_SITE_SYSLOG_PORT:=}" "${HEPIX_SITE_SYSLOG_PROTOCOL:=}" \
+    "${HEPIX_SITE_SYSLOG_CA:=}"
 PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 LC_ALL=C
 export PATH LC_ALL

@@ -30,6 +30,8 @@
 # itself that nothing answers.
 
 set -euf
+# What a site need not define.
+: "${HEPIX_SITE_MONITORING_FOLDER:=}"
 PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 LC_ALL=C
 export PATH LC_ALL

@@ -31,6 +31,8 @@
 # ends with status 1: the jobs of the VO would fail here, one by one.
 
 set -euf
+# What a site need not define.
+: "${HEPIX_SITE_CVMFS_REPOSITORIES:=}" "${HEPIX_SITE_CVMFS_QUOTA:=}"
 PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 LC_ALL=C
 export PATH LC_ALL

@@ -37,6 +37,9 @@
 # what the site would look for.
 
 set -euf
+# What a site need not define.
+: "${HEPIX_SITE_CONDOR_START:=}" "${HEPIX_SITE_CONDOR_DRAIN:=}" \
+    "${HEPIX_SECRET_CONDOR_TOKEN:=}"
 PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 LC_ALL=C
 export PATH LC_ALL

@@ -31,6 +31,8 @@
 # that is status 1.
 
 set -euf
+# What a site need not define.
+: "${HEPIX_SITE_LISTEN_VALUE:=}"
 PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 LC_ALL=C
 export PATH LC_ALL

@@ -68,10 +68,18 @@ def test_what_a_server_gets_of_which_something_is_known(site, shown, key,
 
 
 def test_secrets_are_hidden(site, shown):
-    site.write('secrets: {token: s3cret}')
+    site.write(
+        'secrets: {token: s3cret, of_nobody: s3cret}\n'
+        'rules: [{match: {}, prolog: [10-log.sh]}]',
+        {'10-log.sh': '#!/bin/sh\necho "$HEPIX_SECRET_TOKEN"\n'})
+    site.yaml.chmod(0o640)
     code, rows, err = shown()
-    assert rows == [('secret', 'HEPIX_SECRET_TOKEN', '(hidden)')]
-    assert 's3cret' not in err
+    assert rows[1:] == [('secret', 'HEPIX_SECRET_TOKEN', '(hidden)')]
+    assert err == ''
+    site.yaml.chmod(0o644)
+    code, rows, err = shown()
+    assert err == (f'Warning: {site.yaml}: It has secrets, and everybody may '
+                   f'read it: chmod o-r.\n')
 
 
 def test_mistakes_are_one_line(site, shown):

@@ -31,7 +31,8 @@ def check(content):
 
 @pytest.mark.parametrize('content', [
     GOOD, b'#! /bin/sh\n', b'#!/usr/bin/env python3\n', b'#!/bin/sh',
-    '#!/bin/sh\n# Zürich\n'.encode()])
+    '#!/bin/sh\n# Zürich\n'.encode(),
+    GOOD + b'# HEPIX_SITE_NONE\n: "${HEPIX_SITE_NONE:=}"\n'])
 def test_a_script_is_allowed(content):
     check(content)
 

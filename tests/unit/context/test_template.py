@@ -73,8 +73,8 @@ def test_wherever_a_script_uses_it_nothing_is_run(use, tmp_path):
 
 @pytest.mark.parametrize('value, message', [
     ('a\0b', 'has a NUL'), ('\ud800', 'not Unicode'),
-    ('x' * (template.MAX_VALUE + 1), 'is 4097 bytes long'),
-    ('ü' * (template.MAX_VALUE // 2 + 1), 'is 4098 bytes long')])
+    ('x' * (template.MAX_VALUE + 1), 'is 32769 bytes long'),
+    ('ü' * (template.MAX_VALUE // 2 + 1), 'is 32770 bytes long')])
 def test_what_no_variable_can_be_is_refused(value, message):
     with pytest.raises(ContextError, match=message) as caught:
         template.assignments({'HEPIX_SERVER_NAME': value})
@@ -98,6 +98,24 @@ def test_lists_are_words():
     assert values['HEPIX_SERVER_MACS'] == 'm1 m2'
     assert values['HEPIX_SERVER_ADDRESSES'] == 'a1 a2'
     assert values['HEPIX_SERVER_MTU'] == '1400'
+
+
+def test_lists_that_users_make_long_are_cut_between_words():
+    routes = tuple(f'2001:db8:{n:x}::/64,2001:db8::1' for n in range(9000))
+    value = template.of_server(facts.Facts(network=facts.Network(
+        routes=routes)))['HEPIX_SERVER_ROUTES']
+    kept = tuple(value.split())
+    assert kept == routes[:len(kept)]
+    assert 300 < len(kept) < 9000
+    assert shown(['sh'], value) == value
+
+
+def test_a_script_may_have_a_value_of_its_own():
+    script = (b'#!/bin/sh\n# HEPIX_SITE_A\n: "${HEPIX_SITE_A:=}" '
+              b'${HEPIX_SITE_B-x} ${HEPIX_SITE_C:+y} $HEPIX_SITE_D '
+              b'${HEPIX_SITE_E} ${HEPIX_SITE_F%x}')
+    assert template.optional(script) == {
+        'HEPIX_SITE_A', 'HEPIX_SITE_B', 'HEPIX_SITE_C'}
 
 
 def test_the_host_is_no_variable():

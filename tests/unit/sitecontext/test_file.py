@@ -67,7 +67,7 @@ def test_the_sample_of_the_design(read):
 
 
 @pytest.mark.parametrize('text', ['', '{}', 'variables: {}', 'rules: []',
-                                  'rules:', 'rules: [{match: }]'])
+                                  'rules:', 'rules: [{match: {}}]'])
 def test_a_site_that_says_nothing(read, text):
     found = read(text)
     assert found.scripts == {}
@@ -119,10 +119,11 @@ def test_files_keep_who_may_read_them(read):
     ('variables:\n  a:', 2, 'text or a number'),
     ('variables:\n  a: b\n  a: c', 3, 'stands twice'),
     ('variables:\n  a: "\\0"', 2, 'NUL'),
-    ('secrets:\n  a: ' + 'x' * 4097, 2, '4097 bytes'),
+    ('secrets:\n  a: ' + 'x' * 32769, 2, '32769 bytes'),
     ('rules: {}', 1, 'list'),
     ('rules:\n  - prolog: []', 2, 'match is missing'),
     ('rules:\n  - match: {}\n    prologue: []', 3, 'prologue is unknown'),
+    ('rules:\n  - match:\n    prolog: []', 2, '{} matches every'),
     ('rules:\n  - match:\n      vm: x', 3, 'vm is unknown'),
     ('rules:\n  - match:\n      vo: []', 3, 'text'),
     ('rules:\n  - match:\n      vo: {}', 3, 'text'),

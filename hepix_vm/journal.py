@@ -21,6 +21,7 @@ import fcntl
 import json
 import os
 import socket
+import time
 from typing import Any
 from typing import TYPE_CHECKING
 
@@ -33,6 +34,10 @@ if TYPE_CHECKING:
 LOG = logging.getLogger(__name__)
 
 EVENT_TYPE = 'hepix_vm.verdict'
+
+# Seconds for which the journal's lock is waited for, and between two looks.
+_PATIENCE = 2.0
+_PAUSE = 0.01
 
 
 class Journal:
@@ -78,7 +83,7 @@ class Journal:
             self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC,
             0o640)
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            _lock(descriptor)
             data = line.encode() + b'\n'
             end = os.fstat(descriptor).st_size
             if os.write(descriptor, data) != len(data):
@@ -100,3 +105,20 @@ class Journal:
         except Exception as error:  # a bus may raise what it likes
             LOG.error('The verdict cannot be sent as a notification: %s',
                       error)
+
+
+def _lock(descriptor: int) -> None:
+    """Lock a file that others lock for an instant only.
+
+    Whoever holds it for longer, by mistake or not, holds up no verdict.
+
+    :raises BlockingIOError: somebody holds it
+    """
+    end = time.monotonic() + _PATIENCE
+    while True:
+        try:
+            return fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() > end:
+                raise
+            time.sleep(_PAUSE)

@@ -20,6 +20,7 @@ stands.
 from collections.abc import Collection
 import dataclasses
 import datetime
+import re
 from typing import Any
 
 import yaml
@@ -27,6 +28,8 @@ import yaml
 from hepix_vm.errors import ConfigError
 
 _TIME = '%Y-%m-%dT%H:%M:%SZ'
+# More than a character or two, which say what is wrong.
+_QUOTED = re.compile(r"""(['"]).{3,}\1""", re.DOTALL)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -126,10 +129,23 @@ def parse(data: bytes, path: str) -> Node:
             loader.dispose()
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
-        raise ConfigError(f'This is not YAML: {error.problem}.', path,
-                          mark.line + 1 if mark else None) from error
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise ConfigError(f'This is not YAML: {error}.', path) from error
+        raise ConfigError(
+            f'This is not YAML: {_unquoted(error.problem or "")}.', path,
+            mark.line + 1 if mark else None) from error
+    except yaml.YAMLError as error:
+        raise ConfigError(f'This is not YAML: {_unquoted(str(error))}.',
+                          path) from error
+    except ConfigError:
+        raise
+    except Exception as error:
+        # A value that is not of the type that its tag names.
+        raise ConfigError(f'This is not YAML: {type(error).__name__}.',
+                          path) from error
+
+
+def _unquoted(problem: str) -> str:
+    """Return what is wrong without quoting the file, which may be secret."""
+    return _QUOTED.sub("'...'", problem)
 
 
 def _node(loader: _Loader, node: yaml.Node | None, path: str,

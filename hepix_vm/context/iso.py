@@ -38,7 +38,7 @@ SECTOR = 2048  # bytes
 # has no use here.
 DESCRIPTORS = 16 * SECTOR
 
-MAX_LABEL = 32  # characters, ECMA-119 8.4.7
+MAX_LABEL = 16  # characters; Joliet has 32 bytes for it
 MAX_DEPTH = 8  # folders, ECMA-119 6.8.2.1
 _MAX_NAME = 255  # bytes, as Linux has it
 # Bytes. A record has 255, and both names should fit into it: what goes on

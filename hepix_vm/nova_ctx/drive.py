@@ -67,7 +67,7 @@ def write(path: str, drive: memoryview) -> None:
         try:
             _write(descriptor, drive)
         finally:
-            os.close(descriptor)
+            _close(descriptor, path)
     except OSError as error:
         raise ContextError(f'{path} cannot be written: {error.strerror}.',
                            remedy='Make room there, or let the user of '
@@ -83,4 +83,13 @@ def _write(descriptor: int, drive: memoryview) -> None:
                 begin += os.pwrite(descriptor, drive[begin:end], begin)
     except BaseException:
         os.ftruncate(descriptor, 0)
+        raise
+
+
+def _close(descriptor: int, path: str) -> None:
+    """Close a file; some file systems notice here that they are full."""
+    try:
+        os.close(descriptor)
+    except OSError:
+        os.truncate(path, 0)
         raise

@@ -102,6 +102,17 @@ def _check_forced(nova: cfg.ConfigOpts) -> Found:
             'drive. Set [DEFAULT] force_config_drive = True.')
 
 
+def _check_own_group(nova: cfg.ConfigOpts) -> Found:
+    """Whether somebody expects settings of ours to be read from Nova's."""
+    for path in config.files_of(nova):
+        sections: dict[str, dict[str, list[str]]] = {}
+        cfg.ConfigParser(path, sections).parse()
+        if opts.GROUP in sections:
+            yield Severity.FAILURE, (
+                f'{path}: [{opts.GROUP}] is not read: {PROGRAM} is not told '
+                f'of it. Write the options into {paths.own_file()}.')
+
+
 def _check_vendordata(nova: cfg.ConfigOpts) -> Found:
     """Whether rules can ask for the image and its VO."""
     providers = nova.api.vendordata_providers
@@ -168,6 +179,7 @@ _CHECKS: Mapping[str, Any] = {
     'Program that makes drives': _check_program,
     'Format of drives': _check_format,
     'Every server has a drive': _check_forced,
+    'Settings of hepix-vm': _check_own_group,
     'Vendordata': _check_vendordata,
     'Context of the site': _check_context,
     'Rights on files': _check_rights,

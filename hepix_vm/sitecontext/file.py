@@ -72,8 +72,10 @@ def read(path: str) -> SiteContext:
     """
     stamps = [compiled.stamp(path)]
     root = yamlfile.parse(_content(path, bundle.MAX_SCRIPT), path)
-    keys = root.mapping({'variables', 'secrets', 'rules', 'hostcert'}
-                        ) if root.value is not None else {}
+    if root.value is None:
+        # Most likely somebody is about to write it.
+        raise root.error('The file is empty; {} says nothing to servers.')
+    keys = root.mapping({'variables', 'secrets', 'rules', 'hostcert'})
     empty = Node({}, path, root.line)
     variables = _variables(keys.get('variables', empty), template.SITE)
     secrets = _variables(keys.get('secrets', empty), template.SECRET)

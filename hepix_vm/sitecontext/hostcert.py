@@ -29,11 +29,11 @@ from hepix_vm.context.facts import Facts
 from hepix_vm.errors import ConfigError
 from hepix_vm.errors import ContextError
 from hepix_vm.sitecontext.sources import ContextSource
-from hepix_vm.sitecontext.sources import SiteContext
 from hepix_vm.yamlfile import Node
 
 if TYPE_CHECKING:
     from hepix_vm.context import hostcert
+    from hepix_vm.sitecontext.file import SiteContext
 
 SERVICE = 'nova-compute'  # whose journal it writes
 
@@ -77,7 +77,7 @@ class HostCert(ContextSource):
     """A certificate in the name of the server, and its key."""
 
     @staticmethod
-    def compile(site: SiteContext) -> Any:
+    def compile(site: 'SiteContext') -> Any:
         """Return the settings.
 
         :raises ConfigError: there are none, or they cannot be used
@@ -226,7 +226,7 @@ def _url(node: Node) -> str:
     value = node.text()
     try:
         parts = urllib.parse.urlsplit(value)
-        usable = (parts.port is None or parts.port > 0) and parts.hostname
+        usable = parts.port != 0 and parts.hostname
     except ValueError:
         usable = None
     if not usable or parts.scheme != 'https' or parts.fragment or (

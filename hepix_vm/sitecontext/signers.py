@@ -61,20 +61,15 @@ def by_command(command: Sequence[str], request: bytes,
     except OSError as error:
         raise _of_command(command, f'cannot be run: {error.strerror}'
                           ) from error
-    with process:
-        try:
-            answer = _talk(process, request, end)
-            status = 0 if len(answer) > MAX_ANSWER else process.wait(
-                max(0, end - time.monotonic()))
-        except (subprocess.TimeoutExpired, TimeoutError):
-            raise _of_command(command, f'took longer than {seconds} seconds'
-                              ) from None
-        finally:
-            if process.returncode is None:
-                # One that became another user, by sudo, is left to itself.
-                with contextlib.suppress(ProcessLookupError,
-                                         PermissionError):
-                    os.killpg(process.pid, signal.SIGKILL)
+    try:
+        answer = _talk(process, request, end)
+        status = 0 if len(answer) > MAX_ANSWER else process.wait(
+            max(0, end - time.monotonic()))
+    except (subprocess.TimeoutExpired, TimeoutError):
+        raise _of_command(command, f'took longer than {seconds} seconds'
+                          ) from None
+    finally:
+        _end(process)
     if len(answer) > MAX_ANSWER:
         raise _of_command(command, f'answered with more than {MAX_ANSWER} '
                                    f'bytes')
@@ -126,6 +121,23 @@ def by_https(address: str, request: bytes, seconds: int, ca_file: str,
         raise _of_service(host, f'answered with more than {MAX_ANSWER} '
                                 f'bytes')
     return answer
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """Kill what still runs, and wait for no one who cannot be killed."""
+    for pipe in (process.stdin, process.stdout):
+        with contextlib.suppress(OSError):
+            if pipe is not None:
+                pipe.close()
+    if process.returncode is None:
+        try:
+            os.killpg(process.pid, signal.SIGKILL)
+        except ProcessLookupError:
+            process.poll()
+        except PermissionError:
+            # It became another user, by sudo.
+            return
+        process.wait()
 
 
 def _talk(process: Any, request: bytes, end: float) -> bytes:

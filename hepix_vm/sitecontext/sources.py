@@ -23,6 +23,7 @@ import base64
 from collections.abc import Iterable
 from collections.abc import Mapping
 from typing import Any
+from typing import TYPE_CHECKING
 
 from hepix_vm.context import bundle
 from hepix_vm.context.bundle import Bundle
@@ -34,8 +35,9 @@ from hepix_vm.context.rules import Parts
 from hepix_vm.context.rules import Rule
 from hepix_vm.context import template
 
-# The compiler reads it; a drive is made without.
-SiteContext = Any
+if TYPE_CHECKING:
+    # The compiler reads it; a drive is made without.
+    from hepix_vm.sitecontext.file import SiteContext
 
 _FOR_ALL = 0o004  # everybody may read
 
@@ -45,10 +47,9 @@ class ContextSource(abc.ABC):
 
     @staticmethod
     @abc.abstractmethod
-    def compile(site: SiteContext) -> Any:
+    def compile(site: 'SiteContext') -> Any:
         """Return what can be known before there is a server.
 
-        :param site: a :class:`hepix_vm.sitecontext.file.SiteContext`
         :returns: values that JSON has
         :raises ConfigError: the source cannot work with these settings
         """
@@ -81,7 +82,7 @@ class Directory(ContextSource):
     """The scripts and files that the rules of ``context.yaml`` choose."""
 
     @staticmethod
-    def compile(site: SiteContext) -> Any:
+    def compile(site: 'SiteContext') -> Any:
         """Return the rules, and all that they name."""
         return {
             'rules': _compiled(site.rules),
@@ -128,7 +129,7 @@ class Template(ContextSource):
     """The variables that the scripts name."""
 
     @staticmethod
-    def compile(site: SiteContext) -> Any:
+    def compile(site: 'SiteContext') -> Any:
         """Return the variables of the site, and who names which secrets."""
         return {'variables': template.of_site(site.variables, template.SITE),
                 'secrets': template.of_site(site.secrets, template.SECRET),

@@ -146,4 +146,5 @@ def test_what_is_not_installed_is_named(
     assert finished.returncode == 1
     assert f"No module named '{missing}'. Install hepix-vm" in (
         finished.stderr)
+    assert 'Traceback' not in finished.stderr
     assert finished.stderr.count('\n') == 1

@@ -210,7 +210,7 @@ def test_a_label_that_cannot_be_written(
     tree = write_tree(tmp_path / 'tree')
     finished = subprocess.run(
         [program('hepix-vm-mkisofs'), '-o', str(tmp_path / 'd'), '-V',
-         'x' * 33, str(tree)], capture_output=True, text=True, timeout=60,
+         'x' * 17, str(tree)], capture_output=True, text=True, timeout=60,
         env={**service.clean_environment(), **site.environment})
     assert finished.returncode == 1
     assert 'label' in finished.stderr

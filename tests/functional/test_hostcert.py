@@ -279,7 +279,8 @@ def test_so_it_is_when_the_time_of_the_context_is_over(host, script):
     path = host.command(script)
     before = signal.signal(signal.SIGALRM, ring)
     try:
-        signal.setitimer(signal.ITIMER_REAL, 0.3)
+        # As long as its processes may need to be there on a busy machine.
+        signal.setitimer(signal.ITIMER_REAL, 3)
         with pytest.raises(ContextError, match='too long'):
             signers.by_command([str(path)], b'', 60)
     finally:

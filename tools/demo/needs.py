@@ -21,6 +21,7 @@ import sys
 _PROGRAMS = {
     'bash': 'bash',
     'cpio': 'cpio',
+    'depmod': 'kmod',
     'isoinfo': 'genisoimage',
     'mcopy': 'mtools',
     'mkfs.vfat': 'dosfstools',

@@ -192,6 +192,8 @@ if [ -e "$sshd_config" ]; then
     else
         restart sshd
     fi
+elif [ -n "$users" ] && command -v sshd > /dev/null; then
+    fail 1 "sshd has no $sshd_config: users could not be blocked there"
 elif [ -n "$users" ]; then
     say 'there is no sshd here'
 fi

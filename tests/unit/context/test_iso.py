@@ -106,10 +106,14 @@ def test_names_that_no_drive_can_have_are_refused(files, message):
         build([(path, File(b'')) for path in files])
 
 
-@pytest.mark.parametrize('label', ['', 'x' * 33, 'ü'])
+@pytest.mark.parametrize('label', ['', 'x' * 17, 'ü'])
 def test_a_label_that_cannot_be_written_is_refused(label):
     with pytest.raises(ContextError, match='label'):
         build(FILES, label)
+
+
+def test_the_longest_label():
+    assert b'CD001' in build(FILES, 'x' * 16)
 
 
 def test_a_publisher_that_cannot_be_written_is_refused():

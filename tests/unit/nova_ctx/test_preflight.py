@@ -41,6 +41,7 @@ def nova(api=(), **options):
     """Nova's options as they should be, but for these."""
     return types.SimpleNamespace(**{
         'mkisofs_cmd': program('hepix-vm-mkisofs'),
+        'config_file': [], 'config_dir': [],
         'config_drive_format': 'iso9660', 'force_config_drive': True,
         'api': types.SimpleNamespace(**{
             'vendordata_providers': ['StaticJSON', 'DynamicJSON'],
@@ -60,8 +61,8 @@ def test_all_is_well(site):
     assert [(finding.what, finding.severity) for finding in found] == [
         (what, Severity.OK) for what in (
             'Program that makes drives', 'Format of drives',
-            'Every server has a drive', 'Vendordata', 'Context of the site',
-            'Rights on files')], found
+            'Every server has a drive', 'Settings of hepix-vm', 'Vendordata',
+            'Context of the site', 'Rights on files')], found
 
 
 @pytest.mark.parametrize('options, what, severity, text', [
@@ -86,6 +87,15 @@ def test_what_leaves_servers_without_context(site, options, what, severity,
     (found, (grade, message)), = bad(nova(**options)).items()
     assert (found, grade) == (what, severity)
     assert text in message
+
+
+def test_settings_of_ours_that_nobody_reads(site, tmp_path):
+    path = tmp_path / 'nova.conf'
+    path.write_text('[DEFAULT]\n[hepix_vm]\ncontext_failure = warn\n')
+    grade, message = bad(nova(config_file=[str(path)]))[
+        'Settings of hepix-vm']
+    assert grade is Severity.FAILURE
+    assert f'{path}: [hepix_vm] is not read' in message
 
 
 def test_a_context_that_cannot_be_used(site):

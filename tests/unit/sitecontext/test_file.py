@@ -66,7 +66,7 @@ def test_the_sample_of_the_design(read):
     assert (found.secrets, found.files, found.hostcert) == ({}, {}, None)
 
 
-@pytest.mark.parametrize('text', ['', '{}', 'variables: {}', 'rules: []',
+@pytest.mark.parametrize('text', ['{}', 'variables: {}', 'rules: []',
                                   'rules:', 'rules: [{match: {}}]'])
 def test_a_site_that_says_nothing(read, text):
     found = read(text)
@@ -110,7 +110,7 @@ def test_files_keep_who_may_read_them(read):
 @pytest.mark.parametrize('text, line, message', [
     ('variables: {a: b', 1, 'not YAML'),
     ('rules:\n\t- match', 2, 'not YAML'),
-    ('- a', 1, 'mapping'),
+    ('- a', 1, 'mapping'), ('', 1, 'is empty'), ('# only', 1, 'is empty'),
     ('variabels: {}', 1, 'variabels is unknown'),
     ('variables: [a]', 1, 'mapping'),
     ('variables:\n  Log: x', 2, 'name of a variable'),
@@ -137,6 +137,16 @@ def test_mistakes_are_named_with_their_line(read, text, line, message):
     with pytest.raises(ConfigError, match=message) as caught:
         read(text)
     assert f'context.yaml:{line}: ' in caught.value.message
+
+
+@pytest.mark.parametrize('value', [
+    '*s3cret', '!s3cret x', '"s3cret', '!!int s3cret', '!!float s3cret',
+    '{s3cret', '&a [*b]\n  s3cret', '!!timestamp s3cret', '!!binary s3cr%t',
+    '!!bool s3cret', '!!null s3cret x', '!!omap s3cret', '!!set [s3cret]'])
+def test_what_is_not_yaml_is_not_quoted(read, value):
+    with pytest.raises(ConfigError) as caught:
+        read(f'secrets:\n  token: {value}')
+    assert 's3cr' not in str(caught.value)
 
 
 ONE = 'rules:\n  - match: {}\n    prolog:\n      - a.sh\n'

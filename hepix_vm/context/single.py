@@ -25,6 +25,10 @@ from hepix_vm.context import bundle
 from hepix_vm.context.bundle import Bundle
 from hepix_vm.context.bundle import File
 
+# What guest/install.sh puts into an image. One that has it and cloud-init
+# would run everything twice.
+RUNNER = '/usr/sbin/hepix-vm-context'
+
 _DELIMITER = 'END_OF_PART'
 
 # A folder that may be mounted without execution is tried: a script in it
@@ -34,6 +38,10 @@ _BEGIN = """\
 # The {moment} of this site, in one file: start|stop.
 # Written by hepix-vm.
 (
+    if [ -x {runner} ]; then
+        echo 'hepix-vm: this image runs the {moment} of its drive'
+        exit 0
+    fi
     mask=$(umask)
     umask 077
     for parent in "${{TMPDIR:-/tmp}}" /var/tmp /var/lib /root; do
@@ -77,7 +85,7 @@ def script(moment: str, given: Bundle) -> bytes:
     del files[f'{other}.sh']
     folders = sorted({path.rpartition('/')[0] for path in files} - {''})
     return b''.join((
-        _BEGIN.format(moment=moment, folders=''.join(
+        _BEGIN.format(moment=moment, runner=RUNNER, folders=''.join(
             f' {shlex.quote(folder)}' for folder in folders)).encode(),
         *(_written(path, file) for path, file in sorted(files.items())),
         _END.format(moment=moment).encode()))

@@ -129,7 +129,13 @@ def _check_vendordata(nova: cfg.ConfigOpts) -> Found:
             f'not told of the image: [api] vendordata_providers and '
             f'vendordata_dynamic_targets do not name the vendordata service '
             f'({facts.TARGET}@URL).')
-    elif not nova.api.vendordata_dynamic_failure_fatal:
+        return
+    if not nova.vendordata_dynamic_auth.auth_type:
+        yield Severity.FAILURE, (
+            'The vendordata service answers nobody whom Keystone does not '
+            'know, and Nova has no account for it: [vendordata_dynamic_auth] '
+            'has no auth_type.')
+    if not nova.api.vendordata_dynamic_failure_fatal:
         yield Severity.WARNING, (
             'When the vendordata service does not answer, rules that name '
             'an image or a VO are silently left out. Set [api] '

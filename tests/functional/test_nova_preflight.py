@@ -28,7 +28,8 @@ _GOOD = {
                 'mkisofs_cmd': program('hepix-vm-mkisofs')},
     'api': {'vendordata_providers': 'StaticJSON,DynamicJSON',
             'vendordata_dynamic_targets': 'hepix_vm@http://127.0.0.1:1/x',
-            'vendordata_dynamic_failure_fatal': 'true'}}
+            'vendordata_dynamic_failure_fatal': 'true'},
+    'vendordata_dynamic_auth': {'auth_type': 'password'}}
 
 
 @pytest.mark.parametrize('options, status, bad', [

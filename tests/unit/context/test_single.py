@@ -162,6 +162,17 @@ def test_a_signal_leaves_nothing_behind(tmp_path):
     assert list(work.iterdir()) == []
 
 
+def test_an_image_that_reads_the_drive_runs_nothing_twice(
+        run, tmp_path, monkeypatch):
+    runner = tmp_path / 'hepix-vm-context'
+    runner.write_text('#!/bin/sh\n')
+    runner.chmod(0o755)
+    monkeypatch.setattr(single, 'RUNNER', str(runner))
+    done = run(SHELLS[0], given(a=b'#!/bin/sh\necho twice\n'), 'start')
+    assert (done.returncode, done.stdout, done.stderr) == (
+        0, 'hepix-vm: this image runs the prolog of its drive\n', '')
+
+
 def test_nothing_to_run_is_no_script():
     parts = given()
     assert single.script('prolog', parts) == b''

@@ -41,6 +41,8 @@ def nova(api=(), **options):
     """Nova's options as they should be, but for these."""
     return types.SimpleNamespace(**{
         'mkisofs_cmd': program('hepix-vm-mkisofs'),
+        'vendordata_dynamic_auth': types.SimpleNamespace(
+            auth_type='password'),
         'config_file': [], 'config_dir': [],
         'config_drive_format': 'iso9660', 'force_config_drive': True,
         'api': types.SimpleNamespace(**{
@@ -87,6 +89,13 @@ def test_what_leaves_servers_without_context(site, options, what, severity,
     (found, (grade, message)), = bad(nova(**options)).items()
     assert (found, grade) == (what, severity)
     assert text in message
+
+
+def test_a_service_that_nova_cannot_ask(site):
+    grade, message = bad(nova(vendordata_dynamic_auth=types.SimpleNamespace(
+        auth_type=None)))['Vendordata']
+    assert grade is Severity.FAILURE
+    assert '[vendordata_dynamic_auth] has no auth_type' in message
 
 
 def test_settings_of_ours_that_nobody_reads(site, tmp_path):

@@ -35,9 +35,9 @@ from hepix_vm.nova_ctx import drive
 from hepix_vm.sitecontext import compiled
 from hepix_vm.sitecontext.compiled import Compiled
 from hepix_vm.sitecontext.compiled import Settings
+from hepix_vm.sitecontext import record
 
 PROGRAM = 'hepix-vm-mkisofs'
-SERVICE = 'nova-compute'  # whose journal it writes
 
 FAILED = 1  # exit status
 USAGE = 2
@@ -171,21 +171,12 @@ def _facts(files: Mapping[str, File]) -> Facts:
 
 def _journal(error: Exception, server: str, settings: Settings) -> None:
     """Record that a server has no context, and why."""
-    import datetime
-    import logging
-
-    from hepix_vm.journal import Journal
-    from hepix_vm.trust.imagelist import format_time
-
-    # What it says when it cannot be written must not add to our one line.
-    logging.getLogger().addHandler(logging.NullHandler())
-    Journal(settings.state_dir, SERVICE).record({
-        'time': format_time(datetime.datetime.now(datetime.UTC)),
-        'event': 'context', 'server': server,
-        'outcome': 'left-out' if settings.failure == 'warn' else 'failed',
-        'reason': str(error) if isinstance(error, HepixVmError) else (
+    record.write(
+        settings.state_dir, 'context', server=server,
+        outcome='left-out' if settings.failure == 'warn' else 'failed',
+        reason=str(error) if isinstance(error, HepixVmError) else (
             type(error).__name__),
-        'where': _places(error)})
+        where=_places(error))
 
 
 def _too_long(number: int, frame: object) -> None:

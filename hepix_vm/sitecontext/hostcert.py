@@ -28,14 +28,13 @@ from hepix_vm.context.bundle import File
 from hepix_vm.context.facts import Facts
 from hepix_vm.errors import ConfigError
 from hepix_vm.errors import ContextError
+from hepix_vm.sitecontext import record
 from hepix_vm.sitecontext.sources import ContextSource
 from hepix_vm.yamlfile import Node
 
 if TYPE_CHECKING:
     from hepix_vm.context import hostcert
     from hepix_vm.sitecontext.file import SiteContext
-
-SERVICE = 'nova-compute'  # whose journal it writes
 
 CERTIFICATE = 'hostcert.pem'
 KEY = 'hostkey.pem'
@@ -166,22 +165,14 @@ def _signed(settings: Settings, request: bytes) -> bytes:
 def _journal(state_dir: str, server: str, name: str,
              issued: 'hostcert.Issued') -> None:
     """Record that a certificate was issued."""
-    import datetime
-    import logging
-
-    from hepix_vm.journal import Journal
     from hepix_vm.trust.imagelist import format_time
     from hepix_vm.trust import names
 
-    # Where nobody set up a log, what a journal says that cannot be written
-    # must not go to stderr, which is one line of ours.
-    logging.getLogger('hepix_vm').addHandler(logging.NullHandler())
-    Journal(state_dir, SERVICE).record({
-        'time': format_time(datetime.datetime.now(datetime.UTC)),
-        'event': 'hostcert', 'server': server, 'name': name,
-        'serial': f'{issued.serial:X}',
-        'not_after': format_time(issued.not_after),
-        'issuer': names.one_line(issued.issuer)})
+    record.write(
+        state_dir, 'hostcert', server=server, name=name,
+        serial=f'{issued.serial:X}',
+        not_after=format_time(issued.not_after),
+        issuer=names.one_line(issued.issuer))
 
 
 def _settings(node: Node) -> Settings:

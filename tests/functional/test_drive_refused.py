@@ -159,7 +159,7 @@ def test_no_file_of_nova_s_is_overwritten(
     tree = write_tree(tmp_path / 'tree')
     for path in (name, 'ec2/latest/user-data', 'ec2/latest/meta-data.json'):
         (tree / path).parent.mkdir(parents=True, exist_ok=True)
-        (tree / path).write_text('Nova\'s')
+        (tree / path).write_text('{}')
     refused(site, tree, f'{name} stands twice')
 
 

@@ -270,6 +270,23 @@ def test_who_takes_too_long_is_killed(host, script):
     assert gone(host.folder)
 
 
+def test_one_that_became_another_user_is_left_alone(host, monkeypatch):
+    """As with sudo: it cannot be killed, and is not waited for."""
+    def refuse(group: int, number: int) -> None:
+        raise PermissionError
+
+    path = host.command('echo $$ > pids; exec sleep 60')
+    kill = os.killpg
+    monkeypatch.setattr(os, 'killpg', refuse)
+    begin = time.monotonic()
+    try:
+        with pytest.raises(ContextError, match='took longer than 3 seconds'):
+            signers.by_command([str(path)], b'', 3)
+        assert time.monotonic() - begin < 30
+    finally:
+        kill(int((host.folder / 'pids').read_text()), signal.SIGKILL)
+
+
 @pytest.mark.parametrize('script', LASTING[:3])
 def test_so_it_is_when_the_time_of_the_context_is_over(host, script):
     """The alarm of hepix-vm-mkisofs may ring while it runs."""

@@ -12,6 +12,7 @@
 
 """hepix-vm-mkisofs where a source of the context does what it must not."""
 
+import contextlib
 import os
 import re
 import time
@@ -45,7 +46,8 @@ def make(tmp_path, monkeypatch, capsys):
         monkeypatch.setattr(compiled, 'load', lambda: compiled.Compiled(
             compiled.FORMAT, '', [], settings, [['own', 'x:Source', None]]))
         drive = tmp_path / 'drive'
-        status = mkisofs.main(['-o', str(drive), *ARGUMENTS, str(tree)])
+        make.arguments = ['-o', str(drive), *ARGUMENTS, str(tree)]
+        status = mkisofs.main(make.arguments)
         make.drive = drive
         return status, capsys.readouterr().err, site.journal
 
@@ -106,6 +108,21 @@ def test_nothing_takes_it_for_a_drive_before_it_is_whole(make, monkeypatch):
     assert len(seen) > 2
     assert b'CD001' not in seen
     assert make.drive.read_bytes()[iso.DESCRIPTORS:][1:6] == b'CD001'
+
+
+def test_what_another_process_has_compiled_is_used(make, monkeypatch):
+    @contextlib.contextmanager
+    def turn():
+        """Come last: the one before has done it."""
+        monkeypatch.setattr(compiled, 'load', load)
+        yield
+
+    make(lambda compiled, facts: Bundle())
+    load = compiled.load
+    monkeypatch.setattr(compiled, 'turn', turn)
+    monkeypatch.setattr(compiled, 'load', lambda: None)
+    monkeypatch.setattr(mkisofs, '_compiled_anew', pytest.fail)
+    assert mkisofs.main(make.arguments) == 0
 
 
 def test_a_mistake_tells_its_place_and_not_its_text(make):

@@ -74,6 +74,11 @@ def load(service_files: Sequence[str] = ()) -> cfg.ConfigOpts:
         for path in files:
             _refuse_unknown(path, known, alone=path == own)
         _read_all(conf)
+    except cfg.ConfigFilesPermissionDeniedError as error:
+        raise ConfigError(
+            'It cannot be read: Permission denied.', ', '.join(files),
+            remedy=f'Let the user of this service read it, or name another '
+                   f'file in {paths.ENVIRONMENT}.') from error
     except (cfg.Error, ValueError) as error:
         raise ConfigError(str(error), ', '.join(files) or None) from error
     return conf

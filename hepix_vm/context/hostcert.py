@@ -201,7 +201,8 @@ def _check_times(certificate: x509.Certificate, now: datetime.datetime,
         raise _refusal('has expired')
     if certificate.not_valid_after_utc > now + lifetime + SKEW:
         raise _refusal(
-            f'is valid for longer than {lifetime // _HOUR} hours')
+            f'is valid for longer than the {lifetime // _HOUR} hours of '
+            f'lifetime in context.yaml')
 
 
 def _check_order(certificates: list[x509.Certificate]) -> None:

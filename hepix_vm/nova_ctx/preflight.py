@@ -17,6 +17,7 @@ from collections.abc import Sequence
 import os
 import shutil
 from typing import Any
+import urllib.parse
 
 from oslo_config import cfg
 
@@ -35,6 +36,8 @@ from hepix_vm.sitecontext import compiler
 from hepix_vm.sitecontext import file
 
 PROGRAM = 'hepix-vm-mkisofs'
+
+_LOCAL = ('127.0.0.1', '::1', 'localhost')
 
 
 def load(config_files: Sequence[str] = (),
@@ -135,6 +138,12 @@ def _check_vendordata(nova: cfg.ConfigOpts) -> Found:
             'The vendordata service answers nobody whom Keystone does not '
             'know, and Nova has no account for it: [vendordata_dynamic_auth] '
             'has no auth_type.')
+    for target in nova.api.vendordata_dynamic_targets:
+        url = urllib.parse.urlsplit(target.partition('@')[2])
+        if url.scheme == 'http' and url.hostname not in _LOCAL:
+            yield Severity.WARNING, (
+                f'Nova sends its token to {url.hostname} without TLS. Name '
+                f'an https URL in [api] vendordata_dynamic_targets.')
     if not nova.api.vendordata_dynamic_failure_fatal:
         yield Severity.WARNING, (
             'When the vendordata service does not answer, rules that name '

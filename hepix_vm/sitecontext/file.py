@@ -203,9 +203,12 @@ def _content(path: str, limit: int) -> bytes:
         with open(path, 'rb') as file:
             content = file.read(limit + 1)
     except OSError as error:
-        raise ConfigError(f'It cannot be read: {error.strerror}.', path,
-                          remedy='Let the user of nova-compute read it.'
-                          ) from error
+        raise ConfigError(
+            f'It cannot be read: {error.strerror}.', path, remedy=(
+                'Write it (etc/hepix_vm/context.yaml of the source is a '
+                'sample), or set [hepix_vm] context_file.'
+                if isinstance(error, FileNotFoundError)
+                else 'Let the user of nova-compute read it.')) from error
     if len(content) > limit:
         raise ConfigError(f'It is longer than {limit} bytes.', path)
     return content

@@ -80,7 +80,10 @@ def show(folder: pathlib.Path) -> bool:
     lines = [line for line in console.splitlines()
              if line.startswith('hepix-vm')]
     print_lines(['', *(text for line in lines
-                       for text in wrapped(line, hanging='  ')), ''])
+                       for text in wrapped(line, hanging='  ')), '',
+                 *wrapped('The user\'s name for the server is text to the '
+                          'scripts. The prolog has no address yet, the '
+                          'epilog has one.'), ''])
     order = '.*'.join(map(re.escape, _EXPECTED))
     if not re.search(order, '\n'.join(lines), re.DOTALL):
         print_lines(['WRONG: the prolog does not run before the network, or '

@@ -98,6 +98,13 @@ def test_a_service_that_nova_cannot_ask(site):
     assert '[vendordata_dynamic_auth] has no auth_type' in message
 
 
+def test_a_token_that_goes_over_http(site):
+    grade, message = bad(nova(api={'vendordata_dynamic_targets': [
+        TARGET, 'cloud-init@http://controller.example.org/x']}))['Vendordata']
+    assert grade is Severity.WARNING
+    assert 'controller.example.org without TLS' in message
+
+
 def test_settings_of_ours_that_nobody_reads(site, tmp_path):
     path = tmp_path / 'nova.conf'
     path.write_text('[DEFAULT]\n[hepix_vm]\ncontext_failure = warn\n')

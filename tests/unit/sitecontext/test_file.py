@@ -212,8 +212,10 @@ def test_a_script_that_everybody_may_write_is_refused(read):
 
 
 def test_a_missing_file_is_named(tmp_path):
-    with pytest.raises(ConfigError, match='cannot be read: No such file'):
+    with pytest.raises(ConfigError, match='cannot be read: No such file'
+                       ) as caught:
         file.read(str(tmp_path / 'context.yaml'))
+    assert 'sample' in caught.value.remedy
 
 
 def test_a_file_that_is_too_long_is_refused(read, monkeypatch):

@@ -157,7 +157,7 @@ REFUSED = {
     'expired': (lambda: issue(not_after=NOW), 'has expired'),
     'too long': (
         lambda: issue(not_after=NOW + LIFETIME + SKEW + SECOND),
-        'longer than 720 hours'),
+        'longer than the 720 hours'),
     'chain of another CA': (lambda: issue() + ROGUE.pem, 'did not sign'),
     'chain of something else': (
         lambda: issue() + CA.issue('/CN=other', key='ec').pem,

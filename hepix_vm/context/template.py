@@ -103,10 +103,10 @@ def assignments(variables: Mapping[str, str]) -> bytes:
 
 def _words(values: Iterable[str]) -> str:
     """Return as many as fit: users make networks, and need no more."""
-    words, size = [], 0
+    words, size = [], -1
     for value in values:
-        size += len(value) + 1
-        if size > MAX_VALUE // 2:
+        size += 1 + len(value.encode(errors='replace'))
+        if size > MAX_VALUE:
             break
         words.append(value)
     return ' '.join(words)

@@ -71,7 +71,7 @@ def read(path: str) -> SiteContext:
         could not run in a guest
     """
     stamps = [compiled.stamp(path)]
-    root = yamlfile.parse(_content(path, bundle.MAX_SCRIPT), path)
+    root = yamlfile.parse(_content(path, bundle.MAX_SCRIPT)[0], path)
     if root.value is None:
         # Most likely somebody is about to write it.
         raise root.error('The file is empty; {} says nothing to servers.')
@@ -143,6 +143,8 @@ class _Folder:
     """The folder of the parts."""
 
     def __init__(self, path: str) -> None:
+        # As it is named: the state of a part is also that of the links on
+        # the way to it, which another release may be put in place by.
         self._path = path
         self.stamps: list[Stamp] = []
 
@@ -169,7 +171,6 @@ class _Folder:
         except ContextError as error:
             raise node.error(error.message) from error
         path = self.path(name)
-        # The folder itself may be a link, which an operator turns round.
         if not os.path.realpath(path).startswith(
                 os.path.realpath(self._path) + os.sep):
             raise node.error(f'{path} is a link that leaves the folder; copy '
@@ -177,16 +178,15 @@ class _Folder:
         if not os.path.lexists(path):
             raise node.error(f'There is no {path}.')
         self.stamps.append(compiled.stamp(path))
-        content = _content(path, bundle.MAX_SCRIPT)
-        return File(content, _mode(path))
+        content, mode = _content(path, bundle.MAX_SCRIPT)
+        return File(content, _mode(path, mode))
 
 
-def _mode(path: str) -> int:
+def _mode(path: str, mode: int) -> int:
     """Return the permissions in a guest.
 
     What only some may read on this host is root's alone in a guest.
     """
-    mode = stat.S_IMODE(os.stat(path).st_mode)
     if mode & 0o002:
         raise ConfigError(
             'Everybody may write it, and it runs as root in every server.',
@@ -195,12 +195,22 @@ def _mode(path: str) -> int:
     return runnable if mode & 0o004 else runnable & 0o700
 
 
-def _content(path: str, limit: int) -> bytes:
+def _at_once(path: str, flags: int) -> int:
+    """Open a file; a pipe would let it wait."""
+    return os.open(path, flags | os.O_NONBLOCK)
+
+
+def _content(path: str, limit: int) -> tuple[bytes, int]:
+    """Return what is in a file, and its mode.
+
+    Both are of one and the same file, whatever is put in its place
+    meanwhile: a secret with the mode of what followed it would be public.
+    """
     try:
-        # A pipe would let it wait.
-        if not stat.S_ISREG(os.stat(path).st_mode):
-            raise ConfigError('This is no file.', path)
-        with open(path, 'rb') as file:
+        with open(path, 'rb', opener=_at_once) as file:
+            mode = os.fstat(file.fileno()).st_mode
+            if not stat.S_ISREG(mode):
+                raise ConfigError('This is no file.', path)
             content = file.read(limit + 1)
     except OSError as error:
         raise ConfigError(
@@ -211,4 +221,4 @@ def _content(path: str, limit: int) -> bytes:
                 else 'Let the user of nova-compute read it.')) from error
     if len(content) > limit:
         raise ConfigError(f'It is longer than {limit} bytes.', path)
-    return content
+    return content, mode

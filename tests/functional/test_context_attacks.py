@@ -13,6 +13,7 @@
 """What users and mistakes of operators do to the drives of others."""
 
 import pathlib
+import shutil
 
 import pytest
 
@@ -39,8 +40,21 @@ def test_many_routes_do_not_switch_the_context_off(
         site: ContextSite) -> None:
     routes = [{'network': f'2001:db8::{number:x}', 'netmask': 'ffff::',
                'gateway': '2001:db8:1111:2222:3333:4444:5555:6666'}
-              for number in range(80)]
+              for number in range(900)]
     networks = [{'ip_address': '2001:db8::1', 'routes': routes}]
     drive = made(site, network_data={'networks': networks})
     assert b'log to $HEPIX_SITE_LOG' in drive
     assert site.journal == []
+
+
+def test_another_release_that_a_link_puts_in_place(
+        site: ContextSite) -> None:
+    old, new = site.folder / 'old', site.folder / 'new'
+    site.parts.rename(old)
+    shutil.copytree(old, new)
+    (new / '10-log.sh').write_text('#!/bin/sh\necho newer\n')
+    site.parts.symlink_to(old)
+    assert b'echo newer' not in made(site)
+    site.parts.unlink()
+    site.parts.symlink_to(new)
+    assert b'echo newer' in made(site)

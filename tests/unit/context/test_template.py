@@ -106,7 +106,7 @@ def test_lists_that_users_make_long_are_cut_between_words():
         routes=routes)))['HEPIX_SERVER_ROUTES']
     kept = tuple(value.split())
     assert kept == routes[:len(kept)]
-    assert 300 < len(kept) < 9000
+    assert len(' '.join(routes[:len(kept) + 1])) > template.MAX_VALUE
     assert shown(['sh'], value) == value
 
 
@@ -141,18 +141,3 @@ def test_variables_are_found_in_every_language():
     assert list(template.mentioned(script)) == [
         (2, 'HEPIX_SERVER_NAME'), (2, 'HEPIX_SITE_LOG'),
         (3, 'HEPIX_IMAGE_VO'), (5, 'HEPIX_')]
-
-
-def test_a_user_with_many_routes_gets_the_first_ones():
-    routes = tuple(f'2001:db8::{number:x}/128,fe80::1'
-                   for number in range(1000))
-    words = (f'é{number}' for number in range(2000))
-    values = template.of_server(facts.Facts(network=facts.Network(
-        routes=routes, dns=tuple(words), addresses=routes, macs=routes)))
-    template.assignments(values)
-    kept = values['HEPIX_SERVER_ROUTES'].split(' ')
-    assert 100 < len(kept) < len(routes)
-    assert tuple(kept) == routes[:len(kept)]
-    assert values['HEPIX_SERVER_ADDRESSES'] == ' '.join(kept)
-    # One more would have been too long.
-    assert len(' '.join(routes[:len(kept) + 1])) > template.MAX_VALUE

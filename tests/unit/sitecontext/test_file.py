@@ -12,6 +12,8 @@
 
 """What context.yaml may say, and what is said of what it may not."""
 
+import os
+
 import pytest
 
 from hepix_vm.context.bundle import File
@@ -222,3 +224,31 @@ def test_a_file_that_is_too_long_is_refused(read, monkeypatch):
     monkeypatch.setattr('hepix_vm.context.bundle.MAX_SCRIPT', 100)
     with pytest.raises(ConfigError, match='longer than 100'):
         read('# ' + 'x' * 100)
+
+
+def test_a_secret_that_a_public_file_replaces_is_not_public(
+        read, monkeypatch):
+    secret = read.folder / 'key'
+    secret.write_text('secret')
+    secret.chmod(0o600)
+    content = file._content
+
+    def replaced(path, limit):
+        found = content(path, limit)
+        if path == str(secret):
+            secret.unlink()
+            secret.write_text('public')
+            secret.chmod(0o644)
+        return found
+
+    monkeypatch.setattr(file, '_content', replaced)
+    found = read('rules: [{match: {}, files: [key]}]')
+    assert found.files['key'] == File(b'secret', 0o600)
+
+
+def test_a_folder_is_no_part(read):
+    (read.folder / 'key').mkdir()
+    before = len(os.listdir('/proc/self/fd'))
+    with pytest.raises(ConfigError):
+        read('rules: [{match: {}, files: [key]}]')
+    assert len(os.listdir('/proc/self/fd')) == before

@@ -15,10 +15,12 @@
 import logging
 import os
 import sys
+import time
 from typing import Any
 
 from oslo_config import cfg
 
+from hepix_vm.errors import ConfigError
 from hepix_vm import loading
 from hepix_vm import opts
 from hepix_vm import paths
@@ -28,6 +30,11 @@ from hepix_vm.sitecontext.compiled import Settings
 from hepix_vm.sitecontext import file
 
 LOG = logging.getLogger(__name__)
+
+# A file is not believed that was changed within so many seconds: an editor
+# that writes in place empties it first.
+_REST = 0.1
+_ATTEMPTS = 20
 
 
 def settings_of(conf: cfg.ConfigOpts) -> Settings:
@@ -44,6 +51,30 @@ def compile_context(conf: cfg.ConfigOpts) -> Compiled:
     :raises ConfigError: something cannot be read, or is not of its schema
     :raises PluginError: a source is missing or cannot be loaded
     """
+    for _ in range(_ATTEMPTS):
+        found = _compile(conf)
+        if _is_at_rest(found):
+            return found
+    raise ConfigError('It, or one of its parts, is changed all the time.',
+                      conf[opts.GROUP].context_file,
+                      remedy='Write a new file, and rename it.')
+
+
+def _is_at_rest(found: Compiled) -> bool:
+    """Return whether no file was changed while it was read.
+
+    What was changed just before may be half of a file: that is waited for.
+    """
+    last = max((kept[-1] for kept in found.stamps if len(kept) > 1),
+               default=0) / 1e9
+    left = last + _REST - time.time()
+    # A clock that is behind that of the files is no reason to wait.
+    if 0 < left <= _REST:
+        time.sleep(left)
+    return found.current()
+
+
+def _compile(conf: cfg.ConfigOpts) -> Compiled:
     own = paths.own_file()
     stamps = [compiled.stamp(own)]
     names = conf[opts.GROUP].context_sources

@@ -16,6 +16,7 @@ import json
 import os
 import re
 import sys
+import threading
 
 import pytest
 
@@ -268,3 +269,48 @@ def test_too_much_for_one_server_is_refused(site, monkeypatch):
     monkeypatch.setattr('hepix_vm.context.bundle.MAX_TOTAL', 10)
     with pytest.raises(ContextError, match='bytes'):
         refresh().context(Facts())
+
+
+def saved_meanwhile(monkeypatch, path, half):
+    """Let a file be half of itself when it is read, and whole after that."""
+    whole = path.read_text()
+    path.write_text(half)
+    read = compiler.file.read
+
+    def reading(name):
+        found = read(name)
+        if path.read_text() != whole:
+            path.write_text(whole)
+        return found
+
+    monkeypatch.setattr(compiler.file, 'read', reading)
+
+
+def test_a_file_that_is_saved_while_it_is_read(site, monkeypatch):
+    saved_meanwhile(monkeypatch, site.yaml, '')
+    assert refresh().context(Facts()).prolog
+
+
+def test_a_file_that_an_editor_has_just_emptied(site):
+    whole = site.yaml.read_text()
+    site.yaml.write_text('')
+    saving = threading.Timer(0.05, site.yaml.write_text, (whole,))
+    saving.start()
+    assert refresh().context(Facts()).prolog
+    saving.join()
+
+
+def test_a_file_that_never_rests(site, monkeypatch):
+    read = compiler.file.read
+
+    def reading(name):
+        found = read(name)
+        with site.yaml.open('a') as text:
+            text.write('#')
+        return found
+
+    monkeypatch.setattr(compiler, '_ATTEMPTS', 2)
+    monkeypatch.setattr(compiler, '_REST', 0)
+    monkeypatch.setattr(compiler.file, 'read', reading)
+    with pytest.raises(ConfigError, match='all the time'):
+        refresh()

@@ -252,3 +252,9 @@ def test_a_folder_is_no_part(read):
     with pytest.raises(ConfigError):
         read('rules: [{match: {}, files: [key]}]')
     assert len(os.listdir('/proc/self/fd')) == before
+
+
+def test_an_empty_match_is_no_match_for_all(read):
+    """Such as one whose lines were made comments."""
+    with pytest.raises(ConfigError, match='for every server'):
+        read('rules:\n- match:\n    # vo: x\n  files: [10-syslog.sh]\n')

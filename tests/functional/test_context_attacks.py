@@ -12,6 +12,7 @@
 
 """What users and mistakes of operators do to the drives of others."""
 
+import fcntl
 import pathlib
 import shutil
 
@@ -58,3 +59,18 @@ def test_another_release_that_a_link_puts_in_place(
     site.parts.unlink()
     site.parts.symlink_to(new)
     assert b'echo newer' in made(site)
+
+
+def test_who_reads_the_journal_cannot_hold_up_a_drive(
+        site: ContextSite) -> None:
+    site.yaml.write_text('rules: x\n')
+    journal = site.state / 'journal' / 'nova-compute.jsonl'
+    journal.parent.mkdir(parents=True)
+    journal.touch()
+    drive = site.folder / 'drive'
+    with journal.open() as reader:
+        fcntl.flock(reader, fcntl.LOCK_EX)
+        done = site.mkisofs(drive, write_tree(site.folder / 'tree'))
+    assert done.returncode == 0
+    assert 'warning: no context is on the drive' in done.stderr
+    assert site.journal == []

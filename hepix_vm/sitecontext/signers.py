@@ -17,7 +17,9 @@ goes there, and nothing that they say is repeated but what a check let
 pass: what a command of the site prints may be secret.
 """
 
+from collections.abc import Callable
 from collections.abc import Sequence
+from concurrent.futures import Future
 import contextlib
 import http.client
 import os
@@ -25,6 +27,7 @@ import select
 import signal
 import ssl
 import subprocess
+import threading
 import time
 from typing import Any
 import urllib.parse
@@ -92,25 +95,11 @@ def by_https(address: str, request: bytes, seconds: int, ca_file: str,
     :param client: the files of our certificate and key, or nothing
     :raises ContextError: it gives no answer, or refuses
     """
-    end = time.monotonic() + seconds
     context = _context(ca_file, client)
-    parts = urllib.parse.urlsplit(address)
-    host = parts.hostname or ''
-    target = urllib.parse.urlunsplit(('', '', parts.path or '/',
-                                      parts.query, ''))
+    host = urllib.parse.urlsplit(address).hostname or ''
     try:
-        connection = http.client.HTTPSConnection(
-            host, parts.port or http.client.HTTPS_PORT, timeout=seconds,
-            context=context)
-        with contextlib.closing(connection):
-            connection.request('POST', target, request, _HEADERS)
-            # The connection lets go of it as soon as there is an answer.
-            sock = connection.sock
-            response = connection.getresponse()
-            if response.status != _OK:
-                raise _of_service(host, f'answered with HTTP status '
-                                        f'{response.status}')
-            answer = _body(sock, response, end)
+        answer = _within(seconds, lambda: _posted(
+            address, request, seconds, context))
     except TimeoutError as error:
         raise _of_service(host, f'took longer than {seconds} seconds'
                           ) from error
@@ -138,6 +127,47 @@ def _end(process: subprocess.Popen[bytes]) -> None:
             # It became another user, by sudo.
             return
         process.wait()
+
+
+def _within(seconds: int, call: Callable[[], bytes]) -> bytes:
+    """Return what a call returns, if it does in time.
+
+    Name servers that say nothing are waited for by the C library: neither a
+    timeout nor a signal ends that, but another thread need not wait for it.
+
+    :raises TimeoutError: it took longer
+    """
+    answer: Future[bytes] = Future()
+
+    def run() -> None:
+        try:
+            answer.set_result(call())
+        except BaseException as error:
+            answer.set_exception(error)
+
+    threading.Thread(target=run, daemon=True).start()
+    return answer.result(seconds)
+
+
+def _posted(address: str, request: bytes, seconds: int,
+            context: ssl.SSLContext) -> bytes:
+    end = time.monotonic() + seconds
+    parts = urllib.parse.urlsplit(address)
+    host = parts.hostname or ''
+    target = urllib.parse.urlunsplit(('', '', parts.path or '/',
+                                      parts.query, ''))
+    connection = http.client.HTTPSConnection(
+        host, parts.port or http.client.HTTPS_PORT, timeout=seconds,
+        context=context)
+    with contextlib.closing(connection):
+        connection.request('POST', target, request, _HEADERS)
+        # The connection lets go of it as soon as there is an answer.
+        sock = connection.sock
+        response = connection.getresponse()
+        if response.status != _OK:
+            raise _of_service(host, f'answered with HTTP status '
+                                    f'{response.status}')
+        return _body(sock, response, end)
 
 
 def _talk(process: Any, request: bytes, end: float) -> bytes:

@@ -165,6 +165,7 @@ class ConfigError(HepixVmError):
             f'{path}: ' if path else '')
         super().__init__(where + message, remedy=remedy or (
             'Correct the setting; hepix-vm refuses to guess.'))
+        self.path = path
 
 
 class ContextError(HepixVmError):

@@ -27,6 +27,7 @@ from hepix_vm import paths
 from hepix_vm.sitecontext import compiled
 from hepix_vm.sitecontext.compiled import Compiled
 from hepix_vm.sitecontext.compiled import Settings
+from hepix_vm.sitecontext.compiled import Stamp
 from hepix_vm.sitecontext import file
 
 LOG = logging.getLogger(__name__)
@@ -52,26 +53,32 @@ def compile_context(conf: cfg.ConfigOpts) -> Compiled:
     :raises PluginError: a source is missing or cannot be loaded
     """
     for _ in range(_ATTEMPTS):
-        found = _compile(conf)
-        if _is_at_rest(found):
+        try:
+            found = _compile(conf)
+        except ConfigError as error:
+            if error.path and _waited_for([compiled.stamp(error.path)]):
+                continue
+            raise
+        _waited_for(found.stamps)
+        if found.current():
             return found
     raise ConfigError('It, or one of its parts, is changed all the time.',
                       conf[opts.GROUP].context_file,
                       remedy='Write a new file, and rename it.')
 
 
-def _is_at_rest(found: Compiled) -> bool:
-    """Return whether no file was changed while it was read.
+def _waited_for(stamps: list[Stamp]) -> bool:
+    """Wait until files have not been changed for a moment.
 
-    What was changed just before may be half of a file: that is waited for.
+    :returns: whether that was necessary: they may have been half
     """
-    last = max((kept[-1] for kept in found.stamps if len(kept) > 1),
-               default=0) / 1e9
-    left = last + _REST - time.time()
+    last = max((each[-1] for each in stamps if len(each) > 1), default=0)
+    left = last / 1e9 + _REST - time.time()
     # A clock that is behind that of the files is no reason to wait.
-    if 0 < left <= _REST:
-        time.sleep(left)
-    return found.current()
+    if not 0 < left <= _REST:
+        return False
+    time.sleep(left)
+    return True
 
 
 def _compile(conf: cfg.ConfigOpts) -> Compiled:

@@ -73,8 +73,9 @@ def read(path: str) -> SiteContext:
     stamps = [compiled.stamp(path)]
     root = yamlfile.parse(_content(path, bundle.MAX_SCRIPT)[0], path)
     if root.value is None:
-        # Most likely somebody is about to write it.
-        raise root.error('The file is empty; {} says nothing to servers.')
+        # What is left where a disk was full, or is half of a file.
+        raise ConfigError('It is empty.', path, remedy='Write it; a site '
+                          'that tells its servers nothing writes {}.')
     keys = root.mapping({'variables', 'secrets', 'rules', 'hostcert'})
     empty = Node({}, path, root.line)
     variables = _variables(keys.get('variables', empty), template.SITE)

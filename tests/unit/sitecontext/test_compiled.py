@@ -287,14 +287,18 @@ def saved_meanwhile(monkeypatch, path, half):
 
 
 def test_a_file_that_is_saved_while_it_is_read(site, monkeypatch):
-    saved_meanwhile(monkeypatch, site.yaml, '')
+    saved_meanwhile(monkeypatch, site.yaml, '{}')
     assert refresh().context(Facts()).prolog
 
 
-def test_a_file_that_an_editor_has_just_emptied(site):
-    whole = site.yaml.read_text()
-    site.yaml.write_text('')
-    saving = threading.Timer(0.05, site.yaml.write_text, (whole,))
+@pytest.mark.parametrize(('name', 'half'), [
+    ('context.yaml', ''), ('context.yaml', 'rules: []'),
+    ('context/a.sh', '')])
+def test_a_file_that_an_editor_has_just_emptied(site, name, half):
+    path = site.yaml.parent / name
+    whole = path.read_text()
+    path.write_text(half)
+    saving = threading.Timer(0.05, path.write_text, (whole,))
     saving.start()
     assert refresh().context(Facts()).prolog
     saving.join()

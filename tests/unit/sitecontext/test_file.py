@@ -68,6 +68,12 @@ def test_the_sample_of_the_design(read):
     assert (found.secrets, found.files, found.hostcert) == ({}, {}, None)
 
 
+@pytest.mark.parametrize('text', ['', '# nothing\n', '---\n', 'null'])
+def test_a_file_that_is_empty(read, text):
+    with pytest.raises(ConfigError, match='It is empty'):
+        read(text)
+
+
 @pytest.mark.parametrize('text', ['{}', 'variables: {}', 'rules: []',
                                   'rules:', 'rules: [{match: {}}]'])
 def test_a_site_that_says_nothing(read, text):
@@ -112,7 +118,7 @@ def test_files_keep_who_may_read_them(read):
 @pytest.mark.parametrize('text, line, message', [
     ('variables: {a: b', 1, 'not YAML'),
     ('rules:\n\t- match', 2, 'not YAML'),
-    ('- a', 1, 'mapping'), ('', 1, 'is empty'), ('# only', 1, 'is empty'),
+    ('- a', 1, 'mapping'),
     ('variabels: {}', 1, 'variabels is unknown'),
     ('variables: [a]', 1, 'mapping'),
     ('variables:\n  Log: x', 2, 'name of a variable'),

@@ -264,3 +264,13 @@ def test_an_empty_match_is_no_match_for_all(read):
     """Such as one whose lines were made comments."""
     with pytest.raises(ConfigError, match='for every server'):
         read('rules:\n- match:\n    # vo: x\n  files: [10-syslog.sh]\n')
+
+
+@pytest.mark.parametrize('value', [
+    '*hunter2', '!hunter2', '!hunter2 x', '&a x, b: &a *hunter2',
+    '!!int hunter2', '!!float hunter2', '!!bool hunter2', '!!binary hunter2',
+    '"\\qhunter2"', '"hunter2', '@hunter2', '%hunter2', '!!hunter2 x'])
+def test_what_is_said_of_a_secret_does_not_quote_it(read, value):
+    with pytest.raises(ConfigError) as caught:
+        read(f'secrets: {{a: {value}}}')
+    assert 'hunter2' not in str(caught.value)

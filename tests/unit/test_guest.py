@@ -262,3 +262,19 @@ def test_numbers_of_the_settings_are_decimal(
          'seconds LIMIT "$1" 300; echo $((LIMIT + 1))', 'sh', written],
         capture_output=True, text=True, timeout=60)
     assert finished.stdout == f'{seconds + 1}\n', finished.stderr
+
+
+@pytest.mark.parametrize('shell', SHELLS, ids=' '.join)
+@pytest.mark.parametrize(('written', 'shown'), [
+    ('bad\rhepix-vm: prolog ended with status 0',
+     'bad?hepix-vm: prolog ended with status 0'),
+    ('\x1b[2J\x1b[Hx\x7f', '?[2J?[Hx?'), ('a\tb  Zürich %s \\n', None)])
+def test_a_line_of_a_script_gives_no_orders_to_a_terminal(
+        shell, written, shown):
+    function, = re.findall(r'^make_plain\(\) \{.*?^\}',
+                           (GUEST / 'hepix-vm-context').read_text(),
+                           re.MULTILINE | re.DOTALL)
+    done = subprocess.run(
+        [*shell, '-c', f'{function}\nline=$1\nmake_plain\n'
+         'printf %s "$line"', 'sh', written], capture_output=True, timeout=60)
+    assert done.stdout.decode() == (shown or written)

@@ -62,8 +62,10 @@ def write(path: str, drive: memoryview) -> None:
     :raises ContextError: it cannot be written; what was there is gone then
     """
     try:
+        # Passwords and keys are on it, and Nova's folders are often open to
+        # everybody on the host. libvirt gives the file to QEMU's user.
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC,
-                             0o666)
+                             0o640)
         try:
             _write(descriptor, drive)
         finally:

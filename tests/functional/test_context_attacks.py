@@ -13,6 +13,7 @@
 """What users and mistakes of operators do to the drives of others."""
 
 import fcntl
+import os
 import pathlib
 import shutil
 
@@ -74,3 +75,12 @@ def test_who_reads_the_journal_cannot_hold_up_a_drive(
     assert done.returncode == 0
     assert 'warning: no context is on the drive' in done.stderr
     assert site.journal == []
+
+
+def test_not_everybody_on_the_host_reads_a_drive(site: ContextSite) -> None:
+    mask = os.umask(0o022)
+    try:
+        made(site)
+    finally:
+        os.umask(mask)
+    assert (site.folder / 'drive').stat().st_mode & 0o777 == 0o640

@@ -376,3 +376,19 @@ def test_an_address_that_cannot_be_written(server):
                   ) == '1\nlisten.on = 1\n'
     assert set(server.files()) >= {'/etc/app.conf'}
     assert not [name for name in server.files() if name.endswith('.new')]
+
+
+@pytest.mark.parametrize('target', ['shadow', 'none'])
+def test_the_agent_s_user_cannot_lead_root_out_of_his_folder(server, target):
+    """He puts a link where the new file will be, as soon as it is free."""
+    shadow = server.write('/etc/shadow', 'secret')
+    shadow.chmod(0o600)
+    new = server.path(PROM).parent / '.hepix_vm.prom.new'
+    server.program('rm', f'{server.applets}/rm "$@"\n'
+                   f'{server.applets}/ln -sf {shadow.parent}/{target} {new}')
+    # Busybox has its own rm, which no program replaces.
+    done = server.run('20-monitoring.sh', **WORK['20-monitoring.sh'])
+    assert (done.returncode == 0) == ('busybox' in server.shell)
+    assert shadow.read_text() == 'secret'
+    assert shadow.stat().st_mode & 0o777 == 0o600
+    assert not (shadow.parent / 'none').exists()

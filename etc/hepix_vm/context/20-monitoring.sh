@@ -38,7 +38,6 @@ export PATH LC_ALL
 # Folders that are made here are for services that are not root as well.
 umask 022
 part=${0##*/}
-changed=
 
 say() {
     printf '%s: %s\n' "$part" "$1"
@@ -50,23 +49,17 @@ fail() {
     exit "$1"
 }
 
-# put PATH MODE: standard input becomes the file. It is renamed into place:
-# a reader finds the old one or the new one, never a half. The name that it
-# has before is one that programs pass over.
-put() {
+# publish PATH: standard input becomes the file, for everybody to read. It is
+# renamed into place: a reader finds the old one or the new one, never a half.
+# The folder, or one above it, may belong to the user of the agent: a link that
+# he puts in the way is not followed. By set -C the file is made here, or not.
+publish() {
     new=${1%/*}/.${1##*/}.new
     mkdir -p "${1%/*}"
     rm -f "$new"
-    (umask 077 && cat > "$new")
-    chmod "$2" "$new"
-    if cmp -s "$new" "$1" 2> /dev/null; then
-        chmod "$2" "$1"
-        rm -f "$new"
-    else
-        mv -f "$new" "$1"
-        # shellcheck disable=SC2034  # Not every part asks.
-        changed=yes
-    fi
+    (umask 022 && set -C && cat > "$new")
+    [ ! -d "$1" ] || fail 1 "$1 is a folder"
+    mv -f "$new" "$1"
 }
 
 case ${1-} in
@@ -114,7 +107,7 @@ labels=$(
     label endorser "$HEPIX_IMAGE_ENDORSER" && printf ,
     label vo "$HEPIX_IMAGE_VO"
 )
-put "$folder/hepix_vm.prom" 0644 << EOF
+publish "$folder/hepix_vm.prom" << EOF
 # HELP hepix_vm_info What this server is, as the cloud says that runs it.
 # TYPE hepix_vm_info gauge
 hepix_vm_info{$labels} 1

@@ -124,8 +124,9 @@ def _rule(node: Node) -> Rule:
     keys = node.mapping({'match', *Parts._fields}, required=('match',))
     matched = keys['match']
     if matched.value is None:
-        raise matched.error('A mapping is expected here; {} matches every '
-                            'server.')
+        # A comment sign too many, and the parts of a VO would be everybody's.
+        raise matched.error('A mapping is expected here; for every server '
+                            'write {}.')
     wanted = matched.mapping(set(Match._fields))
     return Rule(
         Match(**{key: _words(value) for key, value in wanted.items()}),

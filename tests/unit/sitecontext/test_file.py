@@ -131,7 +131,7 @@ def test_files_keep_who_may_read_them(read):
     ('rules: {}', 1, 'list'),
     ('rules:\n  - prolog: []', 2, 'match is missing'),
     ('rules:\n  - match: {}\n    prologue: []', 3, 'prologue is unknown'),
-    ('rules:\n  - match:\n    prolog: []', 2, '{} matches every'),
+    ('rules:\n  - match:\n    prolog: []', 2, 'for every server'),
     ('rules:\n  - match:\n      vm: x', 3, 'vm is unknown'),
     ('rules:\n  - match:\n      vo: []', 3, 'text'),
     ('rules:\n  - match:\n      vo: {}', 3, 'text'),

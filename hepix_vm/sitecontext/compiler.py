@@ -20,6 +20,7 @@ from typing import Any
 
 from oslo_config import cfg
 
+from hepix_vm import config
 from hepix_vm.errors import ConfigError
 from hepix_vm import loading
 from hepix_vm import opts
@@ -84,6 +85,10 @@ def _waited_for(stamps: list[Stamp]) -> bool:
 def _compile(conf: cfg.ConfigOpts) -> Compiled:
     own = paths.own_file()
     stamps = [compiled.stamp(own)]
+    if len(stamps[0]) > 1:
+        # What was read before that may be of an older file, and would be
+        # believed until the next change.
+        conf = config.load()
     names = conf[opts.GROUP].context_sources
     classes = loading.load(loading.CONTEXT, names)
     settings = settings_of(conf)

@@ -318,3 +318,11 @@ def test_a_file_that_never_rests(site, monkeypatch):
     monkeypatch.setattr(compiler.file, 'read', reading)
     with pytest.raises(ConfigError, match='all the time'):
         refresh()
+
+
+def test_settings_that_are_changed_after_they_were_read(site):
+    conf = config.load()
+    site.settings(context_failure='warn')
+    compiler.refresh(conf)
+    found = compiled.load()
+    assert found is not None and found.settings.failure == 'warn'

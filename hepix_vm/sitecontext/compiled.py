@@ -126,7 +126,7 @@ def load(owner: int | None = None) -> Compiled | None:
         if found.format != FORMAT or not found.current():
             return None
         return found._replace(settings=Settings(*found.settings))
-    except (OSError, ValueError, TypeError):
+    except (OSError, ValueError, TypeError, LookupError, RecursionError):
         # There is none, or one of another version: it is made again.
         return None
 

@@ -326,3 +326,13 @@ def test_settings_that_are_changed_after_they_were_read(site):
     compiler.refresh(conf)
     found = compiled.load()
     assert found is not None and found.settings.failure == 'warn'
+
+
+@pytest.mark.parametrize('change', [
+    lambda kept: '[' * 100_000, lambda kept: '[' + ', '.join(
+        json.dumps([[]] if place == 2 else value)
+        for place, value in enumerate(json.loads(kept))) + ']'])
+def test_a_cache_of_another_shape_is_none(site, change):
+    refresh()
+    site.cache.write_text(change(site.cache.read_text()))
+    assert compiled.load() is None

@@ -178,7 +178,7 @@ REFUSED = {
         EXTRA.format(f'{SAN},DNS:www.example.org').replace(
             '-copy_extensions copy', ''), 'other alternative names'),
     'CA:TRUE': (EXTRA.format('basicConstraints=CA:TRUE'), 'that of a CA'),
-    'too long': (f'{SIGN} -days 31', 'longer than 720 hours'),
+    'too long': (f'{SIGN} -days 31', 'longer than the 720 hours'),
     'expired': (f'{SIGN} -days -1', 'has expired'),
     'garbage': ('head -c 9999 /dev/urandom', 'no certificate in PEM'),
     'nothing': ('exit 0', 'no certificate in PEM'),

@@ -89,7 +89,7 @@ REFUSED = {
                    'other alternative names'),
     'CA:TRUE': ({'ca': True}, 'that of a CA'),
     'too long': ({'not_after': pki.utcnow() + DAYS_31},
-                 'longer than 720 hours'),
+                 'longer than the 720 hours'),
     'expired': ({'not_after': pki.utcnow() - pki.DAY / 2}, 'has expired'),
     'not yet': ({'not_before': pki.utcnow() + pki.DAY}, 'not valid yet'),
 }

@@ -16,7 +16,6 @@ from collections.abc import Callable
 import contextlib
 import http.server
 import json
-import os
 import pathlib
 import ssl
 import subprocess
@@ -27,7 +26,8 @@ from typing import ClassVar
 from cryptography import x509
 import yaml
 
-from tests.testbed.glance import program
+from tests.testbed.contexts import ContextSite
+from tests.testbed.contexts import write_tree
 from tests.testbed import pki
 
 UUID = '5f1c2f0e-6a3f-4c58-9a0e-6a8d1c8a0e11'
@@ -40,30 +40,23 @@ LIMIT = 60  # seconds
 Answer = Callable[[x509.CertificateSigningRequest], bytes]
 
 
-class Host:
+class Host(ContextSite):
     """A compute host, with a CA of its site that signs by a command."""
 
     def __init__(self, folder: pathlib.Path) -> None:
-        self.folder = folder
+        super().__init__(folder)
         self.ca = pki.Authority.create('/O=Example Site/CN=Example Site CA')
         self.ca.write(folder, 'ca')
-        self.conf = folder / 'hepix-vm.conf'
-        self.context = folder / 'context.yaml'
         self.drive = folder / 'disk.config'
-        self.state = folder / 'state'
-        self.configure()
 
-    def configure(self, **options: Any) -> None:
+    def write_settings(self, **settings: Any) -> None:
         """Write hepix-vm.conf, with these options beside ours."""
-        options = {'context_file': self.context, 'state_dir': self.state,
-                   'context_sources': 'directory,template,hostcert',
-                   **options}
-        self.conf.write_text('[hepix_vm]\n' + ''.join(
-            f'{name} = {value}\n' for name, value in options.items()))
+        super().write_settings(
+            context_sources='directory,template,hostcert', **settings)
 
     def section(self, **keys: Any) -> None:
         """Write the section hostcert."""
-        self.context.write_text(yaml.safe_dump(
+        self.yaml.write_text(yaml.safe_dump(
             {'hostcert': {'domain': DOMAIN, **keys}}))
 
     def command(self, script: str, **keys: Any) -> pathlib.Path:
@@ -78,28 +71,17 @@ class Host:
              addresses: tuple[str, ...] = (), **environment: str,
              ) -> subprocess.CompletedProcess[str]:
         """Make a drive, as Nova does."""
-        staging = self.folder / uuid
-        wanted = {
-            'openstack/latest/meta_data.json': {
-                'uuid': uuid, 'name': name, 'hostname': 'www.example.org',
-                'project_id': 'atlas', 'meta': {'name': 'www.example.org'}},
-            'openstack/latest/network_data.json': {
+        staging = write_tree(
+            self.folder / uuid, uuid=uuid, name=name,
+            hostname='www.example.org', project_id='atlas',
+            meta={'name': 'www.example.org'}, network_data={
                 'links': [], 'services': [], 'networks': [
-                    {'ip_address': address} for address in addresses]},
-            'ec2/latest/meta-data.json': {'local-ipv4': ec2 or None}}
-        for path, content in wanted.items():
-            (staging / path).parent.mkdir(parents=True, exist_ok=True)
-            (staging / path).write_text(json.dumps(content))
+                    {'ip_address': address} for address in addresses]})
+        path = staging / 'ec2' / 'latest' / 'meta-data.json'
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps({'local-ipv4': ec2 or None}))
         self.drive.unlink(missing_ok=True)
-        return subprocess.run(
-            [program('hepix-vm-mkisofs'), '-o', self.drive, '-ldots',
-             '-allow-lowercase', '-allow-multidot', '-l', '-publisher',
-             'OpenStack Nova 34.0.0', '-quiet', '-J', '-r', '-V', 'config-2',
-             staging], capture_output=True, text=True, timeout=LIMIT,
-            stdin=subprocess.DEVNULL, env={
-                **os.environ, 'HEPIX_VM_CONFIG': str(self.conf),
-                'HEPIX_VM_CONTEXT_CACHE': str(self.folder / 'cache.json'),
-                **environment})
+        return self.mkisofs(self.drive, staging, environment=environment)
 
     def made(self, **server: Any) -> None:
         """Make a drive of which nothing is said."""
@@ -114,9 +96,9 @@ class Host:
         line, = done.stderr.splitlines()
         assert 'PRIVATE' not in line
         # The journal has the same reason, and no key either.
-        assert self.records()[-1]['event'] == 'context'
-        assert self.records()[-1]['outcome'] == 'failed'
-        assert 'PRIVATE' not in json.dumps(self.records())
+        assert self.journal[-1]['event'] == 'context'
+        assert self.journal[-1]['outcome'] == 'failed'
+        assert 'PRIVATE' not in json.dumps(self.journal)
         return line
 
     def read(self, name: str) -> bytes:
@@ -131,12 +113,6 @@ class Host:
         subprocess.run(['bsdtar', '-xpf', self.drive, '-C', folder],
                        check=True, timeout=LIMIT)
         return folder
-
-    def records(self) -> list[dict[str, Any]]:
-        """Return the journal of nova-compute."""
-        path = self.state / 'journal' / 'nova-compute.jsonl'
-        return [json.loads(line) for line in
-                path.read_text().splitlines()] if path.exists() else []
 
     def sign(self, request: x509.CertificateSigningRequest,
              **changes: Any) -> bytes:

@@ -79,7 +79,7 @@ def test_a_server_has_a_certificate_of_its_own(host, tmp_path):
 def test_it_is_recorded_without_the_key(host):
     host.command(f'{SIGN} -days 20')
     host.made()
-    record, = host.records()
+    record, = host.journal
     certificate = x509.load_pem_x509_certificate(host.read('hostcert.pem'))
     not_after = certificate.not_valid_after_utc
     assert {name: record[name] for name in record
@@ -197,7 +197,7 @@ def test_all_else_is_refused(host, case):
     host.command(script, key='ec')
     line = host.refused()
     assert what in line
-    assert 'password' not in line + json.dumps(host.records())
+    assert 'password' not in line + json.dumps(host.journal)
 
 
 def test_the_example_with_est(host, tmp_path):
@@ -221,7 +221,7 @@ def test_the_example_with_est(host, tmp_path):
 
 def test_nothing_of_what_was_refused_is_in_the_context(host):
     """A warning: the drive has no context at all."""
-    host.configure(context_failure='warn')
+    host.write_settings(context_failure='warn')
     host.command(f'{SIGN} -days 31')
     done = host.make()
     assert done.returncode == 0

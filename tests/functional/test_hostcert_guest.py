@@ -38,13 +38,12 @@ class Guest:
         self.target.parent.mkdir()
         self.drives = folder / 'drives'
         self.drives.mkdir()
-        part = folder / 'context' / PART.name
-        part.parent.mkdir()
+        part = self.host.parts / PART.name
         part.write_text(PART.read_text().replace(
             '/etc/grid-security\n', f'{self.target}\n'))
         part.chmod(0o755)
         path = self.host.command(SIGN)
-        self.host.context.write_text(yaml.safe_dump({
+        self.host.yaml.write_text(yaml.safe_dump({
             'rules': [{'match': {}, 'prolog': [PART.name]}],
             'hostcert': {'domain': DOMAIN, 'command': [str(path)],
                          'key': 'ec'}}))

@@ -53,8 +53,8 @@ def test_a_service_signs(host, signer):
     assert 'Authorization' not in asked
     request = x509.load_pem_x509_csr(asked['body'].encode())
     assert request.public_key() == certificate.public_key()
-    assert 'PRIVATE' not in json.dumps([asked, host.records()])
-    assert host.records()[0]['event'] == 'hostcert'
+    assert 'PRIVATE' not in json.dumps([asked, host.journal])
+    assert host.journal[0]['event'] == 'hostcert'
 
 
 def test_a_chain_is_kept(host, signer):

@@ -102,18 +102,20 @@ class ContextSite:
             path.chmod(0o644)
 
     def mkisofs(self, drive: pathlib.Path | str, folder: pathlib.Path,
-                *more: str, prefix: tuple[str, ...] = (),
+                prefix: tuple[str, ...] = (),
+                environment: Mapping[str, str] = {},
                 ) -> subprocess.CompletedProcess[str]:
         """Run hepix-vm-mkisofs as Nova does.
 
-        :param more: arguments before the folder
         :param prefix: a program that runs it
+        :param environment: besides what leads to this site
         """
         return subprocess.run(
             [*prefix, program('hepix-vm-mkisofs'), '-o', str(drive),
-             *ARGUMENTS, *more, str(folder)], capture_output=True, text=True,
+             *ARGUMENTS, str(folder)], capture_output=True, text=True,
             timeout=120, stdin=subprocess.DEVNULL,
-            env={**service.clean_environment(), **self.environment})
+            env={**service.clean_environment(), **self.environment,
+                 **environment})
 
 
 def write_tree(folder: pathlib.Path, **documents: Any) -> pathlib.Path:

@@ -13,19 +13,15 @@
 """Config drives, made by the code of Nova that makes them."""
 
 from collections.abc import Mapping
-import json
 import pathlib
 import shutil
-import subprocess
-import sys
 from typing import Any
 
 from tests.testbed import cache
 from tests.testbed import nova
 from tests.testbed.nova import FakeNeutron
 from tests.testbed import service
-
-_PROGRAM = pathlib.Path(__file__).parent / 'server' / 'nova_drive.py'
+from tests.testbed.worker import Worker
 
 
 class NovaDrives:
@@ -43,7 +39,7 @@ class NovaDrives:
         self._neutron = FakeNeutron()
         self._environment = {**service.clean_environment(), **environment}
         self._options = options
-        self._process: subprocess.Popen[str] | None = None
+        self._worker: Worker | None = None
 
     def __enter__(self) -> 'NovaDrives':
         settings = nova.databases(self.folder)
@@ -57,17 +53,14 @@ class NovaDrives:
         conf = self.folder / 'nova.conf'
         conf.write_text(service.ini(settings))
         self._neutron.start()
-        self._process = subprocess.Popen(
-            [sys.executable, str(_PROGRAM), str(conf)],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
-            stderr=(self.folder / 'drives.log').open('wb'),
-            cwd=self.folder, env=self._environment)
+        self._worker = Worker('nova_drive.py', conf,
+                              self.folder / 'drives.log', self._environment)
         return self
 
     def __exit__(self, *unused: object) -> None:
-        if self._process is not None:
-            self._process.communicate(timeout=60)
-            self._process = None
+        if self._worker is not None:
+            self._worker.stop()
+            self._worker = None
         self._neutron.stop()
 
     @property
@@ -84,13 +77,6 @@ class NovaDrives:
         :param server: what ``server/nova_drive.py`` takes
         :returns: nothing, or name and text of Nova's exception
         """
-        process = self._process
-        if process is None or not process.stdin or not process.stdout:
+        if self._worker is None:
             raise RuntimeError('it is not running')
-        process.stdin.write(
-            json.dumps([task, {'path': str(path), **server}]) + '\n')
-        process.stdin.flush()
-        answer = process.stdout.readline()
-        if not answer:
-            raise RuntimeError(self.log)
-        return json.loads(answer) or {}
+        return self._worker.ask(task, {'path': str(path), **server}) or {}

@@ -23,7 +23,6 @@ import http.server
 import json
 import pathlib
 import shutil
-import subprocess
 import sys
 import threading
 from typing import Any
@@ -31,9 +30,9 @@ from typing import Any
 from tests.testbed import cache
 from tests.testbed.keystone import Keystone
 from tests.testbed import service
+from tests.testbed.worker import Worker
 
 _API, _CELL, _CELL0 = 'nova-api.sqlite', 'nova.sqlite', 'nova-cell0.sqlite'
-_COMPUTE = pathlib.Path(__file__).parent / 'server' / 'nova_compute.py'
 
 
 class FakeNeutron:
@@ -81,7 +80,7 @@ class Nova(service.Service):
     def __init__(self, folder: pathlib.Path, keystone: Keystone) -> None:
         self._keystone = keystone
         self._neutron = FakeNeutron()
-        self._compute: subprocess.Popen[str] | None = None
+        self._compute: Worker | None = None
         super().__init__(folder, 'nova.wsgi.osapi_compute:application', {
             'OS_NOVA_CONFIG_DIR': str(folder),
             'OS_NOVA_DISABLE_EVENTLET_PATCHING': 'true'})
@@ -103,12 +102,9 @@ class Nova(service.Service):
         self._neutron.start()
         try:
             self.start()
-            self._compute = subprocess.Popen(
-                [sys.executable, str(_COMPUTE),
-                 str(self.folder / 'nova.conf')],
-                stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                stderr=(self.folder / 'compute.log').open('wb'), text=True,
-                cwd=self.folder, env=self._environment)
+            self._compute = Worker(
+                'nova_compute.py', self.folder / 'nova.conf',
+                self.folder / 'compute.log', self._environment)
         except BaseException:
             self.__exit__()
             raise
@@ -117,7 +113,7 @@ class Nova(service.Service):
     def __exit__(self, *unused: object) -> None:
         """Stop all of it."""
         if self._compute is not None:
-            self._compute.communicate(timeout=60)
+            self._compute.stop()
             self._compute = None
         self.stop()
         self._neutron.stop()
@@ -131,14 +127,7 @@ class Nova(service.Service):
         """
         if self._compute is None:
             raise RuntimeError('nova is not running')
-        compute = self._compute
-        assert compute.stdin and compute.stdout
-        compute.stdin.write(json.dumps([task, arguments]) + '\n')
-        compute.stdin.flush()
-        answer = compute.stdout.readline()
-        if not answer:
-            raise RuntimeError((self.folder / 'compute.log').read_text())
-        return json.loads(answer)
+        return self._compute.ask(task, arguments)
 
     def action(self, token: str, server: str,
                body: Mapping[str, Any]) -> Any:

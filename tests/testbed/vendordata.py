@@ -13,20 +13,17 @@
 """The vendordata service, and those parts of Nova that ask it."""
 
 from collections.abc import Mapping
-import json
 import pathlib
-import subprocess
-import sys
 from typing import Any
 
 from hepix_vm import paths
 from hepix_vm.sitecontext import compiled
 from tests.testbed.glance import program
 from tests.testbed import service
+from tests.testbed.worker import Worker
 
 PASTE = (pathlib.Path(__file__).parents[2] / 'etc' / 'hepix_vm'
          / 'vendordata-paste.ini')
-_METADATA = pathlib.Path(__file__).parent / 'server' / 'nova_metadata.py'
 
 
 class Vendordata(service.Service):
@@ -65,18 +62,15 @@ class Metadata:
             'DEFAULT': {'mkisofs_cmd': program('hepix-vm-mkisofs'),
                         'host': 'compute1', 'state_path': str(folder)},
             'vendordata_dynamic_auth': account}))
-        self._process = subprocess.Popen(
-            [sys.executable, str(_METADATA), str(settings)],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
-            stderr=self.log.open('wb'), cwd=folder, env={
-                **service.clean_environment(), paths.ENVIRONMENT: str(config),
-                compiled.ENVIRONMENT: str(folder / 'context.json')})
+        self._worker = Worker('nova_metadata.py', settings, self.log, {
+            **service.clean_environment(), paths.ENVIRONMENT: str(config),
+            compiled.ENVIRONMENT: str(folder / 'context.json')})
 
     def __enter__(self) -> 'Metadata':
         return self
 
     def __exit__(self, *unused: object) -> None:
-        self._process.communicate(timeout=60)
+        self._worker.stop()
 
     def ask(self, task: str, targets: Mapping[str, str],
             server: Mapping[str, Any], fatal: bool = False,
@@ -90,13 +84,7 @@ class Metadata:
         :param folder: for what is written
         :returns: what the task returns, or the name of an error
         """
-        assert self._process.stdin and self._process.stdout
-        self._process.stdin.write(json.dumps([task, {
+        return self._worker.ask(task, {
             'targets': [f'{name}@{url}' for name, url in targets.items()],
             'server': server, 'fatal': fatal,
-            'folder': str(folder or self.folder)}]) + '\n')
-        self._process.stdin.flush()
-        answer = self._process.stdout.readline()
-        if not answer:
-            raise RuntimeError(self.log.read_text())
-        return json.loads(answer)
+            'folder': str(folder or self.folder)})

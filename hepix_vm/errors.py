@@ -35,6 +35,7 @@ class Code(enum.StrEnum):
     UUID_CONFLICT = 'uuid-conflict'
     IMAGE_EXPIRED = 'image-expired'
     IMAGE_REVOKED = 'image-revoked'
+    IMAGE_SUPERSEDED = 'image-superseded'
     IMAGE_BLOCKED = 'image-blocked'
     NOT_APPROVED = 'not-approved'
     NOT_SHAREABLE = 'not-shareable'
@@ -88,6 +89,8 @@ REMEDIES: Mapping[Code, str] = {
         'Ask the endorser to renew the endorsement.',
     Code.IMAGE_REVOKED:
         'Use a newer version of the image.',
+    Code.IMAGE_SUPERSEDED:
+        'Use the newer version of the image.',
     Code.IMAGE_BLOCKED:
         'Use another image, or ask the operator why this one is blocked.',
     Code.NOT_APPROVED:

@@ -28,6 +28,12 @@ CONFIG_DRIVE = 'img_config_drive'  # Nova's own; only we may write it
 # That we took the image out of use, and not an operator, whose decision no
 # verdict undoes.
 WITHDRAWN = 'hepix_withdrawn'
+# The list for which we brought the image into Glance, and may take it out.
+SUBSCRIPTION = 'hepix_subscription'
+# With whom we shared it, in one word; members cost a request an image.
+SHARED = 'hepix_shared'
+# When it was taken off the shelf: superseded, dropped or unselected.
+PARKED = 'hepix_parked'
 # What a server boots besides its disk; only operators set it.
 KERNEL = ('kernel_id', 'ramdisk_id', 'os_command_line')
 # What an image has in place of data, if its server runs from a volume.

@@ -50,6 +50,9 @@ class Fact(enum.StrEnum):
 
     BLOCKED = 'blocked'  # refused until an operator lifts it
     REVOKED = 'revoked'  # refused until a higher version of the list
+    SUPERSEDED = 'superseded'  # bytes that a newer version replaced
+    APPROVED = 'approved'  # may run where the list waits for an operator
+    SHAREABLE = 'shareable'  # may be published to other sites
     ACCEPTED = 'accepted'  # a version of a list; no older one counts
     ADOPTED = 'adopted'  # an image that may stay without endorsement
     DERIVED = 'derived'  # an image that was made from a server

@@ -136,8 +136,11 @@ class Subscription:
 
     :param uuid: the list's ``dc:identifier`` in lower case
     :param approved: whether its images run without an operator's word
+    :param agree: how many of the endorsers must endorse the same digest,
+        each in a list of his own
     """
 
     uuid: str
     endorsers: tuple[AcceptedEndorser, ...]
     approved: bool = True
+    agree: int = 1

@@ -1,0 +1,62 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""What happens to lists and images, and may be told to somebody."""
+
+import dataclasses
+import datetime
+import enum
+
+from hepix_vm.trust.model import ImageEntry
+from hepix_vm.trust.model import ImageList
+from hepix_vm.trust.verdict import Reason
+
+
+class Kind(enum.StrEnum):
+    """What happened."""
+
+    RUN_BEGINS = 'run-begins'
+    RUN_ENDS = 'run-ends'
+    LIST_ACCEPTED = 'list-accepted'
+    LIST_REFUSED = 'list-refused'
+    LIST_STALE = 'list-stale'
+    IMAGE_LISTED = 'image-listed'  # an image that no version had before
+    IMAGE_AVAILABLE = 'image-available'  # active in Glance
+    IMAGE_REFUSED = 'image-refused'  # its bytes are not the endorsed ones
+    IMAGE_EXPIRED = 'image-expired'
+    IMAGE_REVOKED = 'image-revoked'
+    IMAGE_BLOCKED = 'image-blocked'
+    IMAGE_SUPERSEDED = 'image-superseded'
+    IMAGE_ENDORSED = 'image-endorsed'  # usable again
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Event:
+    """One thing that happened.
+
+    :param at: UTC
+    :param image_list: the list that it is about, where it is known
+    :param entry: the image in that list, where it is known
+    :param glance_image: its id in Glance
+    :param name: its name in Glance
+    :param reasons: why, where something was refused or ended
+    :param message: what happened, where no reason says it
+    """
+
+    kind: Kind
+    at: datetime.datetime
+    image_list: ImageList | None = None
+    entry: ImageEntry | None = None
+    glance_image: str = ''
+    name: str = ''
+    reasons: tuple[Reason, ...] = ()
+    message: str = ''

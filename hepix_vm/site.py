@@ -19,6 +19,7 @@ core, and read again when they change.
 from collections.abc import Callable
 import dataclasses
 import datetime
+import json
 import os
 import threading
 from typing import Any
@@ -30,6 +31,7 @@ from hepix_vm.errors import ConfigError
 from hepix_vm.errors import TrustError
 from hepix_vm import loading
 from hepix_vm import policyfile
+from hepix_vm.subscriptions import Subscriptions
 from hepix_vm import subscriptionsfile
 from hepix_vm.trust import anchors
 from hepix_vm.trust.crl import CrlPolicy
@@ -44,6 +46,9 @@ from hepix_vm.trust.settings import Subscription
 from hepix_vm.trust.verdict import Mode
 
 LOG = logging.getLogger(__name__)
+
+# Beside the accepted lists: which of them had an image first.
+HOLDERS = 'holders.json'
 
 # What identifies the content of files without reading them: name, inode,
 # size in bytes, time of change in ns.
@@ -64,6 +69,7 @@ class Site:
     mode: Mode
     checks: tuple[Check, ...]
     sources: tuple[Any, ...]
+    subscriptions: Subscriptions
 
 
 class SiteFiles:
@@ -103,12 +109,14 @@ class SiteFiles:
                 self._keep(settings.trust_anchors, _read_anchors)
                 if self._wanted(settings.trust_anchors) else anchors.load({}))
             folder = os.path.join(settings.state_dir, 'lists')
+            wanted = tuple(block.subscription
+                           for block in subscriptions.blocks)
             accepted = self._keep(
-                folder,
-                lambda path: _read_lists(path, subscriptions, self._trust),
-                subscriptions)
+                folder, lambda path: _read_lists(path, wanted, self._trust),
+                wanted)
         return Site(policy, trust_anchors, accepted, self._trust,
-                    Mode(settings.enforcement), self._checks, self._sources)
+                    Mode(settings.enforcement), self._checks, self._sources,
+                    subscriptions)
 
     def mode_of(self, subject: Subject) -> Mode:
         """Return the mode for an image where :meth:`current` raises.
@@ -190,9 +198,9 @@ def read_policy(path: str) -> Policy:
     return policyfile.parse(_read(path), path)
 
 
-def _read_subscriptions(path: str) -> tuple[Subscription, ...]:
+def _read_subscriptions(path: str) -> Subscriptions:
     if not os.path.exists(path):
-        return ()
+        return Subscriptions()
     return subscriptionsfile.parse(_read(path), path)
 
 
@@ -226,4 +234,27 @@ def _read_lists(folder: str, subscriptions: tuple[Subscription, ...],
                 _read(path), subscription, settings))
         except (TrustError, ConfigError) as error:
             LOG.error('%s is not used: %s', path, error)
-    return AcceptedLists(lists, subscriptions)
+    return AcceptedLists(lists, subscriptions, read_holders(folder))
+
+
+def read_holders(folder: str) -> dict[str, str]:
+    """Return which list was the first to have an image, by their UUIDs.
+
+    Where nobody wrote it down, the order of the subscriptions decides.
+
+    :param folder: where the accepted lists lie
+    """
+    path = os.path.join(folder, HOLDERS)
+    try:
+        with open(path, 'rb') as file:
+            found = json.load(file)
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError) as error:
+        LOG.error('%s cannot be read: %s', path, error)
+        return {}
+    if not isinstance(found, dict) or not all(
+            isinstance(uuid, str) for uuid in found.values()):
+        LOG.error('%s cannot be read: it has another form', path)
+        return {}
+    return found

@@ -68,6 +68,8 @@ class Following:
 
     :param url: ``https://`` or ``file://``
     :param token: ``user:password``, sent to the server of :attr:`url` only
+    :param token_file: path of a file that holds it; it is read when the list
+        is fetched, since the gate may not
     :param ca_bundle: :data:`SYSTEM`, :data:`IGTF` (the folder of trust
         anchors), or the path of a file or folder of CA certificates
     :param projects: names or ids of the projects of each VO; ``ad:vo`` of
@@ -83,6 +85,7 @@ class Following:
 
     url: str
     token: str = dataclasses.field(default='', repr=False)
+    token_file: str = ''
     ca_bundle: str = SYSTEM
     projects: Mapping[str, tuple[str, ...]] = dataclasses.field(
         default_factory=dict)

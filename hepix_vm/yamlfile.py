@@ -84,6 +84,17 @@ class Node:
             raise self.error('A text is expected here.')
         return self.value
 
+    def number(self, least: int = 1) -> int:
+        """Return it as a whole number.
+
+        :param least: the smallest that may stand there
+        """
+        # A truth value is a number to Python.
+        if type(self.value) is not int or self.value < least:
+            raise self.error(f'A whole number of at least {least} is '
+                             f'expected here.')
+        return self.value
+
     def choice(self, choices: Collection[str]) -> str:
         """Return it as one of several words."""
         if not isinstance(self.value, str) or self.value not in choices:

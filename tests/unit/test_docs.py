@@ -33,9 +33,9 @@ from hepix_vm import properties
 from hepix_vm import subscriptionsfile
 from hepix_vm.trust import anchors
 from hepix_vm.trust.endorsement import AcceptedLists
-from hepix_vm.trust.endorsement import find_inline
 from hepix_vm.trust.endorsement import TrustSettings
 from hepix_vm.trust import imagelist
+from hepix_vm.trust.inline import find_inline
 from hepix_vm.trust.model import Endorsement
 from hepix_vm.trust.policy import Subject
 from hepix_vm.trust.settings import AcceptedEndorser
@@ -74,8 +74,9 @@ def headings(name: str) -> set[str]:
 
 def blocks(name: str, language: str) -> list[str]:
     """Return the code blocks of a language."""
-    return [textwrap.dedent(block) for block in re.findall(
-        rf'\.\. code-block:: {language}\n\n((?: +.*\n|\n)+)', read(name))]
+    return [textwrap.dedent(block) for _, block in re.findall(
+        rf'^( *)\.\. code-block:: {language}\n\n((?:\1    .*\n|\n)+)',
+        read(name), re.MULTILINE)]
 
 
 def test_all_codes_with_their_remedies():
@@ -150,9 +151,11 @@ def test_all_keys_of_policy_yaml():
 
 
 def test_all_keys_of_subscriptions_yaml():
-    text = read('admin/lists.rst')
-    known = known_keys(subscriptionsfile.parse, 'lists: [{nothing: 1}]')
-    assert {key for key in known if f'``{key}``' not in text} == set()
+    described = set(re.findall(r'``(\w+)``', '\n'.join(re.findall(
+        r'^``\w.*(?=\n    )', read('admin/subscriptions.rst'),
+        re.MULTILINE))))
+    assert described == known_keys(
+        subscriptionsfile.parse, 'lists: [{nothing: 1}]')
 
 
 def test_keys_without_effect_are_not_used():
@@ -173,8 +176,14 @@ def test_examples_of_files_are_read():
     for text in blocks('admin/policy.rst', 'yaml') + blocks(
             'admin/conversion.rst', 'yaml'):
         policyfile.parse(text.encode(), 'policy.yaml')
-    text, = blocks('admin/lists.rst', 'yaml')
-    assert subscriptionsfile.parse(text.encode(), 'subscriptions.yaml')
+    texts = blocks('admin/subscriptions.rst', 'yaml')
+    sample = (ETC / 'subscriptions.yaml').read_text()
+    texts.append(re.sub('^#', '', sample[sample.index('#lists:'):],
+                        flags=re.MULTILINE))
+    assert len(texts) == 4
+    for text in texts:
+        found = subscriptionsfile.parse(text.encode(), 'subscriptions.yaml')
+        assert all(block.following for block in found.blocks)
 
 
 def test_options_that_pages_name():

@@ -16,7 +16,6 @@ import pytest
 
 from hepix_vm.errors import ConfigError
 from hepix_vm import policyfile
-from hepix_vm import subscriptionsfile
 from hepix_vm.trust.settings import Blockable
 from hepix_vm.trust.settings import Choice
 from hepix_vm.trust.settings import DerivedRule
@@ -140,43 +139,3 @@ def test_what_is_wrong_is_named_with_its_line(text, line, what):
     if 'YAML' not in what:
         assert f'policy.yaml:{line}: ' in str(caught.value)
     assert caught.value.remedy
-
-
-SUBSCRIPTIONS = b"""
-lists:
-  - url: https://lists.example.org/vo.example.org/image.list
-    uuid: 8D1C6F6E-6a0a-4b7c-9d67-0f6f5d9d7a11
-    endorsers:
-      - {dn: /C=EU/CN=Alice, ca: /C=EU/CN=CA}
-    projects: {vo.example.org: atlas}
-    share: members
-    images: all
-    approve: by-operator
-    prefix: "EGI "
-    compatibility: [atrope]
-"""
-
-
-def test_subscriptions_are_read():
-    subscription, = subscriptionsfile.parse(SUBSCRIPTIONS, 's')
-    assert subscription.uuid == '8d1c6f6e-6a0a-4b7c-9d67-0f6f5d9d7a11'
-    assert subscription.endorsers[0].dn == '/C=EU/CN=Alice'
-    assert not subscription.approved
-
-
-@pytest.mark.parametrize('text, what', [
-    ('list: []', 'list is unknown'),
-    (f'lists:\n- uuid: {UUID}', 'endorsers is missing'),
-    (f'lists:\n- uuid: {UUID}\n  endorsers: []', 'At least one endorser'),
-    (f'lists:\n- &a {{uuid: {UUID}, endorsers: [{{dn: /CN=a, ca: /CN=b}}]}}'
-     '\n- *a', 'subscribed twice'),
-    (f'lists:\n- uuid: {UUID}\n  endorsers: [{{dn: /CN=a, ca: /CN=b}}]\n'
-     '  approve: perhaps', 'automatically, by-operator'),
-])
-def test_wrong_subscriptions_are_refused(text, what):
-    with pytest.raises(ConfigError, match=what):
-        subscriptionsfile.parse(text.encode(), 's')
-
-
-def test_no_subscriptions():
-    assert subscriptionsfile.parse(b'', 's') == ()

@@ -16,7 +16,7 @@ import abc
 from collections.abc import Sequence
 
 from hepix_vm.site import Site
-from hepix_vm.trust import endorsement
+from hepix_vm.trust import inline
 from hepix_vm.trust.policy import Found
 from hepix_vm.trust.policy import Moment
 from hepix_vm.trust.policy import Subject
@@ -44,7 +44,7 @@ class Inline(EndorsementSource):
         """Return what the property ``hepix_endorsement`` says."""
         if not subject.endorsement:
             return ()
-        return (endorsement.find_inline(
+        return (inline.find_inline(
             subject, site.accepted, site.policy, site.anchors,
             site.trust),)
 

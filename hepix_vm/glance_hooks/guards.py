@@ -40,7 +40,7 @@ from hepix_vm.glance_hooks import preflight
 from hepix_vm.held import Held
 from hepix_vm.held import STATUSES
 from hepix_vm import properties
-from hepix_vm.trust import endorsement
+from hepix_vm.trust import inline
 from hepix_vm.trust.policy import Subject
 from hepix_vm.trust.verdict import Reason
 from hepix_vm.trust.verdict import Verdict
@@ -305,7 +305,7 @@ def _endorsement(request: Guarded, held: Held,
         return
     subject = held.subject(request.gate.now())
     if old:
-        request.refuse(endorsement.check_renewal(
+        request.refuse(inline.check_renewal(
             old, new, subject.came_as or subject.sha512,
             request.gate.site().trust), body.Refused)
     body.refuse(request.judge(dataclasses.replace(

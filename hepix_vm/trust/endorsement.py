@@ -13,11 +13,12 @@
 """From signed messages to endorsements.
 
 Whoever loads a message verifies it, whether it came with an image
-(:func:`find_inline`) or lies among the lists that the site accepted
+(:mod:`hepix_vm.trust.inline`) or lies among the lists that the site accepted
 (:class:`AcceptedLists`).
 """
 
 from collections.abc import Iterable
+from collections.abc import Mapping
 from collections.abc import Sequence
 import dataclasses
 import datetime
@@ -37,15 +38,10 @@ from hepix_vm.trust.model import ImageEntry
 from hepix_vm.trust.model import ImageList
 from hepix_vm.trust import names
 from hepix_vm.trust.policy import Found
+from hepix_vm.trust.policy import list_dates
 from hepix_vm.trust.policy import Subject
-from hepix_vm.trust.settings import AcceptedEndorser
-from hepix_vm.trust.settings import Policy
 from hepix_vm.trust.settings import Subscription
 from hepix_vm.trust.verdict import Reason
-
-# What the property of an image may hold, in characters: MySQL's TEXT has
-# 64 KiB, and a message of one image needs about 8.
-MAX_INLINE = 48 * 1024
 
 _LONGEST_NAME = 1024  # characters of a DN; comparing them takes its time
 
@@ -143,22 +139,32 @@ class AcceptedLists:
     """The lists that the site accepted, by list, image and digest.
 
     :param lists: in the order of the subscriptions; where two lists claim
-        one image identifier, the first holds it
+        one image identifier and none held it before, the first holds it
+    :param holders: which list held an image before, by their identifiers;
+        it holds it until it is no longer subscribed, or no longer has it
     """
 
     def __init__(self, lists: Sequence[AcceptedList] = (),
-                 subscriptions: Iterable[Subscription] = ()) -> None:
+                 subscriptions: Iterable[Subscription] = (),
+                 holders: Mapping[str, str] | None = None) -> None:
         self.by_uuid = {
             item.signed.image_list.identifier: item for item in lists}
         self.subscriptions = {item.uuid: item for item in subscriptions}
-        self._holder: dict[str, str] = {}
+        claims = {(entry.identifier, uuid)
+                  for uuid, item in self.by_uuid.items()
+                  for entry in item.signed.image_list.images}
+        # What a list that cannot be read now held, nobody else takes over.
+        self.holders = {
+            image: uuid for image, uuid in (holders or {}).items()
+            if uuid in self.subscriptions and (
+                uuid not in self.by_uuid or (image, uuid) in claims)}
         self._by_digest: dict[
             str, list[tuple[AcceptedList, ImageEntry]]] = {}
         self._sizes: set[int] = set()
         for item in lists:
             uuid = item.signed.image_list.identifier
             for entry in item.signed.image_list.images:
-                self._holder.setdefault(entry.identifier, uuid)
+                self.holders.setdefault(entry.identifier, uuid)
                 self._by_digest.setdefault(entry.sha512, []).append(
                     (item, entry))
                 self._sizes.add(entry.size)
@@ -176,7 +182,7 @@ class AcceptedLists:
         :param image: ``dc:identifier`` of the image
         :param uuid: ``dc:identifier`` of the list that claims it
         """
-        holder = self._holder.get(image, uuid)
+        holder = self.holders.get(image, uuid)
         if holder == uuid:
             return ()
         return (Reason(Code.UUID_CONFLICT, f'Image {image} belongs to the '
@@ -201,7 +207,39 @@ class AcceptedLists:
             Endorsement(entry, signed.image_list, signed.signer,
                         signed.certificate, 'lists',
                         approved=item.subscription.approved),
-            reasons + self.conflict(entry.identifier, uuid))
+            reasons + self.conflict(entry.identifier, uuid)
+            + self.disagreement(signed, entry, item.subscription, at,
+                                anchors, settings))
+
+    def disagreement(self, signed: SignedList, entry: ImageEntry,
+                     subscription: Subscription | None,
+                     at: datetime.datetime, anchors: TrustAnchors,
+                     settings: TrustSettings) -> tuple[Reason, ...]:
+        """Return the reason when too few endorsers endorse the same bytes.
+
+        :param signed: the message that endorses them; its own chain and
+            dates are judged elsewhere
+        """
+        if subscription is None or subscription.agree == 1:
+            return ()
+        others = [
+            item.signed for item, other in self._by_digest.get(
+                entry.sha512, ())
+            if not tuple(list_dates(item.signed.image_list, at))
+            and (other.expires is None or at < other.expires)
+            and all(_within_grace(reason, at, settings.crl_grace)
+                    for reason in item.signed.reasons(anchors, at,
+                                                      settings))]
+        # By the certificates: a pinned name may be written in many ways.
+        agreed = {
+            (each.certificate.subject, each.certificate.issuer)
+            for each in (signed, *others) if pinned(each, subscription)}
+        if len(agreed) >= subscription.agree:
+            return ()
+        return (Reason(Code.NOT_ENDORSED, f'Only {len(agreed)} of the '
+                       f'{subscription.agree} endorsers who must agree on '
+                       f'an image of the list {subscription.uuid} endorse '
+                       f'these bytes.'),)
 
 
 def accept(message: bytes, subscription: Subscription,
@@ -215,12 +253,17 @@ def accept(message: bytes, subscription: Subscription,
     if uuid != subscription.uuid:
         raise TrustError(f'The list {subscription.uuid} now calls itself '
                          f'{uuid}.', Code.UUID_CONFLICT)
-    if not any(signed.signed_by(endorser.dn, endorser.ca)
-               for endorser in subscription.endorsers):
+    if not pinned(signed, subscription):
         raise TrustError(f'{signed.signer.dn} (CA {signed.signer.ca}) is '
                          f'not an endorser that is pinned for the list '
                          f'{uuid}.', Code.ENDORSER_NOT_ACCEPTED)
     return AcceptedList(signed, subscription)
+
+
+def pinned(signed: SignedList, subscription: Subscription) -> bool:
+    """Return whether an endorser of a subscription signed a message."""
+    return any(signed.signed_by(endorser.dn, endorser.ca)
+               for endorser in subscription.endorsers)
 
 
 def check_succession(old: ImageList, new: ImageList) -> tuple[Reason, ...]:
@@ -239,116 +282,19 @@ def check_succession(old: ImageList, new: ImageList) -> tuple[Reason, ...]:
     return ()
 
 
-def check_renewal(old: str, new: str, sha512: str,
-                  settings: TrustSettings) -> tuple[Reason, ...]:
-    """Return why one inline message may not take the place of another.
+def check_replacement(old: ImageList, new: ImageList) -> tuple[Reason, ...]:
+    """Return why a list may not take the place of the accepted one.
 
-    Whether the new one endorses the image is judged elsewhere.
-
-    :param old: the message that the image has; what cannot be read endorses
-        nothing, and anything may take its place
-    :param new: the one that is to come
-    :param sha512: digest of the image's bytes; if only the new message is
-        about them, it is their first: an image that was made from a server
-        has the message of its base
+    One that was only renewed may keep its version, but not go back.
     """
-    try:
-        before = open_list(envelope.from_text(old, MAX_INLINE), settings)
-    except TrustError:
-        return ()
-    try:
-        after = open_list(envelope.from_text(new, MAX_INLINE), settings)
-    except TrustError as error:
-        return (Reason.of(error),)
-    if old.split() == new.split() or (
-            _names(after, sha512) and not _names(before, sha512)):
-        return ()
-    reasons = check_succession(before.image_list, after.image_list)
-    if not reasons and imagelist.compare_versions(
-            before.image_list.version, after.image_list.version) == 0:
-        reasons = (Reason(Code.LIST_ROLLBACK, f'The image is endorsed by '
-                          f'version {before.image_list.version} of this '
-                          f'list; a renewal needs a higher version.'),)
-    return reasons
-
-
-def _names(signed: SignedList, sha512: str) -> bool:
-    return any(entry.sha512 == sha512 for entry in signed.image_list.images)
-
-
-def find_inline(subject: Subject, accepted: AcceptedLists, policy: Policy,
-                anchors: TrustAnchors, settings: TrustSettings) -> Found:
-    """Return what the endorsement says that came with an image."""
-    try:
-        signed = open_list(envelope.from_text(
-            subject.endorsement, MAX_INLINE), settings)
-        if len(signed.image_list.images) != 1:
-            raise MalformedError(
-                f'hepix_endorsement holds a list of '
-                f'{len(signed.image_list.images)} images; exactly one is '
-                f'allowed.')
-    except TrustError as error:
-        return Found(None, (Reason.of(error),))
-    entry, = signed.image_list.images
-    uuid = signed.image_list.identifier
-    subscription = accepted.subscriptions.get(uuid)
-    reasons = (
-        signed.reasons(anchors, subject.at, settings)
-        + _accepted_endorser(signed, subscription, policy, subject)
-        + accepted.conflict(entry.identifier, uuid)
-        + _as_version(signed.image_list, entry, accepted.by_uuid.get(uuid)))
-    return Found(Endorsement(
-        entry, signed.image_list, signed.signer, signed.certificate,
-        'inline', subject.endorsement,
-        subscription is None or subscription.approved), reasons)
-
-
-def _accepted_endorser(signed: SignedList, subscription: Subscription | None,
-                       policy: Policy, subject: Subject,
-                       ) -> tuple[Reason, ...]:
-    """Return why the signer may not endorse this image at this site."""
-    pinned = subscription.endorsers if subscription else policy.endorsers
-    ours = [endorser for endorser in pinned
-            if signed.signed_by(endorser.dn, endorser.ca)]
-    signer = signed.signer
-    if not ours:
-        where = 'for this list ' if subscription else ''
-        return (Reason(Code.ENDORSER_NOT_ACCEPTED, f'{signer.dn} (CA '
-                       f'{signer.ca}) is not an endorser whom this site '
-                       f'accepts {where}.'.replace(' .', '.')),)
-    if not any(_speaks_for(endorser, signed.image_list.vo, subject.projects)
-               for endorser in ours):
-        return (Reason(Code.ENDORSER_NOT_ACCEPTED, f'{signer.dn} may not '
-                       f'endorse images of this VO or this project.'),)
-    return ()
-
-
-def _speaks_for(endorser: AcceptedEndorser, vo: str,
-                projects: frozenset[str]) -> bool:
-    return ((not endorser.vo or not vo or endorser.vo == vo)
-            and (not endorser.projects
-                 or bool(endorser.projects & projects)))
-
-
-def _as_version(inline: ImageList, entry: ImageEntry,
-                accepted: AcceptedList | None) -> tuple[Reason, ...]:
-    """Judge a message that bears a subscribed list's UUID as a version."""
-    if accepted is None:
-        return ()
-    current = accepted.signed.image_list
-    order = imagelist.compare_versions(inline.version, current.version)
-    held = current.find(entry.identifier)
-    reasons: tuple[Reason, ...] = ()
-    if order < 0 and held is None:
-        reasons = (Reason(Code.IMAGE_REVOKED, f'Version {current.version} '
-                          f'of the list {current.identifier} no longer has '
-                          f'the image {entry.identifier}.'),)
-    reasons += check_succession(current, inline)
-    if order == 0 and (held is None or held.sha512 != entry.sha512):
-        reasons += (Reason(Code.LIST_ROLLBACK, f'Version {current.version} '
-                           f'of the list {current.identifier}, which this '
-                           f'site accepted, does not say this of the image '
-                           f'{entry.identifier}.'),)
+    reasons = check_succession(old, new)
+    if not reasons and new.created < old.created and (
+            imagelist.compare_versions(new.version, old.version) == 0):
+        reasons = (Reason(
+            Code.LIST_ROLLBACK, f'Version {new.version} of the list '
+            f'{new.identifier} was made at '
+            f'{imagelist.format_time(new.created)}; this site accepted one '
+            f'of {imagelist.format_time(old.created)}.'),)
     return reasons
 
 

@@ -34,6 +34,7 @@ from hepix_vm.trust.ledger import Fact
 from hepix_vm.trust.ledger import Ledger
 from hepix_vm.trust.ledger import Record
 from hepix_vm.trust.model import Endorsement
+from hepix_vm.trust.model import ImageList
 from hepix_vm.trust import names
 from hepix_vm.trust.settings import Block
 from hepix_vm.trust.settings import Blockable
@@ -235,23 +236,32 @@ def check_expiry(subject: Subject, found: Found,
     """Now lies between the dates of the list and of the image."""
     if found.endorsement is None:
         return
-    image_list = found.endorsement.image_list
     entry = found.endorsement.entry
-    if subject.at + CLOCK_SKEW < image_list.created:
-        yield Reason(Code.LIST_NOT_YET_VALID, f'The image list is valid '
-                     f'from {format_time(image_list.created)} on.')
-    if any(override.image == entry.identifier
-           and subject.at < override.until for override in policy.overrides):
+    overridden = any(
+        override.image == entry.identifier and subject.at < override.until
+        for override in policy.overrides)
+    for reason in list_dates(found.endorsement.image_list, subject.at):
+        if not overridden or reason.code is not Code.LIST_EXPIRED:
+            yield reason
+    if overridden:
         return
-    if subject.at >= image_list.expires:
-        yield Reason(Code.LIST_EXPIRED, f'The image list '
-                     f'{image_list.identifier} expired at '
-                     f'{format_time(image_list.expires)}.',
-                     image_list.expires)
     if entry.expires is not None and subject.at >= entry.expires:
         yield Reason(Code.IMAGE_EXPIRED, f'The endorsement of image '
                      f'{entry.identifier} expired at '
                      f'{format_time(entry.expires)}.', entry.expires)
+
+
+def list_dates(image_list: ImageList,
+               at: datetime.datetime) -> Iterator[Reason]:
+    """Yield why a list does not count at a time."""
+    if at + CLOCK_SKEW < image_list.created:
+        yield Reason(Code.LIST_NOT_YET_VALID, f'The image list is valid '
+                     f'from {format_time(image_list.created)} on.')
+    if at >= image_list.expires:
+        yield Reason(Code.LIST_EXPIRED, f'The image list '
+                     f'{image_list.identifier} expired at '
+                     f'{format_time(image_list.expires)}.',
+                     image_list.expires)
 
 
 def check_revocation(subject: Subject, found: Found,

@@ -180,6 +180,13 @@ class ContextError(HepixVmError):
             'would get.'))
 
 
+class FetchError(HepixVmError):
+    """A list or an image that does not come from where it is kept."""
+
+    def __init__(self, message: str, remedy: str) -> None:
+        super().__init__(message, remedy=remedy)
+
+
 class PluginError(HepixVmError):
     """A plugin that is missing or cannot be loaded."""
 

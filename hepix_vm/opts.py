@@ -70,10 +70,19 @@ OPTS = [
     cfg.IntOpt(
         'max_list_bytes', default=DEFAULT_MAX_BYTES, min=1024,
         help='Longest signed image list that is read, in bytes.'),
+    cfg.IntOpt(
+        'fetch_timeout', default=120, min=1, max=3600,
+        help='Seconds in which a list must be fetched, with all attempts.'),
+    cfg.IntOpt(
+        'fetch_retries', default=3, min=0, max=10,
+        help='How often fetching is tried again after an error that may '
+             'pass: no connection, or an answer with status 429 or above '
+             '499.'),
     cfg.StrOpt(
         'state_dir', default='/var/lib/hepix-vm',
-        help='Folder of the accepted lists (lists/) and of the journal '
-             '(journal/).'),
+        help='Folder of the accepted lists (lists/), of those that they '
+             'replaced (previous/), of what is known of their servers '
+             '(fetched/), and of the journal (journal/).'),
     cfg.StrOpt(
         'ledger_owner', default='hepix-vm',
         help='Owner of the records of the ledger in Glance. It must not be '

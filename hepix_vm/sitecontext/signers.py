@@ -17,9 +17,7 @@ goes there, and nothing that they say is repeated but what a check let
 pass: what a command of the site prints may be secret.
 """
 
-from collections.abc import Callable
 from collections.abc import Sequence
-from concurrent.futures import Future
 import contextlib
 import http.client
 import os
@@ -27,11 +25,11 @@ import select
 import signal
 import ssl
 import subprocess
-import threading
 import time
 from typing import Any
 import urllib.parse
 
+from hepix_vm import deadline
 from hepix_vm.errors import ContextError
 
 MAX_ANSWER = 64 * 1024  # bytes
@@ -98,7 +96,7 @@ def by_https(address: str, request: bytes, seconds: int, ca_file: str,
     context = _context(ca_file, client)
     host = urllib.parse.urlsplit(address).hostname or ''
     try:
-        answer = _within(seconds, lambda: _posted(
+        answer = deadline.within(seconds, lambda: _posted(
             address, request, seconds, context))
     except TimeoutError as error:
         raise _of_service(host, f'took longer than {seconds} seconds'
@@ -127,26 +125,6 @@ def _end(process: subprocess.Popen[bytes]) -> None:
             # It became another user, by sudo.
             return
         process.wait()
-
-
-def _within(seconds: int, call: Callable[[], bytes]) -> bytes:
-    """Return what a call returns, if it does in time.
-
-    Name servers that say nothing are waited for by the C library: neither a
-    timeout nor a signal ends that, but another thread need not wait for it.
-
-    :raises TimeoutError: it took longer
-    """
-    answer: Future[bytes] = Future()
-
-    def run() -> None:
-        try:
-            answer.set_result(call())
-        except BaseException as error:
-            answer.set_exception(error)
-
-    threading.Thread(target=run, daemon=True).start()
-    return answer.result(seconds)
 
 
 def _posted(address: str, request: bytes, seconds: int,

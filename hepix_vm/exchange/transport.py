@@ -1,0 +1,217 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Connections to whoever publishes: TLS, proxies, and what goes wrong."""
+
+from collections.abc import Iterator
+import contextlib
+import functools
+import os
+import socket
+import ssl
+import stat
+from typing import Any
+import urllib.parse
+
+import requests
+import requests.adapters
+import urllib3
+
+from hepix_vm.errors import FetchError
+from hepix_vm.subscriptions import IGTF
+from hepix_vm.subscriptions import SYSTEM
+
+# Seconds for which nothing may come.
+SILENCE = 30.0
+HEADERS = {'Accept': '*/*', 'Accept-Encoding': 'identity',
+           'Connection': 'close', 'User-Agent': 'hepix-vm'}
+ADDRESS = ('Look at url in subscriptions.yaml, or ask who publishes it; '
+           'the next run tries again.')
+CREDENTIALS = 'Look at token_file in subscriptions.yaml.'
+
+_NETWORK = ('Look at the server, the network and the proxies; the next run '
+            'tries again.')
+_CERTIFICATES = 'Look at ca_bundle in subscriptions.yaml.'
+# By which requests and others name CA certificates.
+_BUNDLE = 'REQUESTS_CA_BUNDLE'
+_LONGEST = 200  # characters of an address in a message
+_LONGEST_SECRET = 1024  # characters
+_PORTS = {'https': 443, 'http': 80}
+
+
+class PassingError(FetchError):
+    """What may be over in a moment.
+
+    :param pause: seconds for which the server asks us to wait
+    """
+
+    def __init__(self, message: str, remedy: str = _NETWORK,
+                 pause: float = 0.0) -> None:
+        super().__init__(message, remedy)
+        self.pause = pause
+
+
+def shown(url: str) -> str:
+    """Return an address as messages have it: no password, no query."""
+    try:
+        parts = urllib.parse.urlsplit(url)
+        place = f'{parts.scheme}://{parts.netloc.rpartition("@")[2]}' + (
+            parts.path)
+    except ValueError:
+        return 'An address'
+    return ascii(place[:_LONGEST])[1:-1]
+
+
+def origin(url: str) -> tuple[str, str | None, int | None]:
+    """Return what must be the same for a password to be sent along."""
+    parts = urllib.parse.urlsplit(url)
+    return (parts.scheme, parts.hostname,
+            parts.port or _PORTS.get(parts.scheme))
+
+
+def secret(path: str) -> str:
+    """Return what a file of ours says that nobody else may read.
+
+    :raises FetchError: everybody may, or it cannot be read
+    """
+    try:
+        with open(path, encoding='ascii') as file:
+            if os.fstat(file.fileno()).st_mode & stat.S_IROTH:
+                raise FetchError(f'{path} may be read by everybody, and is '
+                                 f'not used.', f'chmod o-rwx {path}, and '
+                                 f'change what is in it.')
+            found = file.read(_LONGEST_SECRET).strip()
+    except OSError as error:
+        raise FetchError(f'{path} cannot be read: {error.strerror}.',
+                         CREDENTIALS) from error
+    except UnicodeDecodeError:
+        found = ''
+    if not found.isprintable() or not all(found.partition(':')):
+        raise FetchError(f'{path} does not say user:password on one line.',
+                         CREDENTIALS)
+    return found
+
+
+def adapter(ca_bundle: str,
+            trust_anchors: str) -> requests.adapters.HTTPAdapter:
+    """Return what sends requests to servers whose certificate is good.
+
+    :param ca_bundle: of subscriptions.yaml
+    :param trust_anchors: folder of the CAs of the grid
+    :raises FetchError: the CAs cannot be read
+    """
+    place = {SYSTEM: os.environ.get(_BUNDLE, ''),
+             IGTF: trust_anchors}.get(ca_bundle, ca_bundle)
+    try:
+        return _Adapter(_context(place))
+    except OSError as error:
+        # OpenSSL's own are errors of the system, too.
+        raise FetchError(
+            f'The CA certificates in {place} cannot be read: '
+            f'{error.strerror or "there are none"}.', _CERTIFICATES
+            ) from error
+
+
+@functools.lru_cache
+def _context(place: str) -> ssl.SSLContext:
+    """Return how servers are verified; a run reads a bundle once.
+
+    :param place: file or folder of the CAs; those of the system if empty
+    """
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    if not place:
+        context.set_default_verify_paths()
+    elif stat.S_ISDIR(os.stat(place).st_mode):
+        context.load_verify_locations(capath=place)
+    else:
+        context.load_verify_locations(cafile=place)
+    return context
+
+
+class _Adapter(requests.adapters.HTTPAdapter):
+    """Verifies servers by the CAs that the site chose, and no others."""
+
+    def __init__(self, context: ssl.SSLContext) -> None:
+        self._context = context
+        super().__init__()
+
+    def init_poolmanager(self, *given: Any, **more: Any) -> None:
+        super().init_poolmanager(*given, ssl_context=self._context, **more)
+
+    def proxy_manager_for(self, proxy: str, **more: Any) -> Any:
+        return super().proxy_manager_for(
+            proxy, ssl_context=self._context, **more)
+
+    def cert_verify(self, *unused: Any) -> None:
+        """Do not add the CAs that requests brings along."""
+
+
+@contextlib.contextmanager
+def translated(url: str) -> Iterator[None]:
+    """Say in our words what goes wrong on the way to an address.
+
+    Those of the libraries repeat the address whole.
+
+    :raises FetchError: in place of what they raise
+    """
+    try:
+        yield
+    except (requests.RequestException, urllib3.exceptions.HTTPError,
+            OSError, ValueError) as error:
+        raise _of(error, url) from None
+
+
+def _of(error: Exception, url: str) -> FetchError:
+    where = f'{shown(url)} cannot be fetched'
+    causes = list(_causes(error))
+    for cause in causes:
+        if isinstance(cause, ssl.SSLCertVerificationError):
+            return FetchError(f'{where}: its certificate is not accepted '
+                              f'({cause.verify_message}).', _CERTIFICATES)
+    for cause in causes:
+        if isinstance(cause, (ssl.SSLError, urllib3.exceptions.SSLError)):
+            return FetchError(f'{where}: TLS fails '
+                              f'({getattr(cause, "reason", "") or "?"}).',
+                              _NETWORK)
+    for kind, words in _PASSING:
+        for cause in causes:
+            if isinstance(cause, kind):
+                said = words or getattr(cause, 'strerror', '')
+                if said:
+                    return PassingError(f'{where}: {said}.')
+    return FetchError(f'{where}: {type(error).__name__}.', ADDRESS)
+
+
+# What is looked for, in that order, and what is said of it; the system's own
+# words where there are none.
+_PASSING: tuple[tuple[type[Exception], str], ...] = (
+    (urllib3.exceptions.ProxyError, 'the proxy does not let us through'),
+    (socket.gaierror, 'its name is not known'),
+    (OSError, ''),
+    (TimeoutError, 'it is silent'),
+    (urllib3.exceptions.TimeoutError, 'it is silent'),
+    (urllib3.exceptions.ProtocolError, 'it breaks off, or is not HTTP'),
+)
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    """Yield an error and all that it was made from, however it is kept."""
+    waiting, seen = [error], set[int]()
+    while waiting:
+        each = waiting.pop(0)
+        if id(each) in seen:
+            continue
+        seen.add(id(each))
+        yield each
+        waiting += [inner for inner in (
+            *each.args, getattr(each, 'reason', None), each.__cause__,
+            each.__context__) if isinstance(inner, BaseException)]

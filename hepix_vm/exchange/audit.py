@@ -35,7 +35,6 @@ from hepix_vm.held import STATUSES
 from hepix_vm.site import Site
 from hepix_vm.trust import endorsement
 from hepix_vm.trust.endorsement import AcceptedList
-from hepix_vm.trust.endorsement import AcceptedLists
 from hepix_vm.trust import ledger as records
 from hepix_vm.trust.ledger import Ledger
 from hepix_vm.trust.settings import Subscription
@@ -152,19 +151,15 @@ def with_lists(site: Site, messages: Iterable[tuple[str, bytes]]) -> Site:
     :param messages: names of files and the signed lists in them
     :raises TrustError: one of them cannot be relied upon
     """
-    lists = dict(site.accepted.by_uuid)
-    subscriptions = dict(site.accepted.subscriptions)
+    lists = []
     for path, message in messages:
         try:
-            given = _accept(message, site)
+            lists.append(_accept(message, site))
         except TrustError as error:
             raise TrustError(f'{path}: {error.message}', error.code,
                              error.remedy) from error
-        uuid = given.subscription.uuid
-        lists[uuid] = given
-        subscriptions[uuid] = given.subscription
-    return dataclasses.replace(site, accepted=AcceptedLists(
-        list(lists.values()), subscriptions.values()))
+    return dataclasses.replace(
+        site, accepted=site.accepted.replaced(lists))
 
 
 def _accept(message: bytes, site: Site) -> AcceptedList:

@@ -12,9 +12,11 @@
 
 """What became of a list, as commands, metrics and notifiers say it."""
 
+from collections.abc import Iterable
 import dataclasses
 import datetime
 import enum
+import urllib.parse
 
 from hepix_vm.errors import Code
 
@@ -54,9 +56,39 @@ class ListReport:
     remedy: str = ''
     fetched: datetime.datetime | None = None
 
+    def __str__(self) -> str:
+        """Return it as the line that an operator reads."""
+        place = urllib.parse.urlsplit(self.url)
+        where = place.hostname or ('a file' if self.url else 'by hand')
+        counts = 'no version'
+        if self.expires:
+            images = f'{self.images} image{"" if self.images == 1 else "s"}'
+            counts = (f'version {self.version}, {images}, expires '
+                      f'{self.expires:%Y-%m-%d}')
+        code = f'[{self.code}] ' if self.code else ''
+        why = f'{code}{self.message} {self.remedy}' if self.message else ''
+        if self.outcome in (Outcome.REFUSED, Outcome.FAILED):
+            return (f'{self.uuid} {self.outcome}: {why} In use: {counts} '
+                    f'({where})')
+        return f'{self.uuid} {self.outcome}: {counts} ({where})' + (
+            f'; {why}' if why else '')
+
 
 # Exit statuses.
 ALL_WELL = 0
 REFUSED = 1
 FAILED = 2
 MISCONFIGURED = 3
+
+
+def status_of(reports: Iterable[ListReport]) -> int:
+    """Return the exit status that the worst of some reports is worth."""
+    worst = ALL_WELL
+    for report in reports:
+        if report.outcome is Outcome.FAILED:
+            return FAILED
+        # A list may be accepted but for one of its images.
+        if report.outcome is Outcome.REFUSED or (
+                report.code is Code.UUID_CONFLICT):
+            worst = REFUSED
+    return worst

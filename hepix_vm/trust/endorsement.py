@@ -169,6 +169,17 @@ class AcceptedLists:
                     (item, entry))
                 self._sizes.add(entry.size)
 
+    def replaced(self, lists: Iterable[AcceptedList]) -> 'AcceptedLists':
+        """Return these, with some lists in the place of theirs or added."""
+        known = dict(self.by_uuid)
+        subscriptions = dict(self.subscriptions)
+        for item in lists:
+            known[item.subscription.uuid] = item
+            subscriptions[item.subscription.uuid] = item.subscription
+        return AcceptedLists(
+            [known[uuid] for uuid in subscriptions if uuid in known],
+            subscriptions.values(), self.holders)
+
     def may_hold(self, size: int | None) -> bool:
         """Return whether any list has an image of this size in bytes.
 

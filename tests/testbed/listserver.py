@@ -12,10 +12,10 @@
 
 """A web server on loopback over real TLS, which may be told to misbehave."""
 
+import base64
 from collections.abc import Callable
 from collections.abc import Iterator
 from collections.abc import Mapping
-import base64
 import contextlib
 import dataclasses
 import gzip

@@ -1,0 +1,338 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Taking lists in when something is in the way: others, death, a full disk."""
+
+from collections.abc import Callable
+from collections.abc import Iterator
+import os
+import pathlib
+import resource
+import signal
+import time
+
+import pytest
+
+from hepix_vm.errors import ConfigError
+from hepix_vm.exchange.report import status_of
+from hepix_vm.exchange import store
+from hepix_vm.exchange.store import ListStore
+from hepix_vm import paths
+from tests.testbed.follower import codes
+from tests.testbed.follower import Follower
+from tests.testbed.follower import newer
+from tests.testbed.listserver import Answer
+from tests.testbed.listserver import Handler
+from tests.testbed.listserver import ListServer
+from tests.testbed import pki
+from tests.testbed.site import entry
+
+ACCEPTED, UNCHANGED = ('accepted', ''), ('unchanged', '')
+LIMIT = 60.0  # seconds that any wait may take
+# All by which the store changes anything.
+CALLS = ('open', 'fsync', 'fchmod', 'replace', 'unlink', 'makedirs', 'close')
+
+
+@pytest.fixture(scope='module')
+def server() -> Iterator[ListServer]:
+    with ListServer() as running:
+        yield running
+
+
+@pytest.fixture
+def world(server: ListServer, tmp_path: pathlib.Path,
+          monkeypatch: pytest.MonkeyPatch) -> Follower:
+    follower = Follower(tmp_path, server)
+    monkeypatch.setenv(paths.ENVIRONMENT, str(follower.site.config))
+    monkeypatch.setenv('no_proxy', '127.0.0.1')
+    return follower
+
+
+@pytest.fixture
+def first(world):
+    """A list in a file, accepted in its first version."""
+    image_list = world.site.image_list(entry(b'one'))
+    path = world.site.folder / 'image.list'
+    world.site.write_subscriptions([world.block(
+        image_list.identifier, url=path.as_uri(), ca_bundle=None)])
+    publish(world, image_list)
+    assert codes(world.run()) == [ACCEPTED]
+    return image_list
+
+
+def publish(world, image_list):
+    message = world.site.sign(image_list, world.site.alice)
+    (world.site.folder / 'image.list').write_bytes(message)
+    return message
+
+
+def in_child(work: Callable[[], int]) -> int:
+    """Return how a child process ends that does some work."""
+    child = os.fork()
+    if not child:
+        try:
+            os._exit(work())
+        except BaseException:
+            os._exit(99)
+    return os.waitpid(child, 0)[1]
+
+
+def killed_at(world, number: int) -> bool:
+    """Take lists in, and die when something is done for the nth time.
+
+    :returns: whether it came to that
+    """
+    def work() -> int:
+        left = [number]
+
+        def dying(call):
+            def called(*given, **more):
+                left[0] -= 1
+                if not left[0]:
+                    os.kill(os.getpid(), signal.SIGKILL)
+                return call(*given, **more)
+            return called
+
+        intake = world.intake()
+        for name in CALLS:
+            setattr(store.os, name, dying(getattr(os, name)))
+        return status_of(intake.run())
+
+    status = in_child(work)
+    if os.WIFSIGNALED(status):
+        assert os.WTERMSIG(status) == signal.SIGKILL
+        return True
+    assert os.WEXITSTATUS(status) == 0
+    return False
+
+
+def test_killed_at_any_step(world, first):
+    """The stored list is the old or the new one, and the next run goes on."""
+    outcomes = []
+    number = 0
+    version = 1
+    died = True
+    while died:
+        number += 1
+        version += 1
+        old = world.stored(first)
+        current = newer(first, str(version), images=(
+            *first.images, entry(b'%d' % version)))
+        new = publish(world, current)
+        died = killed_at(world, number)
+        left = world.stored(first)
+        assert left in (old, new)
+        accepted = world.intake().site.accepted
+        assert accepted.by_uuid[first.identifier]
+        report, = world.run()
+        outcomes.append(str(report.outcome))
+        assert report.version == str(version)
+        assert world.stored(first) == new
+        assert world.previous(first)[-1] == old
+        assert list(world.lists.glob('.new')) == []
+        for image in current.images:
+            assert not world.intake().site.accepted.conflict(
+                image.identifier, first.identifier)
+    # Before the list is in its place, and after that.
+    assert number > 15
+    assert outcomes.count('accepted') > 5
+    assert outcomes.count('unchanged') > 5
+    assert len(world.previous(first)) == number
+    assert list(world.site.state.rglob('.new')) == []
+
+
+def test_a_disk_that_is_full(world, first):
+    """Not even a byte of what does not fit is left."""
+    before = world.state()
+    old = world.stored(first)
+    new = publish(world, newer(first, '2'))
+    room = len(new) // 2
+
+    def work() -> int:
+        # The kernel writes as much as there is room for.
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        intake = world.intake()
+        resource.setrlimit(resource.RLIMIT_FSIZE, (room, room))
+        report, = intake.run()
+        assert 'The list cannot be stored: File too large.' == report.message
+        assert report.version == '1'
+        assert intake.site.accepted.by_uuid[
+            first.identifier].signed.image_list.version == '1'
+        return status_of([report])
+
+    assert in_child(work) == 2 << 8
+    assert world.stored(first) == old
+    assert list(world.site.state.rglob('.new')) == []
+    assert {name: state for name, state in world.state().items()
+            if name.endswith('.smime')} == {
+        name: state for name, state in before.items()
+        if name.endswith('.smime')}
+    assert codes(world.run()) == [ACCEPTED]
+
+
+def test_what_cannot_be_written_down(world, first, monkeypatch):
+    """Who holds an image is written first, or nothing is."""
+    publish(world, newer(first, '2', images=(entry(b'other'),)))
+    old = world.stored(first)
+
+    def full(*given):
+        raise OSError(28, 'No space left on device')
+
+    with monkeypatch.context() as patch:
+        patch.setattr(ListStore, 'write_holders', full)
+        report, = world.run()
+        assert codes([report]) == [('failed', '')]
+        assert 'No space left on device' in report.message
+    assert world.stored(first) == old
+    with monkeypatch.context() as patch:
+        patch.setattr(ListStore, 'write_note', full)
+        assert codes(world.run()) == [ACCEPTED]
+    assert codes(world.run()) == [UNCHANGED]
+
+
+def test_two_at_once(world):
+    """Both fetch, one after the other stores, and both say what is so."""
+    lists = [world.site.image_list(entry(bytes([n]))) for n in range(8)]
+    world.follow(*lists)
+    for each in lists:
+        world.publish(each)
+    children = []
+    for _ in range(2):
+        child = os.fork()
+        if not child:
+            reports = world.run()
+            said = {str(report.outcome) for report in reports}
+            os._exit(0 if said == {'accepted'} else
+                     1 if said == {'unchanged'} else 9)
+        children.append(child)
+    ends = sorted(os.WEXITSTATUS(os.waitpid(child, 0)[1])
+                  for child in children)
+    assert ends == [0, 1]
+    assert len([record for record in world.journal()
+                if record['outcome'] == 'accepted']) == 8
+    assert codes(world.run()) == [UNCHANGED] * 8
+
+
+def test_who_stores_is_waited_for(world, first):
+    publish(world, newer(first, '2'))
+    begun, end = os.pipe()
+    child = os.fork()
+    if not child:
+        with ListStore(str(world.site.state)).alone():
+            os.write(end, b'x')
+            time.sleep(1)
+            intact = world.stored(first)
+        os._exit(intact != world.site.folder.joinpath(
+            'image.list').read_bytes())
+    assert os.read(begun, 1)
+    assert codes(world.run()) == [ACCEPTED]
+    assert os.waitpid(child, 0)[1] == 1 << 8
+
+
+def test_where_nobody_may_write(world):
+    (world.site.state / 'lists.lock').mkdir()
+    with pytest.raises(ConfigError, match='Is a directory') as caught:
+        world.run()
+    assert 'user to whom state_dir belongs' in caught.value.remedy
+    (world.site.state / 'lists.lock').rmdir()
+    (world.site.state / 'fetched').rmdir()
+    (world.site.state / 'fetched').write_bytes(b'')
+    with pytest.raises(ConfigError, match='fetched: .*File exists'):
+        world.run()
+
+
+def test_a_dry_run(world, first):
+    new = newer(first, '2', images=(entry(b'other'),))
+    publish(world, new)
+    world.events.clear()
+    files = {path: path.stat().st_mtime_ns
+             for path in world.site.state.rglob('*')}
+    intake = world.intake(dry_run=True)
+    assert codes(intake.run()) == [ACCEPTED]
+    found = intake.site.accepted.by_uuid[first.identifier].signed.image_list
+    assert found.version == '2'
+    assert found.images[0].sha512 == new.images[0].sha512
+    assert {path: path.stat().st_mtime_ns
+            for path in world.site.state.rglob('*')} == files
+    assert world.events == []
+    assert codes(world.run()) == [ACCEPTED]
+
+
+def test_a_dry_run_where_nothing_may_be_written_yet(world):
+    image_list = world.site.image_list(entry(b'one'))
+    world.follow(image_list)
+    world.publish(image_list)
+    world.lists.rmdir()
+    assert codes(world.run(dry_run=True)) == [ACCEPTED]
+    assert list(world.site.state.iterdir()) == []
+    assert codes(world.run()) == [ACCEPTED]
+
+
+def test_some_lists_only(world):
+    lists = [world.site.image_list(entry(bytes([n]))) for n in range(2)]
+    world.follow(*lists)
+    for each in lists:
+        world.publish(each)
+    report, = world.run(only=[lists[1].identifier])
+    assert report.uuid == lists[1].identifier
+    assert world.server.paths() == [f'/{lists[1].identifier}']
+    with pytest.raises(ConfigError, match='is not subscribed'):
+        world.run(only=['8d1c6f6e-6a0a-4b7c-9d67-0f6f5d9d7a11'])
+
+
+def test_a_hundred_lists(world):
+    """They are fetched at the same time, and reported in order."""
+    lists = [world.site.image_list(entry(b'%d' % n)) for n in range(100)]
+    world.follow(*lists)
+    waited: list[float] = []
+
+    def slow(body: bytes) -> Callable[[Handler], None]:
+        def write(handler: Handler) -> None:
+            handler.home.stopping.wait(0.2)
+            waited.append(0.2)
+            handler.wfile.write(body)
+        return write
+
+    for each in lists:
+        body = world.publish(each)
+        world.server.answers[f'/{each.identifier}'] = Answer(
+            body, tail=slow(body))
+    begin = time.monotonic()
+    reports = world.run()
+    took = time.monotonic() - begin
+    assert codes(reports) == [ACCEPTED] * 100
+    assert [report.uuid for report in reports] == [
+        each.identifier for each in lists]
+    assert took < sum(waited)
+    begin = time.monotonic()
+    assert codes(world.run()) == [UNCHANGED] * 100
+    assert time.monotonic() - begin < LIMIT
+
+
+def test_so_many_former_versions_are_kept(world, first, monkeypatch):
+    monkeypatch.setattr(store, 'MOST_PREVIOUS', 3)
+    messages = [world.stored(first)]
+    for version in range(2, 7):
+        messages.append(publish(world, newer(first, str(version))))
+        assert codes(world.run()) == [ACCEPTED]
+    assert world.previous(first) == messages[-4:-1]
+
+
+def test_the_sum_of_a_list_and_a_note(tmp_path):
+    lists = ListStore(str(tmp_path))
+    with lists.alone():
+        lists.put('x', b'one', None, pki.utcnow())
+        assert lists.read('x') == b'one'
+        assert lists.read('y') is None
+    (tmp_path / 'lists' / 'y.smime').mkdir()
+    with pytest.raises(OSError, match='directory'):
+        lists.read('y')

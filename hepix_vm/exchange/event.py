@@ -50,6 +50,8 @@ class Event:
     :param name: its name in Glance
     :param reasons: why, where something was refused or ended
     :param message: what happened, where no reason says it
+    :param list_uuid: of the subscribed list that it is about, where what
+        came is no list
     """
 
     kind: Kind
@@ -60,3 +62,4 @@ class Event:
     name: str = ''
     reasons: tuple[Reason, ...] = ()
     message: str = ''
+    list_uuid: str = ''

@@ -23,6 +23,7 @@ from hepix_vm.errors import PluginError
 SOURCES = 'hepix_vm.endorsement_sources'
 CHECKS = 'hepix_vm.image_checks'
 CONTEXT = 'hepix_vm.context_sources'
+NOTIFIERS = 'hepix_vm.notifiers'
 
 
 def load(group: str, names: Iterable[str]) -> list[Any]:

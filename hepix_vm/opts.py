@@ -117,6 +117,52 @@ OPTS = [
         help='Whether accepted images get trait:CUSTOM_HEPIX_ENDORSED='
              'required, so that they boot only on hosts that have the '
              'trait.'),
+    cfg.ListOpt(
+        'notifiers', default=['log'],
+        help='Who is told what happens to lists and images: log, email, '
+             'vmcatcher (an event handler program).'),
+    cfg.StrOpt(
+        'smtp_server', default='localhost',
+        help='The mail server of the notifier email.'),
+    cfg.PortOpt(
+        'smtp_port', default=587, min=1, help='Its port.'),
+    cfg.StrOpt(
+        'smtp_tls', default='starttls',
+        choices=[
+            ('starttls', 'the connection is encrypted once it is there'),
+            ('tls', 'it is encrypted from the beginning (port 465)'),
+            ('none', 'it is not encrypted: for a server on this host'),
+        ],
+        help='How the connection to the mail server is encrypted. Its '
+             'certificate is verified against the CAs of the system.'),
+    cfg.StrOpt(
+        'smtp_user', default='',
+        help='Who we are for the mail server; empty where it does not ask.'),
+    cfg.StrOpt(
+        'smtp_password', default='', secret=True,
+        help='The password for it.'),
+    cfg.StrOpt(
+        'mail_from', default='',
+        help='Address from which mail is sent, with the name of the site '
+             'before it: Example Site <images@example.org>.'),
+    cfg.ListOpt(
+        'operators', default=[],
+        help='Mail addresses of the operators of this site.'),
+    cfg.ListOpt(
+        'vmcatcher_event_handler', default=[],
+        help='The event handler of the notifier vmcatcher: the path of a '
+             'program, and its arguments, with commas between them. No shell '
+             'reads them.'),
+    cfg.DictOpt(
+        'vmcatcher_environment', default={}, secret=True,
+        help='Variables that the event handler gets beside those of the '
+             'event, such as VMCATCHER_CACHE_DIR_CACHE:/var/cache/images; '
+             'with commas between them.'),
+    cfg.StrOpt(
+        'metrics_file', default='',
+        help='File of metrics for Prometheus, in a folder of the textfile '
+             'collector; its name must end with .prom. Without it there are '
+             'none.'),
     cfg.StrOpt(
         'context_file', default='/etc/hepix-vm/context.yaml',
         help='What servers are told about this site: variables, and rules '

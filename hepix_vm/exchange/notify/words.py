@@ -1,0 +1,85 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""What happened, in words for people."""
+
+from collections.abc import Mapping
+
+from hepix_vm.exchange.event import Event
+from hepix_vm.exchange.event import Kind
+
+_HAPPENED: Mapping[Kind, str] = {
+    Kind.RUN_BEGINS: 'A run begins',
+    Kind.RUN_ENDS: 'A run ends',
+    Kind.LIST_ACCEPTED: 'A new version of an image list was accepted',
+    Kind.LIST_REFUSED: 'An image list was refused',
+    Kind.LIST_STALE: 'An image list is stale',
+    Kind.IMAGE_LISTED: 'An image was listed',
+    Kind.IMAGE_AVAILABLE: 'An image is available',
+    Kind.IMAGE_REFUSED: 'An image was refused',
+    Kind.IMAGE_EXPIRED: 'An image expired',
+    Kind.IMAGE_REVOKED: 'An image was revoked',
+    Kind.IMAGE_BLOCKED: 'An image was blocked',
+    Kind.IMAGE_SUPERSEDED: 'An image was replaced by a newer version',
+    Kind.IMAGE_ENDORSED: 'An image is endorsed again',
+}
+
+_LONGEST = 300  # characters of a name that others chose
+
+
+def happened(event: Event) -> str:
+    """Return what happened, without a full stop."""
+    return _HAPPENED[event.kind]
+
+
+def clean(text: str, longest: int = _LONGEST) -> str:
+    """Return a text of somebody else's as one line that hides nothing.
+
+    Control characters could end a line, or give orders to a terminal;
+    those that change the direction of writing could make it read otherwise.
+
+    :param longest: characters that are kept
+    """
+    line = ' '.join(''.join(
+        character if character.isprintable() else ' '
+        for character in text[:2 * longest]).split())
+    return line if len(line) <= longest else f'{line[:longest]}...'
+
+
+def list_of(event: Event) -> str:
+    """Return the list that an event is about: UUID, version and title."""
+    found = event.image_list
+    if found is None:
+        return clean(event.list_uuid)
+    title = f' ({clean(found.title)})' if found.title else ''
+    return clean(f'{found.identifier} version {found.version}') + title
+
+
+def image_of(event: Event) -> str:
+    """Return the image that an event is about, as list and Glance name it."""
+    words = []
+    if event.entry is not None:
+        version = f' version {event.entry.version}'
+        words.append(clean(event.entry.identifier + version)
+                     + (f' ({clean(event.entry.title)})'
+                        if event.entry.title else ''))
+    if event.glance_image:
+        name = f' ({clean(event.name)})' if event.name else ''
+        words.append(f'in Glance {clean(event.glance_image)}{name}')
+    return ', '.join(words)
+
+
+def why(event: Event) -> list[str]:
+    """Return a sentence with code and remedy for each reason."""
+    reasons = [f'[{reason.code}] {clean(reason.message, 600)} '
+               f'{reason.remedy}' for reason in event.reasons]
+    return reasons or [clean(event.message, 600)] * bool(event.message)

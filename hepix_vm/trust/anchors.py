@@ -121,6 +121,23 @@ class TrustAnchors:
             nearest = self._unreached(leaf, at, settings)
         return tuple(dict.fromkeys(nearest))
 
+    def crls_due(self, signer: x509.Certificate,
+                 certificates: Sequence[x509.Certificate],
+                 ) -> dict[str, datetime.datetime | None]:
+        """Return until when the CRLs on the way to a root are current.
+
+        :param certificates: what else came with the message
+        :returns: by the name of the CA, UTC; None where it has no CRL that
+            can be relied upon. Nothing if no root leads to the signer
+        """
+        try:
+            leaf = Certificate.of(signer)
+        except MalformedError:
+            return {}
+        found = next(self._paths(leaf, certificates), ())
+        return {issuer.dn: self._crls.due(issuer, below)
+                for below, issuer in _links(found)}
+
     @staticmethod
     def _unreached(leaf: Certificate, at: datetime.datetime,
                    settings: ChainSettings) -> list[Reason]:
@@ -176,10 +193,7 @@ class TrustAnchors:
                settings: ChainSettings) -> list[Reason]:
         reasons = [*path.signer_reasons(found[0], at, settings.purposes),
                    *path.ca_reasons(found, at)]
-        # A signer that is an anchor itself has to publish that it is good.
-        links = list(zip(found, found[1:], strict=False)) or [
-            (found[0], found[0])]
-        for below, issuer in links:
+        for below, issuer in _links(found):
             for reason in self._crls.reasons(below, issuer, at,
                                              settings.crl_policy):
                 if below is not found[0] and (
@@ -201,6 +215,16 @@ class TrustAnchors:
                   for file in self._policies]
         return all(signing_policy.permits(rules, below.subject)
                    for rules in spoken if rules)
+
+
+def _links(found: tuple[Certificate, ...],
+           ) -> list[tuple[Certificate, Certificate]]:
+    """Return each certificate of a path with its issuer.
+
+    A signer that is an anchor itself has to publish that it is good.
+    """
+    return list(zip(found, found[1:], strict=False)) or [
+        (only, only) for only in found]
 
 
 def load(files: Mapping[str, bytes]) -> TrustAnchors:

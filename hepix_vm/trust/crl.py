@@ -172,6 +172,17 @@ class CrlStore:
         return (_currency(usable, known, issuer, at)
                 + _revocation(usable, certificate))
 
+    def due(self, issuer: Certificate, certificate: Certificate,
+            ) -> datetime.datetime | None:
+        """Return until when a CA's newest CRL speaks of a certificate.
+
+        :returns: UTC; None if there is none that can be relied upon
+        """
+        return max((crl.next_update or crl.last_update
+                    for crl in self._by_issuer.get(issuer.subject, [])
+                    if crl.covers(certificate)
+                    and self._signed(crl, issuer)), default=None)
+
     def _signed(self, crl: Crl, issuer: Certificate) -> bool:
         key = id(crl), issuer.der_hash
         if key not in self._judged:

@@ -23,6 +23,7 @@ from hepix_vm.trust.anchors import ChainSettings
 from tests.testbed import pki
 from tests.unit.trust.chains import CA
 from tests.unit.trust.chains import codes
+from tests.unit.trust.chains import DAY
 from tests.unit.trust.chains import files
 from tests.unit.trust.chains import GRID
 from tests.unit.trust.chains import NOW
@@ -111,3 +112,22 @@ def test_the_key_of_each_ca_of_a_name_judges_for_itself(ca):
         alice.certificate, (), NOW, ChainSettings()) == ()
     assert [reason.code for reason in loaded.check_chain(
         bob.certificate, (), NOW, ChainSettings())] == [Code.CRL_MISSING]
+
+
+def due(folder, signer):
+    return anchors.load(folder).crls_due(signer.certificate, ())
+
+
+def test_until_when_crls_are_current(ca, alice):
+    newer = ca.crl(now=NOW + DAY)
+    folder = {**files(ca), 'newer.r0': pki.pem(newer)}
+    assert due(folder, alice) == {CA: newer.next_update_utc}
+    assert due(files(ca, False), alice) == {CA: None}
+    # It is a root itself, so it is its own issuer.
+    assert due(files(ca), ca) == {CA: ca.crl(now=NOW).next_update_utc}
+
+
+def test_a_forged_crl_is_not_current(ca, alice):
+    rogue = pki.Authority.create(CA, now=NOW)
+    assert due(files(ca, rogue.crl(now=NOW + DAY)), alice) == {CA: None}
+    assert due(files(rogue), alice) == {}

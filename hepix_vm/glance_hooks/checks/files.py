@@ -13,6 +13,8 @@
 
 """The site's files: whether they load, and who may write them."""
 
+import os
+
 from hepix_vm import credentials
 from hepix_vm.errors import ConfigError
 from hepix_vm.errors import PluginError
@@ -56,8 +58,17 @@ def check_rights(glance: Checked) -> Found:
         settings = glance.gate.settings
     except ConfigError:
         return  # check_load says it, and names the file.
-    named = {paths.own_file(): 'the file of the settings'} | {
+    lists = os.path.join(settings.state_dir, 'lists')
+    named = {paths.own_file(): 'the file of the settings',
+             lists: 'the accepted lists'} | {
         getattr(settings, option): f'[hepix_vm] {option}' for option in (
-            'policy_file', 'subscriptions_file', 'state_dir',
-            'trust_anchors')}
+            'policy_file', 'subscriptions_file', 'trust_anchors')}
     yield from findings.check_rights(named)
+    # Root may write everything, and is not who serves.
+    if os.geteuid() and os.access(lists, os.W_OK):
+        yield Severity.WARNING, (
+            f'{lists} (the accepted lists) can be written by the user of '
+            f'this process (uid {os.geteuid()}). If that '
+            f'is who runs glance-api, a hole in it opens the gate: let the '
+            f'folder belong to hepix-vm and the group of glance-api, with '
+            f'mode 0750, and run hepix-vm-sync as hepix-vm.')

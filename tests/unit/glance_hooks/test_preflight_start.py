@@ -13,6 +13,8 @@
 
 """The files of the site, and when Glance is not started."""
 
+import os
+
 import pytest
 
 from hepix_vm.errors import ConfigError
@@ -36,7 +38,7 @@ def test_settings_that_do_not_load(configured, site):
 
 def test_files_that_others_can_write(configured, site):
     paths = [site.folder / 'policy.yaml', site.folder / 'subscriptions.yaml',
-             site.config, site.state, site.state / 'lists',
+             site.config, site.state / 'lists',
              site.anchors, next(site.anchors.iterdir())]
     for path in paths:
         for bit in (0o020, 0o002):
@@ -57,6 +59,29 @@ def test_a_folder_above_that_others_can_write(configured, site):
                for each in found['Rights on files'])
     # As in /tmp, only owners exchange names.
     site.folder.chmod(mode | 0o1022)
+    assert configured.findings() == {}
+
+
+def test_the_folder_of_the_journal_is_for_several_users(configured, site):
+    journal = site.state / 'journal'
+    journal.mkdir()
+    journal.chmod(0o3770)
+    assert configured.findings() == {}
+    # Who may exchange names there exchanges the lists.
+    site.state.chmod(0o770)
+    alone(configured.findings(), 'Rights on files', f'{site.state} (')
+
+
+def test_a_glance_that_may_write_the_accepted_lists(configured, site,
+                                                    monkeypatch):
+    lists = site.state / 'lists'
+    lists.chmod(0o750)
+    monkeypatch.setattr('os.geteuid', lambda: os.getuid() or 1)
+    alone(configured.findings(), 'Rights on files', 'warning: ',
+          f'{lists} (the accepted lists) can be written by the user of this '
+          f'process (uid ', 'with mode 0750')
+    monkeypatch.setattr('os.access', lambda path, mode: not (
+        path == str(lists) and mode == os.W_OK))
     assert configured.findings() == {}
 
 

@@ -318,6 +318,7 @@ class Case:
         if found is None:
             return None
         subject = self._with_ledger(subject, found)
+        found = (*site.accepted.awaited(subject), *found)
         ask = functools.partial(policy.judge, policy=site.policy,
                                 checks=site.checks, mode=self._mode(site))
         verdict = ask(subject, found)
@@ -343,7 +344,8 @@ class Case:
                         if each.endorsement]
         return dataclasses.replace(subject, ledger=Ledger(
             self._gate.search(ledger.names_for(
-                subject.image_id, subject.sha512, endorsements))))
+                subject.image_id, subject.sha512, endorsements,
+                subject.listed_by))))
 
     def _record(self, verdict: Verdict, subject: Subject,
                 cause: str = '') -> None:

@@ -86,6 +86,7 @@ class Held:
             names_known=self.names_known, visibility=self.visibility,
             created=None if 'hepix_sha512' in self.extra else self.created,
             moment=Moment.KEEP,
+            listed_by=self.extra.get('hepix_list_id', ''),
             endorsement=self.extra.get(properties.ENDORSEMENT, ''),
             disk_format=self.disk_format,
             container_format=self.container_format, size=self.size,
@@ -156,6 +157,8 @@ def _outcome(verdict: Verdict, held: Held, gate: Gate) -> Outcome:
         wanted = properties.of_verdict(
             verdict, held.altered, gate.settings.require_trait)
         wanted.pop(properties.ENDORSEMENT, None)
+        wanted |= {name: ours[name] for name in properties.KEPT
+                   if name in ours}
         # Of what was converted, only the digest is on record.
         if verdict.size is None and 'hepix_size' in ours:
             wanted['hepix_size'] = ours['hepix_size']

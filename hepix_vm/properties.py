@@ -34,6 +34,8 @@ SUBSCRIPTION = 'hepix_subscription'
 SHARED = 'hepix_shared'
 # When it was taken off the shelf: superseded, dropped or unselected.
 PARKED = 'hepix_parked'
+# No verdict changes these: they say what the sync did with the image.
+KEPT = (SUBSCRIPTION, SHARED, PARKED)
 # What a server boots besides its disk; only operators set it.
 KERNEL = ('kernel_id', 'ramdisk_id', 'os_command_line')
 # What an image has in place of data, if its server runs from a volume.
@@ -87,6 +89,11 @@ def is_ours(name: str) -> bool:
         name.lower().startswith('hepix_') and name != ENDORSEMENT)
 
 
+def is_of_verdict(name: str) -> bool:
+    """Return whether a property says what a verdict was."""
+    return is_ours(name) and name not in KEPT
+
+
 def is_inherited(name: str) -> bool:
     """Return whether a service copies a property that we write anew.
 
@@ -116,7 +123,7 @@ def _of_endorsement(endorsement: Endorsement) -> dict[str, str]:
         'hepix_vo': image_list.vo,
         'hepix_production_date': str(entry.extra.get('dc:date:created', '')),
         'hepix_approved': str(endorsement.approved).lower(),
-        'hepix_shareable': 'false',
+        'hepix_shareable': str(endorsement.shareable).lower(),
         'architecture': entry.arch,
         'os_distro': _os_distro(entry.osname or entry.os),
         'os_version': entry.osversion,

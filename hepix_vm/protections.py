@@ -31,7 +31,7 @@ WRITTEN = (
     'hepix_sha512', 'hepix_size', 'hepix_hypervisor', 'hepix_uri',
     'hepix_vo', 'hepix_production_date', 'hepix_approved',
     'hepix_shareable', 'hepix_altered', 'hepix_withdrawn',
-    'hepix_ledger')
+    'hepix_subscription', 'hepix_shared', 'hepix_parked', 'hepix_ledger')
 
 # What decides which bytes Nova boots.
 BOOT = (

@@ -27,6 +27,7 @@ from typing import Any
 from oslo_config import cfg
 from oslo_log import log as logging
 
+from hepix_vm.errors import Code
 from hepix_vm.errors import ConfigError
 from hepix_vm.errors import TrustError
 from hepix_vm import loading
@@ -225,6 +226,7 @@ def _read_lists(folder: str, subscriptions: tuple[Subscription, ...],
     count.
     """
     lists = []
+    unpinned = []
     for subscription in subscriptions:
         path = os.path.join(folder, f'{subscription.uuid}.smime')
         if not os.path.exists(path):
@@ -234,7 +236,10 @@ def _read_lists(folder: str, subscriptions: tuple[Subscription, ...],
                 _read(path), subscription, settings))
         except (TrustError, ConfigError) as error:
             LOG.error('%s is not used: %s', path, error)
-    return AcceptedLists(lists, subscriptions, read_holders(folder))
+            if error.code is Code.ENDORSER_NOT_ACCEPTED:
+                unpinned.append(subscription.uuid)
+    return AcceptedLists(
+        lists, subscriptions, read_holders(folder), unpinned)
 
 
 def read_holders(folder: str) -> dict[str, str]:

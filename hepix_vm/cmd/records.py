@@ -10,10 +10,15 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""``hepix-vm-sync block`` and ``lift``: what an operator writes by hand."""
+"""``hepix-vm-sync block``, ``approve``, ``share`` and ``lift``.
+
+They write by hand what an operator decides.
+"""
 
 import argparse
 from collections.abc import Callable
+from collections.abc import Collection
+import functools
 import sys
 from typing import TYPE_CHECKING
 
@@ -36,7 +41,11 @@ if TYPE_CHECKING:
     _Parsers = argparse._SubParsersAction[argparse.ArgumentParser]
 
 _REFUSED = 1  # exit status
-_LIFTED = frozenset({Fact.BLOCKED, Fact.REVOKED, Fact.ADOPTED})
+_LIFTED = frozenset({
+    Fact.BLOCKED, Fact.REVOKED, Fact.SUPERSEDED, Fact.ADOPTED, Fact.APPROVED,
+    Fact.SHAREABLE})
+# What is said of an image that a list may have, wherever its bytes are.
+_LISTED = (Blockable.SHA512, Blockable.IMAGE)
 _NAMED = {
     Blockable.SHA512: ('DIGEST', 'bytes, by their SHA-512 in hexadecimal '
                        'digits'),
@@ -46,19 +55,32 @@ _NAMED = {
     Blockable.ENDORSER: ('DN', 'an endorser, by his distinguished name')}
 
 
+# What each command that writes one adds, and what then happens.
+_WRITERS = {
+    'block': (Fact.BLOCKED, 'refuse something on all controllers, until it '
+              'is lifted', 'the next sweep takes what is in use out of use'),
+    'approve': (Fact.APPROVED, 'let an image run whose list waits for an '
+                'operator', 'the next sweep marks its images'),
+    'share': (Fact.SHAREABLE, 'let an image be published to other sites',
+              'the next sweep marks its images')}
+
+
 def add_parsers(subparsers: '_Parsers') -> None:
     """Add the subcommands to a command line."""
+    for name, (fact, text, then) in _WRITERS.items():
+        _add(subparsers.add_parser(name, help=text),
+             _NAMED if fact is Fact.BLOCKED else _LISTED,
+             functools.partial(_write, event=name, fact=fact, then=then))
     _add(subparsers.add_parser(
-        'block', help='refuse something on all controllers, until it is '
-        'lifted'), _block)
-    _add(subparsers.add_parser(
-        'lift', help='take blocks, revocations and adoptions back'), _lift)
+        'lift', help='take back what the other commands, or lists, said'),
+        _NAMED, _lift)
 
 
-def _add(parser: argparse.ArgumentParser,
+def _add(parser: argparse.ArgumentParser, kinds: Collection[Blockable],
          work: Callable[[Cloud, Blockable, str, Word], int]) -> None:
     named = parser.add_mutually_exclusive_group(required=True)
-    for kind, (value, text) in _NAMED.items():
+    for kind in kinds:
+        value, text = _NAMED[kind]
         named.add_argument(f'--{kind.replace("_", "-")}', dest=kind,
                            metavar=value, help=text)
     adopt.add_author_options(parser, required=True)
@@ -72,7 +94,7 @@ def _run(given: argparse.Namespace,
     :raises HepixVmError: they name nothing, or it cannot be done
     """
     word = adopt.word_of(given)
-    kind = next(kind for kind in Blockable if getattr(given, kind))
+    kind = next(kind for kind in Blockable if getattr(given, kind, None))
     try:
         value = ledger.value_of(kind, getattr(given, kind))
     except MalformedError as error:
@@ -84,15 +106,16 @@ def _run(given: argparse.Namespace,
     return work(cloud, kind, value, word)
 
 
-def _block(cloud: Cloud, kind: Blockable, value: str, word: Word) -> int:
-    if any(record.fact is Fact.BLOCKED
+def _write(cloud: Cloud, kind: Blockable, value: str, word: Word, *,
+           event: str, fact: Fact, then: str) -> int:
+    if any(record.fact is fact
            for record in _standing(cloud, kind, value)):
-        print(f'{value} blocked already')
+        print(f'{value} {fact} already')
         return 0
     cloud.ledger.write(Record(
-        Fact.BLOCKED, kind, value, word.reason, word.author, utcnow()))
-    _journal(cloud, 'block', kind, value, word)
-    print(f'{value} blocked; the next sweep takes what is in use out of use')
+        fact, kind, value, word.reason, word.author, utcnow()))
+    _journal(cloud, event, kind, value, word)
+    print(f'{value} {fact}; {then}')
     return 0
 
 
@@ -103,7 +126,7 @@ def _lift(cloud: Cloud, kind: Blockable, value: str, word: Word) -> int:
         _journal(cloud, 'lift', kind, value, word, fact=record.fact)
         print(f'{value} no longer {record.fact} ({record.reason})')
     if not found:
-        print(f'{value} was neither blocked, revoked nor adopted',
+        print(f'Nothing is said of {value} that can be taken back',
               file=sys.stderr)
     return 0 if found else _REFUSED
 

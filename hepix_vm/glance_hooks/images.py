@@ -285,12 +285,12 @@ def _move(image: Any, status: str) -> None:
 
 def replace(extra: MutableMapping[str, str],
             values: Mapping[str, str | None]) -> None:
-    """Take out all properties that only we write, and put in these.
+    """Take out the properties of a verdict, and put in these.
 
     :param values: None takes out a property of others
     """
     # Glance's own mapping iterates over nothing; it has keys() all the same.
-    for name in filter(properties.is_ours, list(extra.keys())):
+    for name in filter(properties.is_of_verdict, list(extra.keys())):
         del extra[name]
     _write(extra, values)
 

@@ -197,7 +197,7 @@ class VerifyEndorsement(task.Task):
             require_trait=service.gate().settings.require_trait)
         with self._action() as action:
             before = action.image_extra_properties
-            ours = filter(properties.is_ours, before)
+            ours = filter(properties.is_of_verdict, before)
             self._before = {name: before.get(name)
                             for name in {*values, *ours}}
             _set(action, dict.fromkeys(self._before) | values)

@@ -91,8 +91,9 @@ def recorded(subject: Subject) -> Origin | None:
         created=record.base_created,
         # What the image bears is as good, and may be newer.
         endorsement=subject.endorsement or record.base_endorsement,
-        sha512=record.base_sha512,
-        moment=subject.moment) if record.base else None)
+        sha512=record.base_sha512, moment=subject.moment,
+        # It bears what its base was endorsed by.
+        listed_by=subject.listed_by) if record.base else None)
 
 
 def judge(own: Verdict, origin: Origin, base: Verdict | None) -> Verdict:

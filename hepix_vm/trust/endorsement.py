@@ -17,6 +17,7 @@ Whoever loads a message verifies it, whether it came with an image
 (:class:`AcceptedLists`).
 """
 
+from collections.abc import Collection
 from collections.abc import Iterable
 from collections.abc import Mapping
 from collections.abc import Sequence
@@ -142,14 +143,18 @@ class AcceptedLists:
         one image identifier and none held it before, the first holds it
     :param holders: which list held an image before, by their identifiers;
         it holds it until it is no longer subscribed, or no longer has it
+    :param unpinned: UUIDs of subscribed lists that are there, but signed
+        by nobody whom the site pinned for them
     """
 
     def __init__(self, lists: Sequence[AcceptedList] = (),
                  subscriptions: Iterable[Subscription] = (),
-                 holders: Mapping[str, str] | None = None) -> None:
+                 holders: Mapping[str, str] | None = None,
+                 unpinned: Collection[str] = ()) -> None:
         self.by_uuid = {
             item.signed.image_list.identifier: item for item in lists}
         self.subscriptions = {item.uuid: item for item in subscriptions}
+        self._unpinned = frozenset(unpinned)
         claims = {(entry.identifier, uuid)
                   for uuid, item in self.by_uuid.items()
                   for entry in item.signed.image_list.images}
@@ -178,7 +183,8 @@ class AcceptedLists:
             subscriptions[item.subscription.uuid] = item.subscription
         return AcceptedLists(
             [known[uuid] for uuid in subscriptions if uuid in known],
-            subscriptions.values(), self.holders)
+            subscriptions.values(), self.holders,
+            self._unpinned - known.keys())
 
     def may_hold(self, size: int | None) -> bool:
         """Return whether any list has an image of this size in bytes.
@@ -198,6 +204,27 @@ class AcceptedLists:
             return ()
         return (Reason(Code.UUID_CONFLICT, f'Image {image} belongs to the '
                        f'list {holder}, not to {uuid}.'),)
+
+    def awaited(self, subject: Subject) -> tuple[Found, ...]:
+        """Return why an image that is in use cannot be judged here.
+
+        It came by a list that the site follows, and that is not here, or
+        not in the version that counts. Whoever has the list judges it.
+        An image with an endorsement of its own is judged by that.
+        """
+        uuid = subject.listed_by
+        if subject.endorsement or uuid in self._unpinned or (
+                uuid not in self.subscriptions):
+            return ()
+        held = self.by_uuid.get(uuid)
+        newest = subject.ledger.newest(uuid)
+        if held and imagelist.compare_versions(
+                held.signed.image_list.version, newest) >= 0:
+            return ()
+        version = f'version {newest} of ' if newest else ''
+        return (Found(None, (Reason(
+            Code.LIST_ROLLBACK, f'The image came by the list {uuid}, and '
+            f'{version}that list is not on this controller.'),)),)
 
     def find(self, subject: Subject, anchors: TrustAnchors,
              settings: TrustSettings) -> tuple[Found, ...]:

@@ -34,6 +34,7 @@ from hepix_vm.trust import fields
 from hepix_vm.trust.imagelist import compare_versions
 from hepix_vm.trust.imagelist import format_time
 from hepix_vm.trust.model import Endorsement
+from hepix_vm.trust.model import ImageEntry
 from hepix_vm.trust import names
 from hepix_vm.trust.settings import Blockable
 from hepix_vm.trust import strictjson
@@ -116,16 +117,18 @@ def name_of(kind: Blockable | None, value: str) -> str:
 
 
 def names_for(image_id: str, sha512: str,
-              endorsements: Iterable[Endorsement]) -> frozenset[str]:
+              endorsements: Iterable[Endorsement],
+              listed_by: str = '') -> frozenset[str]:
     """Return the names of all records that may speak of an image.
 
     :param image_id: Glance's id, if there is one
     :param sha512: digest of its bytes, if they were read
     :param endorsements: what endorses it
+    :param listed_by: UUID of the list by which it came, if there is one
     """
     # Glance takes ids in capitals as well.
     named = {(Blockable.GLANCE_IMAGE, image_id.lower()),
-             (Blockable.SHA512, sha512)}
+             (Blockable.SHA512, sha512), (Blockable.LIST, listed_by)}
     for endorsement in endorsements:
         named |= {
             (Blockable.SHA512, endorsement.entry.sha512),
@@ -149,9 +152,20 @@ class Ledger:
             record for record in records if not record.lifted)
 
     def refusals(self) -> Iterator[Record]:
-        """Yield what was blocked or revoked."""
+        """Yield what was blocked, revoked or superseded."""
         return (record for record in self._records
-                if record.fact in (Fact.BLOCKED, Fact.REVOKED))
+                if record.fact in _REFUSING)
+
+    def allows(self, fact: Fact, entry: ImageEntry) -> bool:
+        """Return whether an operator allowed something of an image.
+
+        :param fact: :attr:`Fact.APPROVED` or :attr:`Fact.SHAREABLE`
+        :param entry: the image in its list
+        """
+        return any((record.kind, record.value) in (
+            (Blockable.SHA512, entry.sha512),
+            (Blockable.IMAGE, entry.identifier))
+            for record in self._of(fact))
 
     def newest(self, image_list: str) -> str:
         """Return the highest accepted version of a list, or nothing."""
@@ -241,6 +255,10 @@ def parse(text: str) -> Record:
     if ((values['fact'] in _WITH_DIGEST and 'sha512' not in values)
             or ('base' in values) is not ('base_sha512' in values)):
         raise MalformedError('A record of the ledger lacks a digest.')
+    if values['fact'] is Fact.SUPERSEDED and not (
+            {'image_list', 'version'} <= values.keys()):
+        # It would speak against nothing that is endorsed.
+        raise MalformedError('A record of the ledger lacks the list.')
     values['value'] = value_of(values['kind'], values['value'])
     return Record(**values)
 
@@ -270,5 +288,6 @@ _VALUES: Mapping[Blockable | None, Callable[[Any], str]] = {
     Blockable.IMAGE: fields.uuid, Blockable.GLANCE_IMAGE: fields.uuid,
     Blockable.LIST: fields.uuid, Blockable.ENDORSER: fields.name,
 }
+_REFUSING = frozenset({Fact.BLOCKED, Fact.REVOKED, Fact.SUPERSEDED})
 _WITH_DIGEST = frozenset({Fact.DERIVED, Fact.RECEIVED})
 _NEEDED = {'fact', 'reason', 'author', 'at'}

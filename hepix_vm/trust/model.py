@@ -108,7 +108,9 @@ class Endorsement:
     :param source: the name of the endorsement source that found it
     :param message: the signed message as text, where it came with the
         image
-    :param approved: whether the site lets it run without an operator
+    :param approved: whether the site lets it run: at once, or since an
+        operator said so
+    :param shareable: whether an operator lets other sites have it
     """
 
     entry: ImageEntry
@@ -118,6 +120,7 @@ class Endorsement:
     source: str
     message: str = ''
     approved: bool = True
+    shareable: bool = False
 
     @property
     def expires(self) -> datetime.datetime:

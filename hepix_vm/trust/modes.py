@@ -23,7 +23,8 @@ from hepix_vm.trust.verdict import Mode
 
 
 # What somebody decided on an image by name.
-_DECIDED = frozenset({Code.IMAGE_BLOCKED, Code.IMAGE_REVOKED})
+_DECIDED = frozenset({Code.IMAGE_BLOCKED, Code.IMAGE_REVOKED,
+                      Code.IMAGE_SUPERSEDED})
 
 
 def mode_for(subject: Subject, rules: Iterable[ModeRule], default: Mode,

@@ -90,6 +90,8 @@ class Subject:
     :param digest_kept: whether the service will keep this digest of bytes
         that come
     :param altered_by: what alters the bytes after they were judged
+    :param listed_by: UUID of the list by which an image came that has its
+        bytes
     :param ledger: what the ledger says of it
     """
 
@@ -110,6 +112,7 @@ class Subject:
     digest_kept: bool = True
     altered_by: str = ''
     moment: Moment = Moment.STORE
+    listed_by: str = ''
     ledger: Ledger = Ledger()
 
 
@@ -161,11 +164,25 @@ def judge(subject: Subject, found: Sequence[Found], policy: Policy,
     candidates = found or [Found(None, (Reason(
         Code.NOT_ENDORSED, 'Nobody whom this site trusts has endorsed '
         'these bytes.'),))]
+    candidates = [_with_word(each, subject.ledger) for each in candidates]
     judged = [(_reasons(subject, candidate, policy, checks), candidate)
               for candidate in candidates]
     reasons, best = min(judged, key=lambda pair: len(pair[0]))
     return Verdict(reasons, best.endorsement, mode, subject.sha512,
                    subject.size, _exemption(subject, reasons, policy))
+
+
+def _with_word(found: Found, ledger: Ledger) -> Found:
+    """Add what operators of this site allowed of an image."""
+    endorsement = found.endorsement
+    if endorsement is None:
+        return found
+    entry = endorsement.entry
+    return dataclasses.replace(found, endorsement=dataclasses.replace(
+        endorsement,
+        approved=(endorsement.approved
+                  or ledger.allows(Fact.APPROVED, entry)),
+        shareable=ledger.allows(Fact.SHAREABLE, entry)))
 
 
 def _exemption(subject: Subject, reasons: tuple[Reason, ...],
@@ -266,7 +283,7 @@ def list_dates(image_list: ImageList,
 
 def check_revocation(subject: Subject, found: Found,
                      policy: Policy) -> Iterator[Reason]:
-    """Nobody blocked or revoked the image, its list or its endorser."""
+    """Nobody blocked, revoked or superseded what counts here."""
     for block in policy.blocked:
         if _names(block, subject, found.endorsement):
             yield Reason(Code.IMAGE_BLOCKED, f'This site blocked '
@@ -274,7 +291,7 @@ def check_revocation(subject: Subject, found: Found,
                          f'{block.reason}.')
     for record in subject.ledger.refusals():
         if _names(record, subject, found.endorsement) and (
-                not _renewed(record, found.endorsement)):
+                _counts(record, found.endorsement)):
             yield Reason(_REFUSALS[record.fact], f'{record.author} '
                          f'{record.fact} {_BLOCKED[record.kind]} '
                          f'{_short(record.value)}: {record.reason}.')
@@ -288,12 +305,19 @@ def check_revocation(subject: Subject, found: Found,
                      f'version {newest}, which this cloud accepted.')
 
 
-def _renewed(record: Record, endorsement: Endorsement | None) -> bool:
-    """Return whether a higher version of a list took a record back."""
-    return (record.fact is Fact.REVOKED and endorsement is not None
-            and endorsement.image_list.identifier == record.image_list
-            and compare_versions(endorsement.image_list.version,
-                                 record.version) > 0)
+def _counts(record: Record, endorsement: Endorsement | None) -> bool:
+    """Return whether a record speaks against an endorsement.
+
+    A higher version of the list that wrote it takes it back. That a list
+    has newer bytes says nothing of what another list endorses, whereas
+    what was revoked is refused whoever endorses it.
+    """
+    if record.fact is Fact.BLOCKED or endorsement is None:
+        return True
+    image_list = endorsement.image_list
+    if image_list.identifier != record.image_list:
+        return record.fact is Fact.REVOKED
+    return compare_versions(image_list.version, record.version) <= 0
 
 
 def _names(block: Block | Record, subject: Subject,
@@ -317,7 +341,8 @@ def _names(block: Block | Record, subject: Subject,
 
 
 _REFUSALS = {Fact.BLOCKED: Code.IMAGE_BLOCKED,
-             Fact.REVOKED: Code.IMAGE_REVOKED}
+             Fact.REVOKED: Code.IMAGE_REVOKED,
+             Fact.SUPERSEDED: Code.IMAGE_SUPERSEDED}
 _BLOCKED: Mapping[Blockable | None, str] = {
     Blockable.SHA512: 'data with the SHA-512', Blockable.IMAGE: 'image',
     Blockable.GLANCE_IMAGE: 'image', Blockable.LIST: 'the image list',

@@ -34,6 +34,7 @@ class State(enum.StrEnum):
     ENDORSED = 'endorsed'
     EXPIRED = 'expired'
     REVOKED = 'revoked'
+    SUPERSEDED = 'superseded'  # its list has newer bytes
     BLOCKED = 'blocked'
     DERIVED = 'derived'
     ADOPTED = 'adopted'
@@ -44,12 +45,14 @@ class State(enum.StrEnum):
 _STATES = {
     Code.IMAGE_BLOCKED: State.BLOCKED,
     Code.IMAGE_REVOKED: State.REVOKED, Code.SIGNER_REVOKED: State.REVOKED,
+    Code.IMAGE_SUPERSEDED: State.SUPERSEDED,
     Code.IMAGE_EXPIRED: State.EXPIRED, Code.LIST_EXPIRED: State.EXPIRED,
 }
 # A list that is too old is for whoever has the new one to judge.
 _UNDECIDED = STALE | {Code.INTERNAL_ERROR, Code.LIST_ROLLBACK}
 # With one of these an image was let in.
 _LET_IN = frozenset({State.ENDORSED, State.DERIVED, State.ADOPTED})
+_KNOWN = frozenset(State)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -81,9 +84,12 @@ def change_for(verdict: Verdict, state: str) -> Change:
     if verdict.exemption is Exemption.LEGACY:
         # It bears no mark: nothing was decided on it for good.
         return Change(True, '')
-    if verdict.mode is Mode.PERMISSIVE or (
-            _UNDECIDED.issuperset(verdict.codes) and state in _LET_IN):
+    undecided = _UNDECIDED.issuperset(verdict.codes)
+    if verdict.mode is Mode.PERMISSIVE or (undecided and state in _LET_IN):
         return Change()
+    if undecided and state in _KNOWN:
+        # Why it was refused is known already, and holds.
+        return Change(False)
     return Change(False, state_of(verdict))
 
 

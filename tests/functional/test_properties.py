@@ -19,6 +19,7 @@ from glance import policies
 import pytest
 import yaml
 
+from hepix_vm.properties import KEPT
 from hepix_vm.protections import OPERATOR_RULE
 from tests.functional.conftest import start
 from tests.functional.test_routes import assert_untouched
@@ -44,6 +45,7 @@ OURS = ['hepix_state', 'hepix_reason', 'hepix_image_id',
         'hepix_expires', 'hepix_sha512', 'hepix_size', 'hepix_hypervisor',
         'hepix_uri', 'hepix_vo', 'hepix_production_date', 'hepix_approved',
         'hepix_shareable', 'hepix_altered', 'hepix_withdrawn',
+        'hepix_subscription', 'hepix_shared', 'hepix_parked',
         'hepix_endorsement_x',
         'hepix_unheard_of', 'trait:CUSTOM_HEPIX_ENDORSED']
 BOOT = ['img_config_drive', 'kernel_id', 'ramdisk_id', 'os_command_line',
@@ -156,10 +158,11 @@ def test_what_a_user_wrote_is_overwritten(unprotected, route):
             'hepix_reason': 'trust me', 'hepix_unheard_of': '1',
             'hepix_vo': 'other', 'trait:CUSTOM_HEPIX_ENDORSED': 'required',
             'img_config_drive': 'optional'}
+    kept = dict.fromkeys(KEPT, 'x')
     # Those who may write it anyway are believed as little.
     image_id = unprotected.client.as_(ADMIN).create(
         owner=unprotected.client.identity.project,
-        hepix_endorsement=unprotected.site.endorse(DATA), **lies)
+        hepix_endorsement=unprotected.site.endorse(DATA), **lies, **kept)
     assert route(unprotected, image_id, DATA) == ''
     image = unprotected.client.image(image_id)
     assert image['hepix_state'] == 'endorsed'
@@ -169,6 +172,7 @@ def test_what_a_user_wrote_is_overwritten(unprotected, route):
     for name in ('hepix_reason', 'hepix_unheard_of',
                  'trait:CUSTOM_HEPIX_ENDORSED'):
         assert name not in image
+    assert image.items() >= kept.items()
 
 
 def test_the_trait_where_the_site_wants_it(make):

@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Blocks that an operator writes, and takes back."""
+"""What operators write into the ledger, and take back."""
 
 import dataclasses
 import json
@@ -21,6 +21,8 @@ import pytest
 from hepix_vm.trust.ledger import Fact
 from hepix_vm.trust.settings import Blockable
 from tests.functional.conftest import start
+from tests.testbed.site import ALICE
+from tests.testbed.site import CA
 from tests.testbed.site import entry
 
 
@@ -58,7 +60,7 @@ def test_blocking_and_lifting(swept, kind, value):
         swept, 'lift', *named, '--reason', 'mended')
     assert f'{image_id} was reactivated' in run(swept, '--sweep')
     assert 'hepix_reason' not in swept.client.image(image_id)
-    assert 'neither blocked, revoked nor adopted' in run(
+    assert 'Nothing is said of' in run(
         swept, 'lift', *named, '--reason', 'mended', status=1)
 
 
@@ -160,3 +162,36 @@ def test_the_sweep_writes_down_which_versions_were_accepted(swept):
     assert '3' not in {row['Version'] for row in listed(swept)}
     site.write_anchors()
     site.write_subscriptions([])
+
+
+@pytest.mark.parametrize('verb, shown', [
+    ('approve', 'hepix_approved'), ('share', 'hepix_shareable')])
+def test_an_operator_approves_and_shares(swept, verb, shown):
+    data, site = os.urandom(100), swept.site
+    image_list = site.image_list(entry(data))
+    site.accept(image_list)
+    site.write_subscriptions([{
+        'uuid': image_list.identifier, 'approve': 'by-operator',
+        'endorsers': [{'dn': ALICE, 'ca': CA}]}])
+    image_id = swept.client.create()
+    assert swept.client.put(image_id, data).status_code == 204
+    said = ('--image', image_list.images[0].identifier, '--reason', 'good')
+    assert swept.client.image(image_id)[shown] == 'false'
+    assert 'the next sweep marks' in run(swept, verb, *said)
+    assert 'already' in run(swept, verb, *said)
+    run(swept, '--sweep')
+    assert swept.client.image(image_id)[shown] == 'true'
+    fact = {'approve': 'approved', 'share': 'shareable'}[verb]
+    assert [row['Fact'] for row in listed(swept)
+            if row['Names'] == said[1]] == [fact]
+    assert f'no longer {fact} (good)' in run(swept, 'lift', *said)
+    run(swept, '--sweep')
+    assert swept.client.image(image_id)[shown] == 'false'
+    site.write_subscriptions([])
+
+
+@pytest.mark.parametrize('verb', ['approve', 'share'])
+def test_only_images_are_approved_and_shared(swept, verb):
+    said = run(swept, verb, '--endorser', '/CN=x', '--reason', 'x', status=2)
+    assert '--sha512' in said
+    assert 'required' in said

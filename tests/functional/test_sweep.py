@@ -325,3 +325,19 @@ def test_command_lines_that_say_nothing(bare, arguments, capsys):
         raise SystemExit(sync.main(arguments))
     assert caught.value.code == 2
     assert 'usage: hepix-vm-sync' in capsys.readouterr().err
+
+
+def test_a_fresh_controller_takes_nothing_out_of_use(bare, sweep):
+    """Another one has the list; what the site no longer follows goes."""
+    data = os.urandom(100)
+    image_list = bare.site.image_list(entry(data))
+    bare.site.accept(image_list)
+    image_id = upload(bare.client, data)
+    assert sweep().tally == tally(1, marked=1)
+    assert show(bare, image_id)['hepix_list_id'] == image_list.identifier
+    for path in bare.site.state.rglob('*.smime'):
+        path.unlink()
+    assert sweep().tally == tally(1)
+    assert show(bare, image_id)['hepix_state'] == 'endorsed'
+    bare.site.write_subscriptions([])
+    assert sweep().tally == tally(1, deactivated=1)

@@ -46,6 +46,10 @@ RECORDS = [
            NOW, sha512=DIGEST),
     Record(Fact.RECEIVED, Blockable.GLANCE_IMAGE, ID, 'converted',
            'glance-api', NOW, sha512=DIGEST),
+    Record(Fact.SUPERSEDED, Blockable.SHA512, DIGEST, 'newer', 'sync', NOW,
+           image_list=LIST, version='3'),
+    Record(Fact.APPROVED, Blockable.IMAGE, ID, 'good', 'ops', NOW),
+    Record(Fact.SHAREABLE, Blockable.SHA512, DIGEST, 'good', 'ops', NOW),
     Record(Fact.INSTALLED, None, '', 'began', 'glance-api', NOW),
 ]
 
@@ -62,7 +66,8 @@ def test_what_is_written_reads_back(record):
     {'kind': None}, {'fact': 'installed'}, {'kind': 'image'},
     {'reason': ''}, {'fact': 'derived'},
     {'fact': 'derived', 'sha512': DIGEST, 'base': ID},
-    {'fact': 'received'},
+    {'fact': 'received'}, {'fact': 'superseded'},
+    {'fact': 'superseded', 'image_list': LIST},
 ])
 def test_what_cannot_be_read_is_an_error(change):
     """It may be a revocation, which must not be passed over."""

@@ -38,6 +38,10 @@ NOT_ENDORSED = Code.NOT_ENDORSED
     (verdict(Code.LIST_EXPIRED), 'endorsed', Change(False, 'expired')),
     (verdict(Code.IMAGE_REVOKED), 'endorsed', Change(False, 'revoked')),
     (verdict(Code.SIGNER_REVOKED), 'endorsed', Change(False, 'revoked')),
+    (verdict(NOT_ENDORSED, Code.IMAGE_SUPERSEDED), 'endorsed',
+     Change(False, 'superseded')),
+    (verdict(Code.IMAGE_SUPERSEDED, Code.IMAGE_REVOKED), 'superseded',
+     Change(False, 'revoked')),
     (verdict(Code.IMAGE_BLOCKED), 'adopted', Change(False, 'blocked')),
     # The worst of several is shown.
     (verdict(Code.IMAGE_EXPIRED, Code.IMAGE_REVOKED, Code.IMAGE_BLOCKED),
@@ -66,7 +70,9 @@ def test_what_cannot_be_decided_now_changes_nothing_that_was(code):
     for state in ('endorsed', 'derived', 'adopted'):
         assert change_for(verdict(code), state) == Change()
     # But it lets in nothing that was not, and excuses nothing else.
-    for state in ('', 'expired', 'revoked', 'refused', 'anything'):
-        assert change_for(verdict(code), state).usable is False
+    for state in ('', 'anything'):
+        assert change_for(verdict(code), state) == Change(False, 'refused')
+    for state in ('expired', 'revoked', 'superseded', 'blocked', 'refused'):
+        assert change_for(verdict(code), state) == Change(False)
     assert change_for(verdict(code, Code.IMAGE_BLOCKED), 'endorsed') == (
         Change(False, 'blocked'))

@@ -24,6 +24,10 @@ from hepix_vm.trust.verdict import Exemption
 from hepix_vm.trust.verdict import Verdict
 
 ENDORSEMENT = 'hepix_endorsement'
+# Of a request for a list of images: without it, none of them is shown with
+# its endorsement.
+WANTED_HEADER = 'X-HEPiX-Endorsement'
+WANTED = 'include'
 CONFIG_DRIVE = 'img_config_drive'  # Nova's own; only we may write it
 # That we took the image out of use, and not an operator, whose decision no
 # verdict undoes.

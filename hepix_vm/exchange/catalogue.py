@@ -32,6 +32,8 @@ import requests
 
 from hepix_vm.errors import ServiceError
 from hepix_vm.held import Held
+from hepix_vm.properties import WANTED
+from hepix_vm.properties import WANTED_HEADER
 
 Image = Mapping[str, Any]
 
@@ -167,7 +169,7 @@ class Catalogue:
         """Return a page, or None if it has more bytes than that."""
         response = self._request(
             'GET', f'/v2/images?{urllib.parse.urlencode(query)}',
-            stream=True, log=False)
+            stream=True, log=False, headers={WANTED_HEADER: WANTED})
         with contextlib.closing(response):
             return _bounded(response, longest)
 

@@ -30,9 +30,10 @@ import routes.middleware
 
 Environ = dict[str, Any]
 
-# From glance.api.v2.router: what brings bytes, and what changes an image or
-# who may use it.
+# From glance.api.v2.router: what brings bytes, what changes an image or who
+# may use it, and what shows many at once.
 _ROUTES = (
+    ('GET', '/images', 'list'),
     ('PUT', '/images/{image_id}/file', 'upload'),
     ('PUT', '/images/{image_id}/stage', 'stage'),
     ('POST', '/images', 'create'),

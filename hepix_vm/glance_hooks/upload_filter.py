@@ -35,6 +35,7 @@ from hepix_vm.glance_hooks import claims
 from hepix_vm.glance_hooks import derived
 from hepix_vm.glance_hooks import guards
 from hepix_vm.glance_hooks import images
+from hepix_vm.glance_hooks import listing
 from hepix_vm.glance_hooks import preflight
 from hepix_vm.glance_hooks import routing
 from hepix_vm.glance_hooks import service
@@ -82,6 +83,8 @@ class UploadFilter:
         if route is None:
             return self._app(environ, start_response)
         action, image_id = route['action'], route.get('image_id', '')
+        if action == 'list':
+            return self._list(environ)(environ, start_response)
         # openstacksdk sends an empty Accept, and shows the reason of a
         # refusal only if it comes as JSON or HTML.
         environ['HTTP_ACCEPT'] = (
@@ -93,6 +96,14 @@ class UploadFilter:
         except webob.exc.HTTPException as refusal:
             answer = refusal
         return answer(environ, start_response)
+
+    def _list(self, environ: Environ) -> App:
+        """Return what answers a request for a list of images."""
+        if listing.wanted(environ):
+            return self._app
+        response = webob.Request(environ).get_response(self._app)
+        listing.shorten(response)
+        return response
 
     def _guarded(self, environ: Environ, image_id: str,
                  action: str) -> App:

@@ -19,6 +19,10 @@ from glance import policies
 import pytest
 import yaml
 
+from hepix_vm import config
+from hepix_vm import credentials
+from hepix_vm.exchange.catalogue import Catalogue
+from hepix_vm import paths
 from hepix_vm.properties import KEPT
 from hepix_vm.protections import OPERATOR_RULE
 from tests.functional.conftest import start
@@ -257,3 +261,29 @@ def test_the_owner_cannot_undo_a_deactivation(cloud, active):
     assert cloud.client.download(active).status_code == 403
     assert admin.reactivate(active).status_code == 204
     assert cloud.client.status(active) == 'active'
+
+
+@pytest.mark.parametrize('who', [testbed_client.Identity(), ADMIN])
+def test_lists_do_not_show_endorsements(cloud, active, who):
+    """A page of a thousand would have tens of megabytes of them."""
+    client = cloud.client.as_(who)
+    images = [image for path in ('/v2/images', '/v2/images?limit=1')
+              for image in client.call('GET', path).json()['images']]
+    assert active in {image['id'] for image in images}
+    assert not [image for image in images if 'hepix_endorsement' in image]
+    assert [image for image in images if 'hepix_list_id' in image]
+    asked = client.call('GET', '/v2/images', headers={
+        'X-HEPiX-Endorsement': 'include'}).json()['images']
+    found = {image['id']: image for image in asked}[active]
+    assert found == client.image(active)
+    assert 'hepix_endorsement' in found
+
+
+def test_our_own_commands_see_endorsements_in_lists(cloud, active,
+                                                    monkeypatch):
+    cloud.site.write_account(cloud.glance.url)
+    monkeypatch.setenv(paths.ENVIRONMENT, str(cloud.site.config))
+    catalogue = Catalogue(credentials.adapter(
+        config.load(), credentials.IMAGE))
+    found = {image['id']: image for image in catalogue.images()}
+    assert 'hepix_endorsement' in found[active]

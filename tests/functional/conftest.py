@@ -30,8 +30,10 @@ from hepix_vm.trust.settings import Blockable
 from tests.testbed.client import ADMIN
 from tests.testbed.client import Client
 from tests.testbed.client import LIMIT
+from tests.testbed.follower import Follower
 from tests.testbed.glance import Glance
 from tests.testbed.glance import program
+from tests.testbed.listserver import ListServer
 from tests.testbed import pki
 from tests.testbed import site as testbed_site
 from tests.testbed.site import entry
@@ -175,3 +177,27 @@ def bare(open_glance: Cloud, monkeypatch: pytest.MonkeyPatch) -> Cloud:
         path.unlink()
     monkeypatch.setenv(paths.ENVIRONMENT, str(site.config))
     return open_glance
+
+
+@pytest.fixture(scope='module')
+def list_server() -> Iterator[ListServer]:
+    """A server over https, from which lists are fetched."""
+    with ListServer() as running:
+        yield running
+
+
+@pytest.fixture
+def bundle(list_server: ListServer, tmp_path: pathlib.Path) -> str:
+    """The CA of that server, which was not asked for anything yet."""
+    list_server.asked.clear()
+    return list_server.bundle(tmp_path)
+
+
+@pytest.fixture
+def follower(list_server: ListServer, tmp_path: pathlib.Path,
+             monkeypatch: pytest.MonkeyPatch) -> Follower:
+    """A site that follows lists of that server."""
+    made = Follower(tmp_path, list_server)
+    monkeypatch.setenv(paths.ENVIRONMENT, str(made.site.config))
+    monkeypatch.setenv('no_proxy', '127.0.0.1')
+    return made

@@ -13,9 +13,7 @@
 """Taking lists in when something is in the way: others, death, a full disk."""
 
 from collections.abc import Callable
-from collections.abc import Iterator
 import os
-import pathlib
 import resource
 import signal
 import time
@@ -26,13 +24,10 @@ from hepix_vm.errors import ConfigError
 from hepix_vm.exchange.report import status_of
 from hepix_vm.exchange import store
 from hepix_vm.exchange.store import ListStore
-from hepix_vm import paths
 from tests.testbed.follower import codes
-from tests.testbed.follower import Follower
 from tests.testbed.follower import newer
 from tests.testbed.listserver import Answer
 from tests.testbed.listserver import Handler
-from tests.testbed.listserver import ListServer
 from tests.testbed import pki
 from tests.testbed.site import entry
 
@@ -42,36 +37,21 @@ LIMIT = 60.0  # seconds that any wait may take
 CALLS = ('open', 'fsync', 'fchmod', 'replace', 'unlink', 'makedirs', 'close')
 
 
-@pytest.fixture(scope='module')
-def server() -> Iterator[ListServer]:
-    with ListServer() as running:
-        yield running
-
-
 @pytest.fixture
-def world(server: ListServer, tmp_path: pathlib.Path,
-          monkeypatch: pytest.MonkeyPatch) -> Follower:
-    follower = Follower(tmp_path, server)
-    monkeypatch.setenv(paths.ENVIRONMENT, str(follower.site.config))
-    monkeypatch.setenv('no_proxy', '127.0.0.1')
-    return follower
-
-
-@pytest.fixture
-def first(world):
+def first(follower):
     """A list in a file, accepted in its first version."""
-    image_list = world.site.image_list(entry(b'one'))
-    path = world.site.folder / 'image.list'
-    world.site.write_subscriptions([world.block(
+    image_list = follower.site.image_list(entry(b'one'))
+    path = follower.site.folder / 'image.list'
+    follower.site.write_subscriptions([follower.block(
         image_list.identifier, url=path.as_uri(), ca_bundle=None)])
-    publish(world, image_list)
-    assert codes(world.run()) == [ACCEPTED]
+    publish(follower, image_list)
+    assert codes(follower.run()) == [ACCEPTED]
     return image_list
 
 
-def publish(world, image_list):
-    message = world.site.sign(image_list, world.site.alice)
-    (world.site.folder / 'image.list').write_bytes(message)
+def publish(follower, image_list):
+    message = follower.site.sign(image_list, follower.site.alice)
+    (follower.site.folder / 'image.list').write_bytes(message)
     return message
 
 
@@ -86,7 +66,7 @@ def in_child(work: Callable[[], int]) -> int:
     return os.waitpid(child, 0)[1]
 
 
-def killed_at(world, number: int) -> bool:
+def killed_at(follower, number: int) -> bool:
     """Take lists in, and die when something is done for the nth time.
 
     :returns: whether it came to that
@@ -102,7 +82,7 @@ def killed_at(world, number: int) -> bool:
                 return call(*given, **more)
             return called
 
-        intake = world.intake()
+        intake = follower.intake()
         for name in CALLS:
             setattr(store.os, name, dying(getattr(os, name)))
         return status_of(intake.run())
@@ -115,7 +95,7 @@ def killed_at(world, number: int) -> bool:
     return False
 
 
-def test_killed_at_any_step(world, first):
+def test_killed_at_any_step(follower, first):
     """The stored list is the old or the new one, and the next run goes on."""
     outcomes = []
     number = 0
@@ -124,43 +104,43 @@ def test_killed_at_any_step(world, first):
     while died:
         number += 1
         version += 1
-        old = world.stored(first)
+        old = follower.stored(first)
         current = newer(first, str(version), images=(
             *first.images, entry(b'%d' % version)))
-        new = publish(world, current)
-        died = killed_at(world, number)
-        left = world.stored(first)
+        new = publish(follower, current)
+        died = killed_at(follower, number)
+        left = follower.stored(first)
         assert left in (old, new)
-        accepted = world.intake().site.accepted
+        accepted = follower.intake().site.accepted
         assert accepted.by_uuid[first.identifier]
-        report, = world.run()
+        report, = follower.run()
         outcomes.append(str(report.outcome))
         assert report.version == str(version)
-        assert world.stored(first) == new
-        assert world.previous(first)[-1] == old
-        assert list(world.lists.glob('.new')) == []
+        assert follower.stored(first) == new
+        assert follower.previous(first)[-1] == old
+        assert list(follower.lists.glob('.new')) == []
         for image in current.images:
-            assert not world.intake().site.accepted.conflict(
+            assert not follower.intake().site.accepted.conflict(
                 image.identifier, first.identifier)
     # Before the list is in its place, and after that.
     assert number > 15
     assert outcomes.count('accepted') > 5
     assert outcomes.count('unchanged') > 5
-    assert len(world.previous(first)) == number
-    assert list(world.site.state.rglob('.new')) == []
+    assert len(follower.previous(first)) == number
+    assert list(follower.site.state.rglob('.new')) == []
 
 
-def test_a_disk_that_is_full(world, first):
+def test_a_disk_that_is_full(follower, first):
     """Not even a byte of what does not fit is left."""
-    before = world.state()
-    old = world.stored(first)
-    new = publish(world, newer(first, '2'))
+    before = follower.state()
+    old = follower.stored(first)
+    new = publish(follower, newer(first, '2'))
     room = len(new) // 2
 
     def work() -> int:
         # The kernel writes as much as there is room for.
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-        intake = world.intake()
+        intake = follower.intake()
         resource.setrlimit(resource.RLIMIT_FSIZE, (room, room))
         report, = intake.run()
         assert 'The list cannot be stored: File too large.' == report.message
@@ -170,46 +150,46 @@ def test_a_disk_that_is_full(world, first):
         return status_of([report])
 
     assert in_child(work) == 2 << 8
-    assert world.stored(first) == old
-    assert list(world.site.state.rglob('.new')) == []
-    assert {name: state for name, state in world.state().items()
+    assert follower.stored(first) == old
+    assert list(follower.site.state.rglob('.new')) == []
+    assert {name: state for name, state in follower.state().items()
             if name.endswith('.smime')} == {
         name: state for name, state in before.items()
         if name.endswith('.smime')}
-    assert codes(world.run()) == [ACCEPTED]
+    assert codes(follower.run()) == [ACCEPTED]
 
 
-def test_what_cannot_be_written_down(world, first, monkeypatch):
+def test_what_cannot_be_written_down(follower, first, monkeypatch):
     """Who holds an image is written first, or nothing is."""
-    publish(world, newer(first, '2', images=(entry(b'other'),)))
-    old = world.stored(first)
+    publish(follower, newer(first, '2', images=(entry(b'other'),)))
+    old = follower.stored(first)
 
     def full(*given):
         raise OSError(28, 'No space left on device')
 
     with monkeypatch.context() as patch:
         patch.setattr(ListStore, 'write_holders', full)
-        report, = world.run()
+        report, = follower.run()
         assert codes([report]) == [('failed', '')]
         assert 'No space left on device' in report.message
-    assert world.stored(first) == old
+    assert follower.stored(first) == old
     with monkeypatch.context() as patch:
         patch.setattr(ListStore, 'write_note', full)
-        assert codes(world.run()) == [ACCEPTED]
-    assert codes(world.run()) == [UNCHANGED]
+        assert codes(follower.run()) == [ACCEPTED]
+    assert codes(follower.run()) == [UNCHANGED]
 
 
-def test_two_at_once(world):
+def test_two_at_once(follower):
     """Both fetch, one after the other stores, and both say what is so."""
-    lists = [world.site.image_list(entry(bytes([n]))) for n in range(8)]
-    world.follow(*lists)
+    lists = [follower.site.image_list(entry(bytes([n]))) for n in range(8)]
+    follower.follow(*lists)
     for each in lists:
-        world.publish(each)
+        follower.publish(each)
     children = []
     for _ in range(2):
         child = os.fork()
         if not child:
-            reports = world.run()
+            reports = follower.run()
             said = {str(report.outcome) for report in reports}
             os._exit(0 if said == {'accepted'} else
                      1 if said == {'unchanged'} else 9)
@@ -217,82 +197,82 @@ def test_two_at_once(world):
     ends = sorted(os.WEXITSTATUS(os.waitpid(child, 0)[1])
                   for child in children)
     assert ends == [0, 1]
-    assert len([record for record in world.journal()
+    assert len([record for record in follower.journal()
                 if record['outcome'] == 'accepted']) == 8
-    assert codes(world.run()) == [UNCHANGED] * 8
+    assert codes(follower.run()) == [UNCHANGED] * 8
 
 
-def test_who_stores_is_waited_for(world, first):
-    publish(world, newer(first, '2'))
+def test_who_stores_is_waited_for(follower, first):
+    publish(follower, newer(first, '2'))
     begun, end = os.pipe()
     child = os.fork()
     if not child:
-        with ListStore(str(world.site.state)).alone():
+        with ListStore(str(follower.site.state)).alone():
             os.write(end, b'x')
             time.sleep(1)
-            intact = world.stored(first)
-        os._exit(intact != world.site.folder.joinpath(
+            intact = follower.stored(first)
+        os._exit(intact != follower.site.folder.joinpath(
             'image.list').read_bytes())
     assert os.read(begun, 1)
-    assert codes(world.run()) == [ACCEPTED]
+    assert codes(follower.run()) == [ACCEPTED]
     assert os.waitpid(child, 0)[1] == 1 << 8
 
 
-def test_where_nobody_may_write(world):
-    (world.site.state / 'lists.lock').mkdir()
+def test_where_nobody_may_write(follower):
+    (follower.site.state / 'lists.lock').mkdir()
     with pytest.raises(ConfigError, match='Is a directory') as caught:
-        world.run()
+        follower.run()
     assert 'user to whom state_dir belongs' in caught.value.remedy
-    (world.site.state / 'lists.lock').rmdir()
-    (world.site.state / 'fetched').rmdir()
-    (world.site.state / 'fetched').write_bytes(b'')
+    (follower.site.state / 'lists.lock').rmdir()
+    (follower.site.state / 'fetched').rmdir()
+    (follower.site.state / 'fetched').write_bytes(b'')
     with pytest.raises(ConfigError, match='fetched: .*File exists'):
-        world.run()
+        follower.run()
 
 
-def test_a_dry_run(world, first):
+def test_a_dry_run(follower, first):
     new = newer(first, '2', images=(entry(b'other'),))
-    publish(world, new)
-    world.events.clear()
+    publish(follower, new)
+    follower.events.clear()
     files = {path: path.stat().st_mtime_ns
-             for path in world.site.state.rglob('*')}
-    intake = world.intake(dry_run=True)
+             for path in follower.site.state.rglob('*')}
+    intake = follower.intake(dry_run=True)
     assert codes(intake.run()) == [ACCEPTED]
     found = intake.site.accepted.by_uuid[first.identifier].signed.image_list
     assert found.version == '2'
     assert found.images[0].sha512 == new.images[0].sha512
     assert {path: path.stat().st_mtime_ns
-            for path in world.site.state.rglob('*')} == files
-    assert world.events == []
-    assert codes(world.run()) == [ACCEPTED]
+            for path in follower.site.state.rglob('*')} == files
+    assert follower.events == []
+    assert codes(follower.run()) == [ACCEPTED]
 
 
-def test_a_dry_run_where_nothing_may_be_written_yet(world):
-    image_list = world.site.image_list(entry(b'one'))
-    world.follow(image_list)
-    world.publish(image_list)
-    world.lists.rmdir()
-    assert codes(world.run(dry_run=True)) == [ACCEPTED]
-    assert list(world.site.state.iterdir()) == []
-    assert codes(world.run()) == [ACCEPTED]
+def test_a_dry_run_where_nothing_may_be_written_yet(follower):
+    image_list = follower.site.image_list(entry(b'one'))
+    follower.follow(image_list)
+    follower.publish(image_list)
+    follower.lists.rmdir()
+    assert codes(follower.run(dry_run=True)) == [ACCEPTED]
+    assert list(follower.site.state.iterdir()) == []
+    assert codes(follower.run()) == [ACCEPTED]
 
 
-def test_some_lists_only(world):
-    lists = [world.site.image_list(entry(bytes([n]))) for n in range(2)]
-    world.follow(*lists)
+def test_some_lists_only(follower):
+    lists = [follower.site.image_list(entry(bytes([n]))) for n in range(2)]
+    follower.follow(*lists)
     for each in lists:
-        world.publish(each)
-    report, = world.run(only=[lists[1].identifier])
+        follower.publish(each)
+    report, = follower.run(only=[lists[1].identifier])
     assert report.uuid == lists[1].identifier
-    assert world.server.paths() == [f'/{lists[1].identifier}']
+    assert follower.server.paths() == [f'/{lists[1].identifier}']
     with pytest.raises(ConfigError, match='is not subscribed'):
-        world.run(only=['8d1c6f6e-6a0a-4b7c-9d67-0f6f5d9d7a11'])
+        follower.run(only=['8d1c6f6e-6a0a-4b7c-9d67-0f6f5d9d7a11'])
 
 
-def test_a_hundred_lists(world):
+def test_a_hundred_lists(follower):
     """They are fetched at the same time, and reported in order."""
-    lists = [world.site.image_list(entry(b'%d' % n)) for n in range(100)]
-    world.follow(*lists)
+    lists = [follower.site.image_list(entry(b'%d' % n)) for n in range(100)]
+    follower.follow(*lists)
     waited: list[float] = []
 
     def slow(body: bytes) -> Callable[[Handler], None]:
@@ -303,28 +283,28 @@ def test_a_hundred_lists(world):
         return write
 
     for each in lists:
-        body = world.publish(each)
-        world.server.answers[f'/{each.identifier}'] = Answer(
+        body = follower.publish(each)
+        follower.server.answers[f'/{each.identifier}'] = Answer(
             body, tail=slow(body))
     begin = time.monotonic()
-    reports = world.run()
+    reports = follower.run()
     took = time.monotonic() - begin
     assert codes(reports) == [ACCEPTED] * 100
     assert [report.uuid for report in reports] == [
         each.identifier for each in lists]
     assert took < sum(waited)
     begin = time.monotonic()
-    assert codes(world.run()) == [UNCHANGED] * 100
+    assert codes(follower.run()) == [UNCHANGED] * 100
     assert time.monotonic() - begin < LIMIT
 
 
-def test_so_many_former_versions_are_kept(world, first, monkeypatch):
+def test_so_many_former_versions_are_kept(follower, first, monkeypatch):
     monkeypatch.setattr(store, 'MOST_PREVIOUS', 3)
-    messages = [world.stored(first)]
+    messages = [follower.stored(first)]
     for version in range(2, 7):
-        messages.append(publish(world, newer(first, str(version))))
-        assert codes(world.run()) == [ACCEPTED]
-    assert world.previous(first) == messages[-4:-1]
+        messages.append(publish(follower, newer(first, str(version))))
+        assert codes(follower.run()) == [ACCEPTED]
+    assert follower.previous(first) == messages[-4:-1]
 
 
 def test_the_sum_of_a_list_and_a_note(tmp_path):

@@ -23,6 +23,7 @@ import sys
 
 from hepix_vm.cmd import adopt
 from hepix_vm.cmd import common
+from hepix_vm.cmd import import_config
 from hepix_vm.cmd import records
 from hepix_vm.errors import ConfigError
 from hepix_vm.exchange.sweep import Sweep
@@ -61,6 +62,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(metavar='COMMAND')
     adopt.add_parser(commands)
     records.add_parsers(commands)
+    import_config.add_parser(commands)
     return parser
 
 

@@ -24,6 +24,7 @@ import sys
 from hepix_vm.cmd import adopt
 from hepix_vm.cmd import common
 from hepix_vm.cmd import import_config
+from hepix_vm.cmd import publish
 from hepix_vm.cmd import records
 from hepix_vm.errors import ConfigError
 from hepix_vm.exchange.sweep import Sweep
@@ -63,6 +64,7 @@ def _parser() -> argparse.ArgumentParser:
     adopt.add_parser(commands)
     records.add_parsers(commands)
     import_config.add_parser(commands)
+    publish.add_parser(commands)
     return parser
 
 

@@ -1,0 +1,264 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""``hepix-vm-sync publish``: a signed list for other sites."""
+
+import argparse
+import dataclasses
+import getpass
+import os
+import sys
+from typing import TYPE_CHECKING
+import warnings
+
+from oslo_config import cfg
+
+from hepix_vm.cmd import common
+from hepix_vm import config
+from hepix_vm.errors import ConfigError
+from hepix_vm.errors import TrustError
+from hepix_vm.exchange import measure
+from hepix_vm.exchange import outlet
+from hepix_vm.exchange import publish
+from hepix_vm.exchange.shareable import Shareable
+from hepix_vm.exchange import signer
+from hepix_vm.exchange.signer import Signer
+from hepix_vm.exchange.steady import SERVICE
+from hepix_vm.gate import utcnow
+from hepix_vm.journal import Journal
+from hepix_vm import opts
+from hepix_vm import publicationfile
+from hepix_vm.publicationfile import Publication
+from hepix_vm.site import Site
+from hepix_vm.site import SiteFiles
+from hepix_vm.trust import imagelist
+from hepix_vm.trust.imagelist import format_time
+from hepix_vm.trust.model import ImageEntry
+from hepix_vm.trust.model import ImageList
+from hepix_vm.yamlfile import Node
+
+if TYPE_CHECKING:
+    _Parsers = argparse._SubParsersAction[argparse.ArgumentParser]
+
+_REFUSED = 1  # exit status
+_GLOBUS = os.path.join('~', '.globus')
+
+
+def add_parser(subparsers: '_Parsers') -> None:
+    """Add the subcommand to a command line."""
+    parser = subparsers.add_parser(
+        'publish', help='publish a signed list of images',
+        description='Makes a new version of an image list, shows what it '
+        'changes, signs it, and puts it in its place.')
+    parser.add_argument('file', metavar='FILE',
+                        help='YAML file that says what is published')
+    where = parser.add_mutually_exclusive_group(required=True)
+    where.add_argument('--output', metavar='LIST', help='file to write')
+    where.add_argument('--put', metavar='URL',
+                       help='https address to which it is sent')
+    _add_signer_options(parser)
+    parser.add_argument('--token-file', metavar='FILE', default='',
+                        help='with --put: file with user:password, or with '
+                             'a token')
+    parser.add_argument('--tls-certificate', metavar='FILE', default='',
+                        help='with --put: PEM file of the certificate and '
+                             'key by which the web server knows us')
+    parser.add_argument('--tls-ca', metavar='PATH', default='',
+                        help='CAs of web servers, a file or folder; by '
+                             'default those of the system')
+    parser.add_argument('--list-version', metavar='VERSION', default='',
+                        help='by default the last one, raised')
+    parser.add_argument('--expires', metavar='DATE',
+                        help='day or time at which the version ends; by '
+                             'default valid_days of FILE')
+    parser.add_argument('--archive', metavar='DIR',
+                        help='where all versions are kept; by default '
+                             'published/ in state_dir')
+    parser.add_argument('--decommission', action='store_true',
+                        help='publish an empty list: all images are revoked')
+    parser.add_argument('--yes', action='store_true',
+                        help='do not ask before signing')
+    parser.add_argument(
+        '--dry-run', action='store_true', default=argparse.SUPPRESS,
+        help='only show what the new version changes')
+    parser.set_defaults(work=run, parser=parser)
+
+
+def _add_signer_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        '--certificate', metavar='FILE',
+        default=os.path.join(_GLOBUS, 'usercert.pem'),
+        help='the endorser\'s, in PEM (%(default)s)')
+    parser.add_argument(
+        '--key', metavar='FILE', default=os.path.join(_GLOBUS, 'userkey.pem'),
+        help='its key, in PEM (%(default)s)')
+    parser.add_argument('--pkcs12', metavar='FILE',
+                        help='both in a PKCS#12 file')
+    parser.add_argument(
+        '--passphrase-file', metavar='FILE',
+        help='file with the passphrase of the key, or such as /dev/fd/3; '
+             'by default it is asked for')
+
+
+def run(given: argparse.Namespace) -> int:
+    """Publish what is asked for.
+
+    :returns: 1 if it is refused
+    :raises HepixVmError: nothing is published for another reason
+    """
+    try:
+        return _publish(given)
+    except TrustError as error:
+        print(f'refused: [{error.code}] {error.message} {error.remedy}',
+              file=sys.stderr)
+        return _REFUSED
+
+
+def _publish(given: argparse.Namespace) -> int:
+    publication = _publication(given)
+    settings = config.load()[opts.GROUP]
+    site = SiteFiles(settings, publication.asks_glance).current()
+    place = _place(given, settings)
+    archive = outlet.Archive(given.archive or os.path.join(
+        settings.state_dir, 'published'), publication.uuid)
+    images = _images(publication, site, given.tls_ca)
+    if images is None:
+        return _REFUSED
+    who = _signer(given, site)
+    current = place.current()
+    old = (None if current is None
+           else publish.check_old(current, site, publication.uuid))
+    new = publish.build(
+        publication, images, who.endorser(
+            publication.email, publication.creator),
+        publish.next_version([*archive.versions(), *(
+            [old.version] if old else [])], given.list_version), utcnow())
+    print('\n'.join(publish.differences(old, new)))
+    _warn(who, new)
+    if given.dry_run:
+        return 0
+    if not (given.yes or _confirmed()):
+        print('Nothing was signed.')
+        return _REFUSED
+    message = who.sign(imagelist.serialize(new))
+    publish.verify(message, new, site, utcnow())
+    kept = archive.keep(new.version, message)
+    place.put(message)
+    _journal(settings, new, given)
+    print(f'Published version {new.version} of {new.identifier} at '
+          f'{given.output or given.put.partition("?")[0]}; kept in {kept}')
+    return 0
+
+
+def _publication(given: argparse.Namespace) -> Publication:
+    try:
+        with open(given.file, 'rb') as file:
+            found = publicationfile.parse(file.read(), given.file)
+    except OSError as error:
+        raise ConfigError(f'It cannot be read: {error.strerror}.', given.file
+                          ) from error
+    if given.expires:
+        end = Node(given.expires, '--expires', 0).time()
+        if end <= utcnow():
+            raise ConfigError('The end lies in the past.', '--expires')
+        found = dataclasses.replace(found, valid=end - utcnow())
+    if given.decommission:
+        found = dataclasses.replace(
+            found, every_shareable=False, glance_images=(), images=())
+    return found
+
+
+def _place(given: argparse.Namespace,
+           settings: cfg.ConfigOpts.GroupAttr) -> outlet.Outlet:
+    longest = settings.max_list_bytes
+    if given.output:
+        return outlet.FileOutlet(given.output, longest)
+    secret = (signer.read_secret(given.token_file).decode(
+        errors='replace').strip()
+              if given.token_file else '')
+    return outlet.WebOutlet(given.put, longest, secret,
+                            given.tls_certificate, given.tls_ca)
+
+
+def _images(publication: Publication, site: Site,
+            ca: str) -> list[ImageEntry] | None:
+    """Return all images, or None if one that is named is refused."""
+    images = [measure.measure(each, ca) for each in publication.images]
+    if not publication.asks_glance:
+        return images
+    cloud = common.connect()
+    shareable = Shareable(cloud.catalogue, cloud.ledger, site)
+    images += shareable.collect(publication)
+    for refused in shareable.refused:
+        done = 'refused' if refused.asked else 'left out'
+        for reason in refused.reasons:
+            print(f'{refused.image_id} {done}: [{reason.code}] '
+                  f'{reason.message} {reason.remedy}', file=sys.stderr)
+    return None if any(each.asked for each in shareable.refused) else images
+
+
+def _signer(given: argparse.Namespace, site: Site) -> Signer:
+    def ask(prompt: str) -> bytes:
+        if given.passphrase_file:
+            # An editor ends the line; a passphrase has no line break.
+            return signer.read_secret(given.passphrase_file).rstrip(b'\r\n')
+        return _ask(prompt).encode()
+
+    found = (signer.from_pkcs12(given.pkcs12, ask) if given.pkcs12
+             else signer.from_pem(os.path.expanduser(given.certificate),
+                                  os.path.expanduser(given.key), ask))
+    signer.check(found, utcnow(), site.trust.chain.purposes)
+    return found
+
+
+def _ask(prompt: str) -> str:
+    """Ask for a passphrase at the terminal.
+
+    :raises ConfigError: there is none, or it would show what is typed
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter('error', getpass.GetPassWarning)
+            return getpass.getpass(prompt)
+    except (getpass.GetPassWarning, EOFError, OSError) as error:
+        raise ConfigError(
+            'There is no terminal at which to ask for the passphrase.',
+            remedy='Give it with --passphrase-file.') from error
+
+
+def _confirmed() -> bool:
+    """Ask whether this shall be signed.
+
+    :raises ConfigError: nobody is there to say so
+    """
+    if not sys.stdin.isatty():
+        raise ConfigError('There is no terminal at which to ask whether '
+                          'this shall be signed.', remedy='Give --yes.')
+    return input('Sign and publish this? [y/N] ').strip().lower() == 'y'
+
+
+def _warn(who: Signer, new: ImageList) -> None:
+    end = who.certificate.not_valid_after_utc
+    if end < new.expires:
+        print(f'WARNING: the certificate ends at {format_time(end)}, before '
+              f'the list; from then on subscribers take nothing new of it.',
+              file=sys.stderr)
+
+
+def _journal(settings: cfg.ConfigOpts.GroupAttr, new: ImageList,
+             given: argparse.Namespace) -> None:
+    Journal(settings.state_dir, SERVICE).record({
+        'time': format_time(utcnow()), 'event': 'publish',
+        'list': new.identifier, 'list_version': new.version,
+        'images': len(new.images), 'expires': format_time(new.expires),
+        'endorser_dn': new.endorser.dn, 'endorser_ca': new.endorser.ca,
+        'place': given.output or given.put.partition('?')[0]})

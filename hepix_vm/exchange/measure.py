@@ -1,0 +1,85 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Digest and size of images that are to be published."""
+
+import dataclasses
+import hashlib
+import os
+
+import requests
+
+from hepix_vm.errors import ConfigError
+from hepix_vm.errors import ServiceError
+from hepix_vm.exchange import outlet
+from hepix_vm.publicationfile import Declared
+from hepix_vm.trust.model import ImageEntry
+
+_PIECE = 1024 * 1024  # bytes
+
+
+def measure(declared: Declared, ca: str = '') -> ImageEntry:
+    """Return an image with digest and size.
+
+    :param ca: path of the CAs of its web server; empty for the system's
+    :raises HepixVmError: it cannot be read
+    """
+    if declared.measured:
+        return declared.entry
+    sha512, size = (_of_file(declared.path) if declared.path
+                    else _of_address(declared.entry.uri, ca))
+    if not size:
+        raise ConfigError('An image without data is not published.',
+                          declared.path or declared.entry.uri)
+    return dataclasses.replace(declared.entry, sha512=sha512, size=size)
+
+
+def _of_file(path: str) -> tuple[str, int]:
+    try:
+        with open(path, 'rb') as file:
+            digest = hashlib.file_digest(file, 'sha512')
+            return digest.hexdigest(), os.fstat(file.fileno()).st_size
+    except OSError as error:
+        raise ConfigError(f'It cannot be read: {error.strerror}.', path,
+                          remedy='Correct path of this image.') from error
+
+
+def _of_address(uri: str, ca: str) -> tuple[str, int]:
+    if not uri.startswith('https://'):
+        raise ConfigError(
+            f'What {uri} has cannot be measured, since anybody on the way '
+            f'may change it.', remedy='Give the path of the file, or sha512 '
+            'and size.')
+    digest, size = hashlib.sha512(), 0
+    shown = uri.partition('?')[0]
+    try:
+        with outlet.session(uri, ca) as session, session.get(
+                uri, stream=True, allow_redirects=False,
+                timeout=outlet.TIMEOUT) as response:
+            if response.status_code != 200:
+                raise ServiceError(
+                    f'{shown} answers {response.status_code}.',
+                    response.status_code, 'Give the address at which the '
+                    'image itself is, or the path of its file.')
+            for piece in response.iter_content(_PIECE):
+                digest.update(piece)
+                size += len(piece)
+            announced = response.headers.get('Content-Length', str(size))
+    except (requests.RequestException, OSError) as error:
+        raise ServiceError(
+            f'{shown} cannot be fetched: {type(error).__name__}.', 0,
+            'Look whether the server runs, and whether its certificate is '
+            'for that name and of a CA that is known (--tls-ca).') from error
+    if announced != str(size):
+        raise ServiceError(f'{shown} broke off after {size} of {announced} '
+                           f'bytes.', 0, 'Try again.')
+    return digest.hexdigest(), size

@@ -1,0 +1,269 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Where a published list goes: a file, or an address of a web server.
+
+Every version is kept besides, so that none is given twice.
+"""
+
+import abc
+from collections.abc import Iterator
+import contextlib
+import os
+import ssl
+import tempfile
+import urllib.parse
+
+import requests
+import requests.auth
+
+from hepix_vm.errors import ConfigError
+from hepix_vm.errors import ServiceError
+
+_SUFFIX = '.smime'
+TIMEOUT = 60  # seconds to connect, and without a byte
+_PIECE = 64 * 1024  # bytes
+_NOTHING_THERE = (404, 410)
+_TAKEN = (200, 201, 204)
+_LOOK = 'Look into the log of the web server.'
+
+
+class Outlet(abc.ABC):
+    """A place that has one version of one list."""
+
+    @abc.abstractmethod
+    def current(self) -> bytes | None:
+        """Return what is there now, or None.
+
+        :raises HepixVmError: that cannot be told
+        """
+
+    @abc.abstractmethod
+    def put(self, message: bytes) -> None:
+        """Put a version in its place, whole or not at all.
+
+        :raises HepixVmError: it could not be put there
+        """
+
+
+class FileOutlet(Outlet):
+    """A file, such as one that a web server shows.
+
+    :param max_bytes: what is longer is no list
+    """
+
+    def __init__(self, path: str, max_bytes: int) -> None:
+        self._path = path
+        self._max_bytes = max_bytes
+
+    def current(self) -> bytes | None:
+        """Return what is there now, or None."""
+        try:
+            with open(self._path, 'rb') as file:
+                return file.read(self._max_bytes + 1)
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise _failed(self._path, error) from error
+
+    def put(self, message: bytes) -> None:
+        """Replace the file at once."""
+        write(self._path, message, 0o644)
+
+
+class WebOutlet(Outlet):
+    """An https address that takes ``PUT``.
+
+    A redirect is refused: nobody said that what is sent, and with which
+    secret, may go elsewhere.
+
+    :param url: without a password in it
+    :param secret: ``user:password``, or a token
+    :param certificate: path of a PEM file with certificate and key, by
+        which the server knows us
+    :param ca: path of the CAs of the server; empty for the system's
+    :param max_bytes: what is longer is no list
+    :raises ConfigError: it is no such address
+    """
+
+    def __init__(self, url: str, max_bytes: int, secret: str = '',
+                 certificate: str = '', ca: str = '') -> None:
+        parts = urllib.parse.urlsplit(url)
+        if parts.scheme != 'https' or not parts.hostname:
+            raise ConfigError('Lists are put to https:// only.', '--put')
+        if parts.username is not None:
+            raise ConfigError('An address has no password.', '--put',
+                              remedy='Give it with --token-file.')
+        self._url = url
+        # A query may hold a secret.
+        self._shown = parts._replace(query='', fragment='').geturl()
+        self._max_bytes = max_bytes
+        self._session = session(url, ca)
+        self._session.cert = certificate or None
+        if secret:
+            self._session.auth = _Secret(secret)
+
+    def current(self) -> bytes | None:
+        """Return what is there now, or None."""
+        with self._ask('GET', stream=True) as response:
+            if response.status_code in _NOTHING_THERE:
+                return None
+            if response.status_code != 200:
+                raise self._refused('GET', response)
+            data = b''
+            for piece in response.iter_content(_PIECE):
+                data += piece
+                if len(data) > self._max_bytes:
+                    break
+            return data
+
+    def put(self, message: bytes) -> None:
+        """Send a version."""
+        with self._ask('PUT', data=message, headers={
+                'Content-Type': 'application/octet-stream'}) as response:
+            if response.status_code not in _TAKEN:
+                raise self._refused('PUT', response)
+
+    @contextlib.contextmanager
+    def _ask(self, method: str, **more: object,
+             ) -> Iterator[requests.Response]:
+        try:
+            with self._session.request(
+                    method, self._url, allow_redirects=False,
+                    timeout=TIMEOUT, **more) as response:  # type: ignore[arg-type]
+                yield response
+        except (requests.RequestException, OSError) as error:
+            # Not its words, which may hold the query.
+            raise ServiceError(
+                f'{self._shown} cannot be asked: {type(error).__name__}.', 0,
+                'Look whether the server runs, and whether its certificate '
+                'is for that name and of a CA that is known (--tls-ca).',
+            ) from error
+
+    def _refused(self, method: str,
+                 response: requests.Response) -> ServiceError:
+        what = 'redirects' if response.is_redirect else 'answers'
+        return ServiceError(
+            f'{self._shown} {what} ({response.status_code}) to {method}.',
+            response.status_code, 'Give the address to which it leads, if '
+            'you trust it.' if response.is_redirect else _LOOK)
+
+
+class _Secret(requests.auth.AuthBase):
+    """Sends a user and password, or a token."""
+
+    def __init__(self, secret: str) -> None:
+        user, colon, password = secret.partition(':')
+        self._basic = (user, password) if colon else None
+        self._token = secret
+
+    def __call__(self, request: requests.PreparedRequest,
+                 ) -> requests.PreparedRequest:
+        if self._basic:
+            basic = requests.auth.HTTPBasicAuth(*self._basic)
+            made: requests.PreparedRequest = basic(request)
+            return made
+        request.headers['Authorization'] = f'Bearer {self._token}'
+        return request
+
+
+class Archive:
+    """All versions of a list that were published from here.
+
+    :param folder: of all lists; made if it is missing
+    """
+
+    def __init__(self, folder: str, uuid: str) -> None:
+        self._folder = os.path.join(folder, uuid)
+
+    def versions(self) -> list[str]:
+        """Return the versions that were published.
+
+        :raises ConfigError: they cannot be told
+        """
+        try:
+            return [name.removesuffix(_SUFFIX)
+                    for name in os.listdir(self._folder)
+                    if name.endswith(_SUFFIX) and not name.startswith('.')]
+        except FileNotFoundError:
+            return []
+        except OSError as error:
+            raise _failed(self._folder, error) from error
+
+    def keep(self, version: str, message: bytes) -> str:
+        """Keep a version, and return where it is.
+
+        :raises ConfigError: it cannot be kept
+        """
+        path = os.path.join(self._folder, f'{version}{_SUFFIX}')
+        try:
+            os.makedirs(self._folder, mode=0o750, exist_ok=True)
+        except OSError as error:
+            raise _failed(self._folder, error) from error
+        write(path, message, 0o640)
+        return path
+
+
+def write(path: str, data: bytes, mode: int) -> None:
+    """Put a file in its place, whole or not at all.
+
+    :raises ConfigError: it cannot be written
+    """
+    folder = os.path.dirname(os.path.abspath(path))
+    try:
+        descriptor, new = tempfile.mkstemp(prefix='.new-', dir=folder)
+        try:
+            with os.fdopen(descriptor, 'wb') as file:
+                file.write(data)
+                os.fchmod(file.fileno(), mode)
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(new, path)
+        except BaseException:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(new)
+            raise
+    except OSError as error:
+        raise _failed(path, error) from error
+
+
+def session(url: str, ca: str = '') -> requests.Session:
+    """Return what asks a web server, whose certificate is verified.
+
+    :param ca: path of its CAs; empty for the system's
+    :raises ConfigError: the system has none
+    """
+    made = requests.Session()
+    # Neither .netrc nor another CA bundle than was given.
+    made.trust_env = False
+    made.proxies = requests.utils.get_environ_proxies(url)
+    made.verify = ca or _system_cas()
+    made.headers['Accept-Encoding'] = 'identity'
+    return made
+
+
+def _system_cas() -> str:
+    """Return the CAs of the system, and not those of a Python package.
+
+    :raises ConfigError: it has none
+    """
+    found = ssl.get_default_verify_paths()
+    path = found.cafile or found.capath
+    if not path:
+        raise ConfigError('The system has no CA certificates.',
+                          remedy='Name them with --tls-ca.')
+    return path
+
+
+def _failed(path: str, error: OSError) -> ConfigError:
+    return ConfigError(f'It cannot be used: {error.strerror}.', path,
+                       remedy='Give a place that you can read and write.')

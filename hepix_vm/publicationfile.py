@@ -107,6 +107,7 @@ def parse(data: bytes, path: str) -> Publication:
         {*_LIST, 'valid_days', 'base_url', 'glance_images', 'images'},
         required=('uuid', 'uri', 'title', 'email'))
     values: dict[str, Any] = _all(_LIST, keys)
+    _fetched(keys['uri'])
     values.setdefault('description', values['title'])
     if 'valid_days' in keys:
         values['valid'] = _days(keys['valid_days'])

@@ -224,6 +224,23 @@ setup_cloud_init() {
     rm -rf "$work"
 }
 
+# Makes the environment of atrope, which reads lists that we publish. It
+# cannot be in ours: it needs other versions of what OpenStack needs.
+setup_atrope() {
+    local wanted=$ROOT/tests/testbed/atrope-requirements.txt
+    export HEPIX_VM_ATROPE_DIR=$CACHE/atrope
+    cmp -s "$wanted" "$HEPIX_VM_ATROPE_DIR/requirements.txt" && return
+    find_python
+    say "installing atrope into $HEPIX_VM_ATROPE_DIR"
+    mkdir -p "$CACHE"
+    "$PYTHON" -m venv --clear "$HEPIX_VM_ATROPE_DIR" \
+        || die "no venv could be made in $HEPIX_VM_ATROPE_DIR"
+    "$HEPIX_VM_ATROPE_DIR/bin/python" -m pip install -qq --no-deps \
+        --disable-pip-version-check -r "$wanted" \
+        || die 'atrope could not be installed, see above'
+    cp "$wanted" "$HEPIX_VM_ATROPE_DIR/requirements.txt"
+}
+
 # The folder is ours alone, so apt cannot change to its own user.
 download() {
     apt-get -qq -o APT::Sandbox::User="$(id -un)" download "$1"

@@ -91,6 +91,7 @@ cd "$ROOT"
 if [[ " ${tests[*]} " == *' tests/functional '* ]]; then
     setup_kernel
     setup_cloud_init
+    setup_atrope
 fi
 if [[ -n $lint ]]; then
     part lint bash tools/lint.sh

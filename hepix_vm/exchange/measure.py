@@ -54,13 +54,14 @@ def _of_file(path: str) -> tuple[str, int]:
 
 
 def _of_address(uri: str, ca: str) -> tuple[str, int]:
+    # A query may hold a secret.
+    shown = uri.partition('?')[0]
     if not uri.startswith('https://'):
         raise ConfigError(
-            f'What {uri} has cannot be measured, since anybody on the way '
+            f'What {shown} has cannot be measured, since anybody on the way '
             f'may change it.', remedy='Give the path of the file, or sha512 '
             'and size.')
     digest, size = hashlib.sha512(), 0
-    shown = uri.partition('?')[0]
     try:
         with outlet.session(uri, ca) as session, session.get(
                 uri, stream=True, allow_redirects=False,
@@ -73,13 +74,9 @@ def _of_address(uri: str, ca: str) -> tuple[str, int]:
             for piece in response.iter_content(_PIECE):
                 digest.update(piece)
                 size += len(piece)
-            announced = response.headers.get('Content-Length', str(size))
     except (requests.RequestException, OSError) as error:
         raise ServiceError(
             f'{shown} cannot be fetched: {type(error).__name__}.', 0,
             'Look whether the server runs, and whether its certificate is '
             'for that name and of a CA that is known (--tls-ca).') from error
-    if announced != str(size):
-        raise ServiceError(f'{shown} broke off after {size} of {announced} '
-                           f'bytes.', 0, 'Try again.')
     return digest.hexdigest(), size

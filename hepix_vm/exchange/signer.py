@@ -42,6 +42,8 @@ Key = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey
 Ask = Callable[[str], bytes]
 
 _PUBLIC = stat.S_IRWXG | stat.S_IRWXO
+# Of an empty passphrase for a key that has one: TypeError.
+_UNREADABLE = (TypeError, ValueError, exceptions.UnsupportedAlgorithm)
 _WRONG = 'Type it again; if it is right, the file is damaged.'
 
 
@@ -116,7 +118,7 @@ def from_pem(certificate: str, key: str, ask: Ask) -> Signer:
         except TypeError:  # it is encrypted
             loaded = serialization.load_pem_private_key(
                 data, ask(f'Passphrase of {key}: '))
-    except (ValueError, exceptions.UnsupportedAlgorithm) as error:
+    except _UNREADABLE as error:
         raise ConfigError('It holds no key in PEM, or the passphrase does '
                           'not open it.', key, remedy=_WRONG) from error
     return _signer(first, loaded, others, key)
@@ -132,7 +134,7 @@ def from_pkcs12(path: str, ask: Ask) -> Signer:
     try:
         loaded, certificate, others = pkcs12.load_key_and_certificates(
             data, ask(f'Passphrase of {path}: '))
-    except (ValueError, exceptions.UnsupportedAlgorithm) as error:
+    except _UNREADABLE as error:
         raise ConfigError('It is no PKCS#12 file that can be read, or the '
                           'passphrase does not open it.', path,
                           remedy=_WRONG) from error

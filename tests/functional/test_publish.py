@@ -1,0 +1,217 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Images of a real Glance are published to other sites."""
+
+import os
+import shutil
+import uuid
+
+import pytest
+
+from hepix_vm.trust import endorsement
+from hepix_vm.trust.endorsement import TrustSettings
+from hepix_vm.trust.imagelist import format_time
+from hepix_vm.trust.ledger import Fact
+from hepix_vm.trust.settings import Blockable
+from tests.functional.conftest import start
+from tests.testbed.client import add
+from tests.testbed.client import ADMIN
+from tests.testbed.client import replace
+from tests.testbed.publishing import declared
+from tests.testbed.publishing import LIST
+from tests.testbed.publishing import Publisher
+from tests.testbed.site import entry
+
+
+@pytest.fixture(scope='module')
+def made(tmp_path_factory):
+    """A cloud that has an account for the commands."""
+    for cloud in start(tmp_path_factory.mktemp('publishing')):
+        cloud.site.write_account(cloud.glance.url, 'ops:s3cret:admin')
+        yield cloud
+
+
+@pytest.fixture
+def home(made):
+    """The same without images and records."""
+    for statement in ('DELETE FROM image_properties',
+                      'DELETE FROM image_locations', 'DELETE FROM images'):
+        made.glance.query(statement)
+    made.site.write_policy()
+    shutil.rmtree(made.site.state / 'published', ignore_errors=True)
+    return made
+
+
+@pytest.fixture
+def alice(home, tmp_path):
+    return Publisher(home.site, tmp_path / 'alice')
+
+
+def share(home, data):
+    home.record(Fact.SHAREABLE, Blockable.SHA512, entry(data).sha512)
+
+
+def listed(home, **changes):
+    """Bring in an image whose entry differs, and that others may have."""
+    data, site = os.urandom(100), home.site
+    share(home, data)
+    message = site.encode(site.sign(site.image_list(entry(
+        data, **changes)), site.alice))
+    image_id = home.client.create(hepix_endorsement=message)
+    assert home.client.put(image_id, data).status_code == 204
+    return data, image_id
+
+
+def publish(alice, *images, **changes):
+    """Publish these images of Glance, and return the list."""
+    alice.write(glance_images=list(images) or 'shareable', **changes)
+    said = alice.publish()
+    assert 's3cret' not in said
+    return endorsement.open_list(
+        alice.output.read_bytes(), TrustSettings()).image_list
+
+
+def refused(alice, *images):
+    """Return what is said of images that are not published."""
+    alice.write(glance_images=list(images))
+    done = alice.run(*alice.signer, '--yes')
+    assert (done.returncode, alice.output.exists()) == (1, False)
+    assert not list((alice.site.state / 'published').glob('*/*'))
+    return done.stderr
+
+
+def test_what_an_operator_shares_is_published(home, alice):
+    data, image_id = listed(home)
+    home.endorsed(os.urandom(100))
+    own = declared(b'x', uri='https://images.example.org/own.raw')
+    found = publish(alice, images=[own])
+    bears = home.client.image(image_id)
+    image = next(image for image in found.images
+                 if image.sha512 == entry(data).sha512)
+    assert len(found.images) == 2
+    assert (image.size, image.uri, image.title, image.format) == (
+        100, bears['hepix_uri'], 'Testbed image', 'RAW')
+    # An identifier belongs to one list, and this is not the one.
+    assert image.identifier == str(uuid.uuid5(
+        uuid.UUID(LIST), bears['hepix_image_id']))
+    assert format_time(image.expires) == bears['hepix_expires']
+    assert image.expires < found.expires
+    again = publish(alice, images=[own])
+    assert again.version == '2'
+    assert {each.identifier for each in again.images} == {
+        each.identifier for each in found.images}
+
+
+def test_named_images(home, alice):
+    first, second = listed(home), listed(home)
+    uri = 'https://images.example.org/second.raw'
+    found = publish(alice, first[1], {'id': second[1], 'uri': uri})
+    assert {image.sha512: image.uri for image in found.images} == {
+        entry(first[0]).sha512: 'https://images.example.org/image.raw',
+        entry(second[0]).sha512: uri}
+    found = publish(alice, second[1])
+    assert (found.version, len(found.images)) == ('2', 1)
+
+
+def test_an_image_without_an_address_needs_one(home, alice):
+    _, image_id = listed(home, uri='file:///srv/image.raw')
+    said = refused(alice, image_id)
+    assert 'has no address from which others fetch it' in said
+    found = publish(alice, image_id,
+                    base_url='https://images.example.org/glance/')
+    assert found.images[0].uri == (
+        f'https://images.example.org/glance/{image_id}')
+
+
+def test_what_nobody_shares_is_refused(home, alice):
+    """Whatever its property says."""
+    good = listed(home)[1]
+    image_id = home.endorsed(os.urandom(100))
+    assert home.client.as_(ADMIN).patch(
+        image_id, *replace(hepix_shareable='true')).status_code == 200
+    said = refused(alice, good, image_id)
+    assert f'{image_id} refused: [not-shareable]' in said
+    assert good not in said
+    unknown = str(uuid.uuid4())
+    assert f'{unknown} refused: [not-shareable]' in refused(alice, unknown)
+    queued = home.client.create()
+    assert 'has no data' in refused(alice, queued)
+
+
+def blocked(home, data, image_id):
+    home.block(data)
+    return 'image-blocked'
+
+
+def revoked(home, data, image_id):
+    home.record(Fact.REVOKED, Blockable.SHA512, entry(data).sha512)
+    return 'image-revoked'
+
+
+def stranger(home, data, image_id):
+    home.site.write_policy(endorsers=[])
+    return 'endorser-not-accepted'
+
+
+def deactivated(home, data, image_id):
+    assert home.client.as_(ADMIN).deactivate(image_id).status_code == 204
+    return 'not-shareable'
+
+
+def altered(home, data, image_id):
+    assert home.client.as_(ADMIN).patch(image_id, *add(
+        hepix_altered='true')).status_code == 200
+    return 'not-shareable'
+
+
+@pytest.mark.parametrize('spoil', [
+    blocked, revoked, stranger, deactivated, altered])
+def test_what_this_site_does_not_endorse_is_refused(home, alice, spoil):
+    data, image_id = listed(home)
+    code = spoil(home, data, image_id)
+    assert f'{image_id} refused: [{code}]' in refused(alice, image_id)
+    # The others are published, and it is said that this one is not.
+    other = listed(home)[0] if spoil is not stranger else None
+    alice.write(glance_images='shareable')
+    done = alice.run(*alice.signer, '--yes')
+    assert done.returncode == 0, done.stderr
+    assert f'{image_id} left out: [{code}]' in done.stderr
+    found = endorsement.open_list(
+        alice.output.read_bytes(), TrustSettings()).image_list
+    assert [image.sha512 for image in found.images] == (
+        [entry(other).sha512] if other else [])
+
+
+def test_of_two_versions_the_newer_is_published(home, alice):
+    identifier = str(uuid.uuid4())
+    made = {version: listed(home, identifier=identifier, version=version)
+            for version in ('1.9', '1.10', '1.2')}
+    found = publish(alice)
+    assert [(image.version, image.sha512) for image in found.images] == [
+        ('1.10', entry(made['1.10'][0]).sha512)]
+    alice.output.unlink()
+    alice.write(glance_images=[image_id for _, image_id in made.values()])
+    done = alice.run(*alice.signer, '--yes')
+    assert (done.returncode, alice.output.exists()) == (1, False)
+    assert '[uuid-conflict] Two images that are named' in done.stderr
+
+
+def test_only_administrators_publish(home, alice):
+    image_id = listed(home)[1]
+    home.site.write_account(home.glance.url, 'ops:s3cret:member,reader')
+    alice.write(glance_images=[image_id])
+    done = alice.run(*alice.signer, '--yes')
+    home.site.write_account(home.glance.url, 'ops:s3cret:admin')
+    assert done.returncode > 1
+    assert 'Glance answers 403' in done.stderr
+    assert not alice.output.exists()

@@ -12,6 +12,7 @@
 
 """The documentation says what the code does, and its examples work."""
 
+import argparse
 import base64
 import dataclasses
 import datetime
@@ -25,11 +26,13 @@ import textwrap
 
 import pytest
 
+from hepix_vm.cmd import publish
 from hepix_vm import errors
 from hepix_vm.errors import ConfigError
 from hepix_vm import opts
 from hepix_vm import policyfile
 from hepix_vm import properties
+from hepix_vm import publicationfile
 from hepix_vm import subscriptionsfile
 from hepix_vm.trust import anchors
 from hepix_vm.trust.endorsement import AcceptedLists
@@ -252,3 +255,38 @@ def test_the_commands_of_the_user_guide(tmp_path):
     assert found.reasons == ()
     assert found.endorsement
     assert found.endorsement.entry == example().images[0]
+
+
+def test_the_example_of_what_is_published_is_read():
+    text, = blocks('user/publish.rst', 'yaml')
+    found = publicationfile.parse(text.encode(), '/srv/publish.yaml')
+    assert found.every_shareable
+    assert found.images[0].path == '/srv/debian-12.8.qcow2'
+
+
+def test_all_keys_of_what_is_published():
+    text = read('user/publish.rst')
+    documented = {cells[0].strip('`') for cells in
+                  rows('user/publish.rst')} - {'Key'}
+    assert documented == known_keys(publicationfile.parse, 'nothing: 1')
+    least = ('uuid: 8d1c6f6e-6a0a-4b7c-9d67-0f6f5d9d7a11\n'
+             'uri: https://lists.example.org/\ntitle: T\nemail: E\n')
+    assert {key for key in known_keys(
+        publicationfile.parse, f'{least}images: [{{nothing: 1}}]')
+        if f'``{key}``' not in text} == set()
+
+
+def test_all_options_of_publishing():
+    parser = argparse.ArgumentParser()
+    publish.add_parser(parser.add_subparsers())
+    known = set(re.findall(r'(--[a-z0-9-]+)', subcommand(
+        parser, 'publish').format_help())) - {'--help'}
+    section = read('cli/hepix-vm-sync.rst').partition(
+        '\nPublishing\n===')[2]
+    assert set(re.findall(r'^``(--[a-z0-9-]+)', section,
+                          re.MULTILINE)) == known
+
+
+def subcommand(parser, name):
+    action, = (each for each in parser._actions if each.choices)
+    return action.choices[name]

@@ -18,19 +18,18 @@ The requests are our own, without Glance's client (doc/adr/0011).
 from collections.abc import Collection
 from collections.abc import Iterator
 from collections.abc import Mapping
-import contextlib
+from collections.abc import Sequence
+import dataclasses
 import datetime
-import html
 import json
-import re
 from typing import Any
+from typing import IO
 import urllib.parse
 
 from keystoneauth1 import adapter as keystone_adapter
-from keystoneauth1 import exceptions
-import requests
 
 from hepix_vm.errors import ServiceError
+from hepix_vm.exchange.rest import Rest
 from hepix_vm.held import Held
 from hepix_vm.properties import WANTED
 from hepix_vm.properties import WANTED_HEADER
@@ -44,9 +43,9 @@ _LONGEST = 16 * 1024 * 1024  # bytes
 # Of a page of one image: 128 properties of 64 KiB, each byte of which JSON
 # may write in six. Less, and one user could end every sweep.
 _LONGEST_ALONE = 64 * 1024 * 1024  # bytes
-_PIECE = 64 * 1024  # bytes
-_WORDS = 300  # characters of an answer that a message repeats
 _PATCH = 'application/openstack-images-v2.1-json-patch'
+# For which Glance may be silent once it has all bytes, in seconds.
+_STAGED = 1800
 
 # All that Glance shows of an image besides its properties.
 _OWN = frozenset({
@@ -66,9 +65,20 @@ _REMEDIES: Mapping[int, str] = {
     404: 'Look whether the image is still there; if nothing is found at '
          'all, image_endpoint has to be the URL without a version.',
     409: 'Try again: somebody else changed the image.',
+    -1: 'Look into the log of glance-api.',
 }
-_NO_ANSWER = (exceptions.ClientException, requests.RequestException)
-_REMEDY = 'Look into the log of glance-api.'
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Abilities:
+    """What a Glance can do with bytes that come in.
+
+    :param methods: of imports
+    """
+
+    methods: frozenset[str]
+    disk_formats: frozenset[str]
+    container_formats: frozenset[str]
 
 
 class Catalogue:
@@ -78,7 +88,7 @@ class Catalogue:
     """
 
     def __init__(self, adapter: keystone_adapter.Adapter) -> None:
-        self._adapter = adapter
+        self._rest = Rest(adapter, 'Glance', _REMEDIES)
 
     def check_administrator(self) -> None:
         """Make sure that no image is kept from us.
@@ -88,7 +98,7 @@ class Catalogue:
         :raises ServiceError: the account is no administrator's
         """
         # 404: it has one store, and tells nobody about it.
-        self._request('GET', '/v2/info/stores/detail', (200, 404))
+        self._rest.request('GET', '/v2/info/stores/detail', (200, 404))
 
     def images(self, hidden: Collection[bool] = (False, True),
                **filters: str) -> Iterator[Image]:
@@ -108,7 +118,7 @@ class Catalogue:
 
         :raises ServiceError: there is none, or Glance does not say
         """
-        return _image(_document(self._request('GET', _path(image_id))))
+        return _image(self._rest.document('GET', _path(image_id)))
 
     def find(self, image_id: str) -> Image | None:
         """Return an image, or None if there is none."""
@@ -121,26 +131,110 @@ class Catalogue:
 
     def create(self, **values: Any) -> Image:
         """Make an image without data, and return it."""
-        return _image(_document(self._request(
-            'POST', '/v2/images', (201,), json=values)))
+        return _image(self._rest.document(
+            'POST', '/v2/images', (201,), json=values))
 
-    def update(self, image_id: str,
-               values: Mapping[str, str | None]) -> None:
-        """Set properties of an image, or with None remove them."""
+    def update(self, image_id: str, values: Mapping[str, Any]) -> None:
+        """Set attributes and properties of an image.
+
+        :param values: None removes a property
+        """
         changes = [
             {'op': 'remove', 'path': _pointer(name)} if value is None else
-            {'op': 'add', 'path': _pointer(name), 'value': value}
+            {'op': 'replace' if name in _OWN else 'add',
+             'path': _pointer(name), 'value': value}
             for name, value in values.items()]
-        self._request('PATCH', _path(image_id), data=json.dumps(changes),
-                      headers={'Content-Type': _PATCH})
+        self._rest.request(
+            'PATCH', _path(image_id), data=json.dumps(changes),
+            headers={'Content-Type': _PATCH})
+
+    def delete(self, image_id: str) -> None:
+        """Remove an image and its bytes; one that is gone is no error."""
+        self._rest.request('DELETE', _path(image_id), (204, 404))
 
     def deactivate(self, image_id: str) -> None:
         """Take an image out of use."""
-        self._request('POST', _path(image_id, '/actions/deactivate'), (204,))
+        self._rest.request(
+            'POST', _path(image_id, '/actions/deactivate'), (204,))
 
     def reactivate(self, image_id: str) -> None:
         """Put an image to use again."""
-        self._request('POST', _path(image_id, '/actions/reactivate'), (204,))
+        self._rest.request(
+            'POST', _path(image_id, '/actions/reactivate'), (204,))
+
+    def members(self, image_id: str) -> frozenset[str]:
+        """Return the ids of the projects with which an image is shared."""
+        found = self._rest.document('GET', _path(image_id, '/members'))
+        try:
+            return frozenset(
+                str(each['member_id']) for each in found['members'])
+        except (KeyError, TypeError) as error:
+            raise self._rest.strange() from error
+
+    def add_member(self, image_id: str, project: str) -> None:
+        """Share an image with a project, in whose lists it then is."""
+        # 409: it is one already.
+        self._rest.request('POST', _path(image_id, '/members'), (200, 409),
+                           json={'member': project})
+        self._rest.request('PUT', _path(
+            image_id, f'/members/{urllib.parse.quote(project, safe="")}'),
+            json={'status': 'accepted'})
+
+    def remove_member(self, image_id: str, project: str) -> None:
+        """Share an image with a project no longer."""
+        self._rest.request('DELETE', _path(
+            image_id, f'/members/{urllib.parse.quote(project, safe="")}'),
+            (204, 404))
+
+    def abilities(self) -> Abilities:
+        """Return what Glance can do with bytes that come in."""
+        methods = self._rest.document('GET', '/v2/info/import')
+        schema = self._rest.document('GET', '/v2/schemas/image')
+        try:
+            known = {name: frozenset(filter(
+                None, schema['properties'][name]['enum']))
+                for name in ('disk_format', 'container_format')}
+            return Abilities(
+                frozenset(methods['import-methods']['value']),
+                known['disk_format'], known['container_format'])
+        except (KeyError, TypeError) as error:
+            raise self._rest.strange() from error
+
+    def download(self, image_id: str, uri: str,
+                 stores: Sequence[str]) -> None:
+        """Have Glance fetch the bytes of an image, which takes its time."""
+        self._import(image_id, {'name': 'web-download', 'uri': uri}, stores)
+
+    def stage(self, image_id: str, data: IO[bytes]) -> None:
+        """Send bytes to Glance, where they wait for :meth:`admit`.
+
+        :param data: with a length
+        """
+        # Once more from the start is more than some bytes.
+        self._rest.request(
+            'PUT', _path(image_id, '/stage'), (204,), data=data,
+            headers={'Content-Type': 'application/octet-stream'},
+            timeout=_STAGED, connect_retries=0, log=False)
+
+    def admit(self, image_id: str, stores: Sequence[str]) -> None:
+        """Have Glance import the bytes that were staged."""
+        self._import(image_id, {'name': 'glance-direct'}, stores)
+
+    def tasks(self, image_id: str) -> Sequence[Mapping[str, Any]]:
+        """Return the imports of an image, the last one first."""
+        found = self._rest.document(
+            'GET', _path(image_id, '/tasks')).get('tasks')
+        try:
+            return sorted(found, key=lambda task: str(task['created_at']),
+                          reverse=True) if found else ()
+        except (KeyError, TypeError) as error:
+            raise self._rest.strange() from error
+
+    def _import(self, image_id: str, method: Mapping[str, str],
+                stores: Sequence[str]) -> None:
+        where = {'stores': list(stores)} if stores else {}
+        self._rest.request('POST', _path(image_id, '/import'), (202,),
+                           json={'method': method, **where})
 
     def _pages(self, query: dict[str, str]) -> Iterator[Image]:
         limit = LIMIT
@@ -152,7 +246,7 @@ class Catalogue:
                 continue
             if page is None:
                 raise ServiceError(f'Glance shows an image in more than '
-                                   f'{_LONGEST_ALONE} bytes.', 0, _REMEDY)
+                                   f'{_LONGEST_ALONE} bytes.', 0, _REMEDIES[-1])
             images = page.get('images')
             if not isinstance(images, list):
                 raise _strange()
@@ -167,32 +261,9 @@ class Catalogue:
     def _page(self, query: Mapping[str, str],
               longest: int) -> Mapping[str, Any] | None:
         """Return a page, or None if it has more bytes than that."""
-        response = self._request(
-            'GET', f'/v2/images?{urllib.parse.urlencode(query)}',
-            stream=True, log=False, headers={WANTED_HEADER: WANTED})
-        with contextlib.closing(response):
-            return _bounded(response, longest)
-
-    def _request(self, method: str, path: str,
-                 accepted: Collection[int] = (200,),
-                 **more: Any) -> requests.Response:
-        """Ask Glance.
-
-        :raises ServiceError: it does not answer as it should
-        """
-        try:
-            response: requests.Response = self._adapter.request(
-                path, method, **more)
-            status = response.status_code
-            if status in accepted:
-                return response
-            with contextlib.closing(response):
-                words = _words(response)
-        except _NO_ANSWER as error:
-            raise _unreachable(error) from error
-        raise ServiceError(
-            f'Glance answers {status} to {method} {path.partition("?")[0]}'
-            f'{words}.', status, _REMEDIES.get(status, _REMEDY))
+        return self._rest.bounded(
+            f'/v2/images?{urllib.parse.urlencode(query)}', longest,
+            {WANTED_HEADER: WANTED})
 
 
 def held_of(image: Image) -> Held:
@@ -228,34 +299,6 @@ def _pointer(name: str) -> str:
     return '/' + name.replace('~', '~0').replace('/', '~1')
 
 
-def _bounded(response: requests.Response,
-             longest: int) -> Mapping[str, Any] | None:
-    """Return the document of an answer; None if it is too long."""
-    data = bytearray()
-    try:
-        for piece in response.iter_content(_PIECE):
-            data += piece
-            if len(data) > longest:
-                return None
-    except _NO_ANSWER as error:
-        raise _unreachable(error) from error
-    return _parsed(data)
-
-
-def _document(response: requests.Response) -> Mapping[str, Any]:
-    return _parsed(response.content)
-
-
-def _parsed(data: bytes | bytearray) -> Mapping[str, Any]:
-    try:
-        document = json.loads(data)
-    except (ValueError, RecursionError) as error:
-        raise _strange() from error
-    if not isinstance(document, dict):
-        raise _strange()
-    return document
-
-
 def _image(value: Any) -> Image:
     if not isinstance(value, dict) or not isinstance(value.get('id'), str):
         raise _strange()
@@ -264,26 +307,3 @@ def _image(value: Any) -> Image:
 
 def _strange() -> ServiceError:
     return ServiceError('What answers is not Glance.', 0, _REMEDIES[0])
-
-
-def _unreachable(error: Exception) -> ServiceError:
-    # URLs may carry passwords.
-    cause = re.sub(r'//[^/@\s]*@', '//', str(error))
-    return ServiceError(f'Glance cannot be asked: {_line(cause)}', 0,
-                        _REMEDIES[0])
-
-
-def _words(response: requests.Response) -> str:
-    """Return what a refusal says, without the page around it."""
-    text = response.text
-    if 'html' in response.headers.get('Content-Type', ''):
-        text = re.sub(r'(?s)<(head|h1)>.*?</\1>', ' ', text)
-        text = html.unescape(re.sub(r'<[^>]*>', ' ', text))
-    words = _line(text).rstrip('.')
-    return f': {words}' if words else ''
-
-
-def _line(text: str) -> str:
-    """Return a text as one line that a terminal shows as it is."""
-    text = ' '.join(text.split())[:_WORDS]
-    return ''.join(c if c.isprintable() else '?' for c in text)

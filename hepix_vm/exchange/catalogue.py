@@ -245,8 +245,9 @@ class Catalogue:
                 limit //= 2
                 continue
             if page is None:
-                raise ServiceError(f'Glance shows an image in more than '
-                                   f'{_LONGEST_ALONE} bytes.', 0, _REMEDIES[-1])
+                raise ServiceError(
+                    f'Glance shows an image in more than {_LONGEST_ALONE} '
+                    f'bytes.', 0, _REMEDIES[-1])
             images = page.get('images')
             if not isinstance(images, list):
                 raise _strange()
@@ -275,9 +276,7 @@ def held_of(image: Image) -> Held:
         return Held(
             image_id=image['id'], status=image['status'],
             owner=image['owner'] or '',
-            created=datetime.datetime.strptime(
-                image['created_at'], '%Y-%m-%dT%H:%M:%SZ').replace(
-                    tzinfo=datetime.UTC),
+            created=time_of(image),
             visibility=image['visibility'],
             disk_format=image['disk_format'] or '',
             container_format=image['container_format'] or '',
@@ -286,6 +285,19 @@ def held_of(image: Image) -> Held:
                     if image['os_hash_algo'] == 'sha512' else ''),
             extra={name: value for name, value in image.items()
                    if name not in _OWN and isinstance(value, str)})
+    except (KeyError, TypeError, ValueError) as error:
+        raise _strange() from error
+
+
+def time_of(found: Mapping[str, Any],
+            name: str = 'created_at') -> datetime.datetime:
+    """Return a time of an image or a task, UTC.
+
+    :raises ServiceError: it has none
+    """
+    try:
+        return datetime.datetime.strptime(
+            found[name], '%Y-%m-%dT%H:%M:%SZ').replace(tzinfo=datetime.UTC)
     except (KeyError, TypeError, ValueError) as error:
         raise _strange() from error
 

@@ -1,0 +1,386 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""The plan: from what should be in Glance and what is there to steps.
+
+Everything here is values. A plan says what is to be done and does nothing;
+carried out, whole or in part, and made anew, it comes to the same end.
+"""
+
+import collections
+from collections.abc import Callable
+from collections.abc import Collection
+from collections.abc import Iterator
+from collections.abc import Mapping
+from collections.abc import Sequence
+import dataclasses
+import datetime
+import enum
+
+from hepix_vm.errors import Code
+from hepix_vm.exchange.present import Present
+from hepix_vm.exchange.wanted import Refusal
+from hepix_vm.exchange.wanted import Wanted
+from hepix_vm.subscriptions import Following
+from hepix_vm.trust.imagelist import compare_versions
+from hepix_vm.trust.ledger import Fact
+from hepix_vm.trust.ledger import Record
+from hepix_vm.trust.model import ImageList
+from hepix_vm.trust.verdict import Reason
+
+
+class Action(enum.StrEnum):
+    """What a step does; their names are those that users read."""
+
+    SETTLE = 'judge'  # make it what the verdict on it says
+    RECORD = 'record'  # write it into the ledger
+    BRING = 'bring'  # record and bytes of a new image
+    DISCARD = 'discard'  # remove a record that never had its bytes
+    REPLACE = 'replace'  # take over what users see of the former version
+    SHARE = 'share'  # show it to whom it is for
+    HIDE = 'hide'  # from lists of images, and from nobody else
+    PARK = 'park'  # hidden, and shared with nobody
+    EVICT = 'evict'  # bytes dropped, record kept
+    DELETE = 'delete'
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Step:
+    """One step, which may be done again.
+
+    :param present: the image that it is about, if it is there already
+    :param wanted: what that is to be
+    :param former: the version that it replaces
+    :param fact: what is recorded
+    :param image_list: by which list
+    :param why: in a few words
+    """
+
+    action: Action
+    present: Present | None = None
+    wanted: Wanted | None = None
+    former: Present | None = None
+    fact: Fact | None = None
+    image_list: ImageList | None = None
+    why: str = ''
+
+    @property
+    def bytes_in(self) -> int:
+        """Bytes that come into Glance."""
+        return (self.wanted.entry.size if self.wanted
+                and self.action is Action.BRING else 0)
+
+    @property
+    def bytes_out(self) -> int:
+        """Bytes that leave it."""
+        return (self.present.size if self.present and self.action in (
+            Action.EVICT, Action.DELETE) else 0)
+
+
+# Steps of which each needs the one before.
+Chain = tuple[Step, ...]
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Plan:
+    """What is to be done, and what is not done, and why.
+
+    :param chains: those that bring nothing in come first
+    :param notes: what could not be found out, one sentence each
+    """
+
+    chains: tuple[Chain, ...]
+    refusals: tuple[Refusal, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    @property
+    def steps(self) -> Sequence[Step]:
+        """All steps."""
+        return [step for chain in self.chains for step in chain]
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Knowledge:
+    """What a plan is made of besides the images.
+
+    :param now: UTC
+    :param lists: those on which this controller may act, by UUID
+    :param waiting: UUIDs of lists that are subscribed, but not known here
+        as they are elsewhere; their images are left as they are
+    :param following: how lists are followed, by UUID
+    :param listed: digests that any accepted list has
+    :param recorded: what the ledger says of a digest, lifted or not
+    :param refused: why bytes would be refused if they came now
+    :param in_use: images that a server used within some days, or uses now;
+        None where that cannot be found out
+    :param only: UUIDs of the lists that are followed in this run; None for
+        all
+    :param fetched: digests that somebody asked for
+    :param max_bytes: that all images may take
+    """
+
+    now: datetime.datetime
+    lists: Mapping[str, ImageList]
+    waiting: Collection[str]
+    following: Mapping[str, Following]
+    listed: Collection[str]
+    recorded: Callable[[str], Sequence[Record]]
+    refused: Callable[[Wanted], Sequence[Reason]]
+    in_use: Callable[[int], Collection[str] | None]
+    only: Collection[str] | None = None
+    fetched: Collection[str] = ()
+    max_bytes: int | None = None
+
+
+def plan(wanted: Mapping[str, Wanted], images: Sequence[Present],
+         known: Knowledge) -> Plan:
+    """Return what is to be done.
+
+    :param wanted: by SHA-512
+    :param images: all that are ours, and others that a list endorsed
+    """
+    return _Planner(wanted, images, known).plan()
+
+
+class _Planner:
+    """Makes one plan."""
+
+    def __init__(self, wanted: Mapping[str, Wanted],
+                 images: Sequence[Present], known: Knowledge) -> None:
+        self._wanted = wanted
+        self._images = images
+        self._known = known
+        self._refusals: list[Refusal] = []
+        self._notes: dict[str, None] = {}
+        self._taken: collections.Counter[str] = collections.Counter()
+        self._ours: dict[str, list[Present]] = {}
+        for image in sorted(images, key=lambda image: image.rank):
+            if image.ours:
+                self._ours.setdefault(image.sha512, []).append(image)
+                self._taken[image.subscription] += image.size
+        # What waits for its next version, by the digest of that.
+        self._formers = self._find_formers()
+        self._waiting = {image.image_id for image in self._formers.values()}
+
+    def plan(self) -> Plan:
+        chains = [self._stay(image) for image in self._images]
+        chains += self._deletions()
+        for sha512, wanted in self._wanted.items():
+            if self._followed(wanted.lists):
+                chains.append(self._bring(wanted, self._first(sha512)))
+        return Plan(tuple(filter(None, chains)), tuple(self._refusals),
+                    tuple(self._notes))
+
+    def _followed(self, lists: Collection[str]) -> bool:
+        only = self._known.only
+        return only is None or not set(only).isdisjoint(lists)
+
+    def _first(self, sha512: str) -> Present | None:
+        return next(iter(self._ours.get(sha512, ())), None)
+
+    def _find_formers(self) -> dict[str, Present]:
+        """Find what was shown and is to be replaced, by what replaces it.
+
+        It stays as it is until then.
+        """
+        shown: dict[tuple[str, str], Present] = {}
+        for group in self._ours.values():
+            image = group[0]
+            if (image.has_bytes and image.shared and not image.parked
+                    and image.sha512 not in self._wanted):
+                shown[image.list_id, image.identifier] = image
+        found: dict[str, Present] = {}
+        for sha512, wanted in self._wanted.items():
+            there = self._first(sha512)
+            if there is None or not there.shared:
+                found.update((sha512, shown[claim]) for claim
+                             in sorted(wanted.claims) if claim in shown)
+        return found
+
+    # What is there.
+
+    def _stay(self, image: Present) -> Chain:
+        """Return what becomes of an image whatever is brought in."""
+        if not image.has_bytes:
+            return (Step(Action.DISCARD, image, why='is not wanted'),
+                    ) if self._superfluous(image) else ()
+        record: Chain = ()
+        parking: Chain = ()
+        if image.image_id not in self._waiting:
+            record, parking = self._record(image), self._parking(image)
+        judging = (Step(Action.SETTLE, image, why=image.outcome),
+                   ) if record or image.outcome else ()
+        return (*record, *judging, *parking)
+
+    def _superfluous(self, image: Present) -> bool:
+        """Return whether a record without bytes is of no use."""
+        if not image.ours or image.locked or self._left_alone(image):
+            return False
+        return (image.sha512 not in self._wanted
+                or image is not self._first(image.sha512))
+
+    def _left_alone(self, image: Present) -> bool:
+        """Return whether it is not for this run to say what becomes of it."""
+        known = self._known
+        return (not {image.subscription, image.list_id}.isdisjoint(
+                    known.waiting)
+                or not self._followed({image.subscription}))
+
+    def _record(self, image: Present) -> Chain:
+        """Return what the ledger has to know of bytes that are gone."""
+        known = self._known
+        image_list = known.lists.get(image.list_id)
+        if (image_list is None or image.sha512 in known.listed
+                or not self._followed({image.list_id})):
+            return ()
+        there = image_list.find(image.identifier)
+        fact = Fact.SUPERSEDED if there else Fact.REVOKED
+        for record in known.recorded(image.sha512):
+            # Before that version it was listed, whatever came earlier.
+            if (record.fact is fact and record.image_list == image.list_id
+                    and compare_versions(
+                        record.version, image.list_version) > 0):
+                return ()
+        return (Step(Action.RECORD, image, fact=fact, image_list=image_list,
+                     why=str(fact)),)
+
+    def _parking(self, image: Present) -> Chain:
+        if (not image.ours or image.parked or image.sha512 in self._wanted
+                or self._left_alone(image)):
+            return ()
+        image_list = self._known.lists.get(image.list_id)
+        if image_list and not image_list.find(image.identifier):
+            return (Step(Action.HIDE, image, why='is listed no longer'),)
+        return (Step(Action.PARK, image, why='is not wanted'),)
+
+    def _deletions(self) -> Iterator[Chain]:
+        """Yield the removal of superseded versions beyond those kept."""
+        versions: dict[tuple[str, str], list[Present]] = {}
+        for image in self._images:
+            image_list = self._known.lists.get(image.list_id)
+            if (image.ours and image.has_bytes and image.parked
+                    and image.sha512 not in self._wanted
+                    and not self._left_alone(image)
+                    and image_list and image_list.find(image.identifier)):
+                versions.setdefault(
+                    (image.list_id, image.identifier), []).append(image)
+        for (uuid, _), images in versions.items():
+            following = self._known.following.get(uuid)
+            if following is None or following.keep is None:
+                continue
+            images.sort(key=lambda image: (image.parked, image.image_id))
+            for image in images[:len(images) - following.keep]:
+                if self._unused(image, 0):
+                    yield (Step(Action.DELETE, image,
+                                why='is superseded, and unused'),)
+
+    def _unused(self, image: Present, days: int) -> bool:
+        used = self._known.in_use(days)
+        if used is None:
+            self._notes['Nova does not say which images are in use: none is '
+                        'deleted or evicted.'] = None
+            return False
+        return image.image_id not in used
+
+    # What should be there.
+
+    def _bring(self, wanted: Wanted, image: Present | None) -> Chain:
+        if image and image.has_bytes:
+            return self._keep(wanted, image) if image.usable else ()
+        fetched = wanted.entry.sha512 in self._known.fetched
+        if image and not fetched and (
+                image.evicted or self._refused_before(wanted, image)):
+            return ()
+        reasons = self._known.refused(wanted) or self._too_large(wanted)
+        if reasons:
+            self._refusals += [
+                Refusal.of(wanted.image_list, wanted.entry, reason)
+                for reason in reasons]
+            return ()
+        self._taken[wanted.image_list.identifier] += wanted.entry.size
+        # Its id cannot be had again; an age of its own keeps it here.
+        anew = (Step(Action.DISCARD, image, why='is fetched'),
+                ) if image and image.evicted else ()
+        return (*anew, Step(Action.BRING, None if anew else image, wanted,
+                            why='is listed'),
+                *self._show(wanted, None))
+
+    def _refused_before(self, wanted: Wanted, image: Present) -> bool:
+        """Return whether the same bytes were refused already.
+
+        To fetch them at each run would cost their size each time.
+        """
+        image_list = wanted.image_list
+        if image.state != 'refused' or (
+                image.list_id, image.list_version, image.uri) != (
+                image_list.identifier, image_list.version, wanted.entry.uri):
+            return False
+        self._refusals.append(Refusal(
+            image_list, wanted.entry, image.code,
+            image.reason.partition(': ')[2],
+            f'It is fetched again with the next version of the list, or by '
+            f'hepix-vm-sync fetch {wanted.entry.identifier}.'))
+        return True
+
+    def _too_large(self, wanted: Wanted) -> Sequence[Reason]:
+        size = wanted.entry.size
+        uuid = wanted.image_list.identifier
+        for limit, taken, what in (
+                (wanted.following.max_bytes, self._taken[uuid],
+                 'The images of this list'),
+                (self._known.max_bytes, self._taken.total(),
+                 'The images of all lists')):
+            if limit is not None and taken + size > limit:
+                return [Reason(Code.TOO_LARGE, f'{what} may take {limit} '
+                               f'bytes; with the {size} of this one they '
+                               f'would take {taken + size}.')]
+        return ()
+
+    def _keep(self, wanted: Wanted, image: Present) -> Chain:
+        """Return what becomes of an image that can be used."""
+        access = wanted.access
+        if access is None:
+            return (Step(Action.PARK, image, why='is not approved'),
+                    ) if image.shared and not image.parked else ()
+        days = wanted.following.evict_after
+        if (days is not None and image.shared and not image.parked
+                and known_since(image, self._known.now) >= days
+                and self._unused(image, days)):
+            return (Step(Action.EVICT, image, wanted,
+                         why=f'was not used for {days} days'),)
+        return self._show(wanted, image)
+
+    def _show(self, wanted: Wanted, image: Present | None) -> Chain:
+        """Return how an image with its bytes comes before its users.
+
+        :param image: None if it is brought in by the same chain
+        """
+        access = wanted.access
+        if access is None or (image and image.shared == access.word
+                              and not image.parked):
+            return ()
+        sharing = Step(Action.SHARE, image, wanted,
+                       why=f'for {access.share}')
+        former = self._formers.get(wanted.entry.sha512)
+        if former is None:
+            return (sharing,)
+        again = () if former.shared == access.word else (sharing,)
+        return (Step(Action.REPLACE, image, wanted, former,
+                     why='is the new version'), *again,
+                *self._record(former),
+                Step(Action.SETTLE, former, why='is superseded'),
+                Step(Action.PARK, former, why='is superseded'))
+
+
+def known_since(image: Present, now: datetime.datetime) -> int:
+    """Return for how many whole days an image is there."""
+    return (now - image.created).days

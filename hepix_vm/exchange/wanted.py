@@ -1,0 +1,303 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""What should be in Glance: accepted lists, and what a site makes of them.
+
+Everything here is values: nobody is asked, and nothing is read.
+"""
+
+from collections.abc import Collection
+from collections.abc import Iterator
+from collections.abc import Mapping
+from collections.abc import Sequence
+import dataclasses
+import hashlib
+import re
+import urllib.parse
+
+from hepix_vm.errors import Code
+from hepix_vm.exchange.catalogue import Abilities
+from hepix_vm.subscriptions import Following
+from hepix_vm.subscriptions import Selection
+from hepix_vm.subscriptions import Share
+from hepix_vm.subscriptions import Subscriptions
+from hepix_vm.trust.endorsement import AcceptedLists
+from hepix_vm.trust.model import ImageEntry
+from hepix_vm.trust.model import ImageList
+from hepix_vm.trust.settings import Blockable
+from hepix_vm.trust.verdict import Reason
+
+# hv:format, or the suffix of a file, as disk_format of Glance.
+_FORMATS = {
+    'qcow2': 'qcow2', 'qcow': 'qcow2', 'raw': 'raw', 'img': 'raw',
+    'vmdk': 'vmdk', 'vdi': 'vdi', 'vhd': 'vhd', 'vhdx': 'vhdx',
+    'iso': 'iso', 'ploop': 'ploop', 'ova': 'vmdk', 'ami': 'ami',
+    'aki': 'aki', 'ari': 'ari'}
+_CONTAINERS = {'ova': 'ova', 'ami': 'ami', 'aki': 'aki', 'ari': 'ari'}
+_PACKED = re.compile(r'\.(gz|bz2|xz|zip|zst)$', re.ASCII)
+# The most open last.
+_OPENNESS = (Share.PRIVATE, Share.MEMBERS, Share.COMMUNITY, Share.PUBLIC)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why an image of a list is not brought in, or not as it should be.
+
+    :param code: None where not the image is at fault but something failed
+    :param message: one plain sentence
+    """
+
+    image_list: ImageList
+    entry: ImageEntry
+    code: Code | None
+    message: str
+    remedy: str
+
+    @classmethod
+    def of(cls, image_list: ImageList, entry: ImageEntry,
+           reason: Reason) -> 'Refusal':
+        """Return the refusal of an image for a reason."""
+        return cls(image_list, entry, reason.code, reason.message,
+                   reason.remedy)
+
+    def __str__(self) -> str:
+        code = f' [{self.code}]' if self.code else ''
+        return (f'image {self.entry.identifier} of the list '
+                f'{self.image_list.identifier}:{code} {self.message} '
+                f'{self.remedy}')
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Access:
+    """Who sees an image.
+
+    :param projects: with which it is shared
+    :param owner: the project that owns it; empty for that of our account
+    """
+
+    share: Share
+    projects: frozenset[str] = frozenset()
+    owner: str = ''
+
+    @property
+    def word(self) -> str:
+        """The same in one word, by which a change is noticed."""
+        named = ' '.join(sorted(self.projects) or [self.owner])
+        if self.share in (Share.COMMUNITY, Share.PUBLIC) or not named:
+            return str(self.share)
+        digest = hashlib.sha256(named.encode()).hexdigest()
+        return f'{self.share}-{digest[:16]}'
+
+    @property
+    def visibility(self) -> str:
+        """What Glance calls it."""
+        return 'shared' if self.share is Share.MEMBERS else str(self.share)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Wanted:
+    """Bytes that should be in Glance, once, whoever lists them.
+
+    :param image_list: the first list that has them
+    :param claims: UUIDs of all lists that do, each with ``dc:identifier``
+    :param access: None until an operator approves the image
+    """
+
+    entry: ImageEntry
+    image_list: ImageList
+    following: Following
+    claims: frozenset[tuple[str, str]]
+    disk_format: str
+    container_format: str
+    access: Access | None
+
+    @property
+    def lists(self) -> frozenset[str]:
+        """UUIDs of all lists that have them."""
+        return frozenset(uuid for uuid, _ in self.claims)
+
+    @property
+    def name(self) -> str:
+        """What it is called in Glance."""
+        title = self.entry.title or self.entry.identifier
+        line = ' '.join(f'{self.following.prefix}{title}'.split())
+        return ''.join(c if c.isprintable() else '?' for c in line)[:255]
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Situation:
+    """What is known beside the lists and the subscriptions.
+
+    :param usable: UUIDs of the lists on which this controller may act
+    :param projects: the ids of projects, by what subscriptions.yaml calls
+        them; what is missing is not known
+    :param approved: what operators approved, as the ledger names it
+    :param abilities: of Glance
+    """
+
+    usable: Collection[str]
+    projects: Mapping[str, str]
+    approved: Collection[tuple[Blockable, str]]
+    abilities: Abilities
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Claim:
+    """An image of a list that is followed."""
+
+    entry: ImageEntry
+    image_list: ImageList
+    following: Following
+    approved: bool
+
+
+def wanted(accepted: AcceptedLists, subscriptions: Subscriptions,
+           situation: Situation) -> tuple[
+               Mapping[str, Wanted], Sequence[Refusal]]:
+    """Return what should be in Glance, by SHA-512, and what cannot be."""
+    found: dict[str, Wanted] = {}
+    refusals: list[Refusal] = []
+    claims: dict[str, list[_Claim]] = {}
+    for claim in _claims(accepted, subscriptions, situation):
+        reasons = accepted.conflict(
+            claim.entry.identifier, claim.image_list.identifier)
+        refusals += [Refusal.of(claim.image_list, claim.entry, reason)
+                     for reason in reasons]
+        if not reasons:
+            claims.setdefault(claim.entry.sha512, []).append(claim)
+    for sha512, each in claims.items():
+        first = each[0]
+        formats = formats_of(first.entry, situation.abilities)
+        if isinstance(formats, Reason):
+            refusals.append(Refusal.of(
+                first.image_list, first.entry, formats))
+            continue
+        access, missing = _access(each, situation)
+        refusals += missing
+        found[sha512] = Wanted(
+            first.entry, first.image_list, first.following,
+            frozenset((claim.image_list.identifier, claim.entry.identifier)
+                      for claim in each),
+            *formats, access)
+    return found, refusals
+
+
+def selected(entry: ImageEntry, selection: Selection) -> bool:
+    """Return whether a site wants an image of a list."""
+    words = frozenset(re.split(r'[^a-z0-9]+', entry.hypervisor.lower()))
+    return (
+        (selection.uuids is None or entry.identifier in selection.uuids)
+        and (not selection.os or bool(selection.os & {
+            entry.osname.lower(), entry.os.lower()}))
+        and (not selection.architectures
+             or entry.arch.lower() in selection.architectures)
+        and (not selection.hypervisors
+             or bool(selection.hypervisors & words)))
+
+
+def formats_of(entry: ImageEntry,
+               abilities: Abilities) -> tuple[str, str] | Reason:
+    """Return disk_format and container_format, or why there are none.
+
+    ``hv:format`` was never fully defined; where it is missing, the name of
+    the file says it.
+    """
+    stated = entry.format.lower()
+    path = urllib.parse.urlsplit(entry.uri).path.lower()
+    kind = stated or path.rpartition('/')[2].partition('.')[2]
+    inner = _PACKED.sub('', kind)
+    packed = inner != kind
+    # Names of files have dots of their own.
+    disk = _FORMATS.get(inner if stated else inner.rpartition('.')[2])
+    container = 'compressed' if packed else _CONTAINERS.get(kind, 'bare')
+    if disk is None:
+        return Reason(Code.FORMAT_MISMATCH, f'No format of Glance is known '
+                      f'for what the list calls {kind or "nothing"}.')
+    if (disk not in abilities.disk_formats
+            or container not in abilities.container_formats):
+        return Reason(Code.FORMAT_MISMATCH, f'The image is {kind}, but '
+                      f'Glance takes no disk_format {disk} in a '
+                      f'container_format {container}.')
+    return disk, container
+
+
+def _claims(accepted: AcceptedLists, subscriptions: Subscriptions,
+            situation: Situation) -> Iterator[_Claim]:
+    for block in subscriptions.blocks:
+        uuid = block.subscription.uuid
+        if block.following is None or uuid not in situation.usable:
+            continue
+        image_list = accepted.by_uuid[uuid].signed.image_list
+        for entry in image_list.images:
+            if selected(entry, block.following.images):
+                yield _Claim(
+                    entry, image_list, block.following,
+                    block.subscription.approved or not
+                    {(Blockable.SHA512, entry.sha512),
+                     (Blockable.IMAGE, entry.identifier)}.isdisjoint(
+                         situation.approved))
+
+
+def _access(claims: Sequence[_Claim], situation: Situation,
+            ) -> tuple[Access | None, Sequence[Refusal]]:
+    """Return who sees the image of all who list it: the most open wins."""
+    granted: list[tuple[Share, frozenset[str]]] = []
+    refusals: list[Refusal] = []
+    for claim in claims:
+        if not claim.approved:
+            continue
+        share = claim.following.share
+        projects: frozenset[str] = frozenset()
+        if share in (Share.MEMBERS, Share.PRIVATE):
+            named = _named(claim)
+            projects = frozenset(
+                situation.projects[name] for name in named
+                if name in situation.projects)
+            if not named or len(projects) < len(set(named)):
+                refusals.append(_unshared(claim, named, situation))
+            if not projects:
+                continue
+        granted.append((share, projects))
+    if not granted:
+        return None, refusals
+    share = max((share for share, _ in granted), key=_OPENNESS.index)
+    projects = frozenset().union(*(names for _, names in granted))
+    if share is Share.PRIVATE:
+        if len(projects) == 1:
+            return Access(share, owner=min(projects)), refusals
+        share = Share.MEMBERS
+    if share is not Share.MEMBERS:
+        projects = frozenset()
+    return Access(share, projects), refusals
+
+
+def _named(claim: _Claim) -> Sequence[str]:
+    """Return the projects of the list's VO, as subscriptions.yaml has them.
+
+    A list that names no VO is of the only one that is mapped.
+    """
+    known = claim.following.projects
+    if not claim.image_list.vo and len(known) == 1:
+        return next(iter(known.values()))
+    return known.get(claim.image_list.vo, ())
+
+
+def _unshared(claim: _Claim, named: Sequence[str],
+              situation: Situation) -> Refusal:
+    missing = [name for name in named if name not in situation.projects]
+    vo = claim.image_list.vo or 'none'
+    return Refusal(
+        claim.image_list, claim.entry, None,
+        f'There is no project {", ".join(missing)} to share it with.'
+        if missing else f'No project is named for the VO of the list '
+        f'({vo}) to share it with.',
+        'Correct projects of this list in subscriptions.yaml.')

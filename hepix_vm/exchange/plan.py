@@ -162,6 +162,9 @@ class _Planner:
         self._refusals: list[Refusal] = []
         self._notes: dict[str, None] = {}
         self._taken: collections.Counter[str] = collections.Counter()
+        self._listed = {
+            (uuid, entry.identifier) for uuid, image_list
+            in known.lists.items() for entry in image_list.images}
         self._ours: dict[str, list[Present]] = {}
         for image in sorted(images, key=lambda image: image.rank):
             if image.ours:
@@ -231,9 +234,13 @@ class _Planner:
     def _left_alone(self, image: Present) -> bool:
         """Return whether it is not for this run to say what becomes of it."""
         known = self._known
-        return (not {image.subscription, image.list_id}.isdisjoint(
-                    known.waiting)
-                or not self._followed({image.subscription}))
+        # A list that an operator brings by hand now.
+        by_hand = (image.subscription in known.lists
+                   and image.subscription not in known.following
+                   and image.sha512 in known.listed)
+        return (by_hand or not self._followed({image.subscription})
+                or not {image.subscription, image.list_id}.isdisjoint(
+                    known.waiting))
 
     def _record(self, image: Present) -> Chain:
         """Return what the ledger has to know of bytes that are gone."""
@@ -242,8 +249,7 @@ class _Planner:
         if (image_list is None or image.sha512 in known.listed
                 or not self._followed({image.list_id})):
             return ()
-        there = image_list.find(image.identifier)
-        fact = Fact.SUPERSEDED if there else Fact.REVOKED
+        fact = Fact.SUPERSEDED if self._has_newer(image) else Fact.REVOKED
         for record in known.recorded(image.sha512):
             # Before that version it was listed, whatever came earlier.
             if (record.fact is fact and record.image_list == image.list_id
@@ -257,20 +263,24 @@ class _Planner:
         if (not image.ours or image.parked or image.sha512 in self._wanted
                 or self._left_alone(image)):
             return ()
-        image_list = self._known.lists.get(image.list_id)
-        if image_list and not image_list.find(image.identifier):
+        if image.list_id in self._known.lists and (
+                not self._has_newer(image)):
             return (Step(Action.HIDE, image, why='is listed no longer'),)
         return (Step(Action.PARK, image, why='is not wanted'),)
+
+    def _has_newer(self, image: Present) -> bool:
+        """Return whether its list still has it, with other bytes."""
+        return (image.list_id, image.identifier) in self._listed
 
     def _deletions(self) -> Iterator[Chain]:
         """Yield the removal of superseded versions beyond those kept."""
         versions: dict[tuple[str, str], list[Present]] = {}
         for image in self._images:
-            image_list = self._known.lists.get(image.list_id)
             if (image.ours and image.has_bytes and image.parked
                     and image.sha512 not in self._wanted
+                    and image.sha512 not in self._known.listed
                     and not self._left_alone(image)
-                    and image_list and image_list.find(image.identifier)):
+                    and self._has_newer(image)):
                 versions.setdefault(
                     (image.list_id, image.identifier), []).append(image)
         for (uuid, _), images in versions.items():
@@ -279,7 +289,7 @@ class _Planner:
                 continue
             images.sort(key=lambda image: (image.parked, image.image_id))
             for image in images[:len(images) - following.keep]:
-                if self._unused(image, 0):
+                if not image.protected and self._unused(image, 0):
                     yield (Step(Action.DELETE, image,
                                 why='is superseded, and unused'),)
 
@@ -353,6 +363,7 @@ class _Planner:
                     ) if image.shared and not image.parked else ()
         days = wanted.following.evict_after
         if (days is not None and image.shared and not image.parked
+                and not image.protected
                 and known_since(image, self._known.now) >= days
                 and self._unused(image, days)):
             return (Step(Action.EVICT, image, wanted,

@@ -39,6 +39,7 @@ class Present:
     :param parked: since when it is off the shelf; empty if it is not
     :param reason: why it is refused
     :param locked: whether an import holds it
+    :param protected: whether somebody keeps it from being deleted
     :param outcome: what the verdict on it demands; empty if it is right
     :param usable: whether it is active once that is done
     """
@@ -59,6 +60,7 @@ class Present:
     state: str = ''
     reason: str = ''
     locked: bool = False
+    protected: bool = False
     outcome: str = ''
     usable: bool = False
 
@@ -109,7 +111,7 @@ def present_of(image: Image, outcome: str = '',
         text('hepix_list_id'), text('hepix_list_version'),
         text('hepix_image_id'), text('hepix_uri'), text(properties.SHARED),
         text(properties.PARKED), text('hepix_state'), text('hepix_reason'),
-        LOCK in image, outcome, usable)
+        LOCK in image, bool(image.get('protected')), outcome, usable)
 
 
 def concerns(image: Image, lists: Collection[str]) -> bool:

@@ -1,0 +1,192 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Settling: an image that has its bytes is made what its verdict says.
+
+The sweep does so with all images, and who follows lists with those that he
+touches. Several may be at work at once: each judges an image anew before
+it is touched, and again afterwards.
+"""
+
+from collections.abc import Callable
+import dataclasses
+
+from hepix_vm.errors import Code
+from hepix_vm.errors import HepixVmError
+from hepix_vm.errors import MalformedError
+from hepix_vm.errors import ServiceError
+from hepix_vm.exchange.catalogue import Catalogue
+from hepix_vm.exchange.catalogue import held_of
+from hepix_vm.exchange.ledger import RestLedger
+from hepix_vm.exchange.steady import SERVICE
+from hepix_vm.exchange.steady import SteadyGate
+from hepix_vm.held import Held
+from hepix_vm.held import judge
+from hepix_vm.held import LOCK
+from hepix_vm.held import Outcome
+from hepix_vm.held import STATUSES
+from hepix_vm import properties
+from hepix_vm.site import Site
+from hepix_vm.trust.imagelist import compare_versions
+from hepix_vm.trust.imagelist import parse_time
+from hepix_vm.trust import ledger as records
+from hepix_vm.trust.ledger import Fact
+from hepix_vm.trust.ledger import Record
+from hepix_vm.trust.settings import Blockable
+from hepix_vm.trust import standing
+from hepix_vm.trust.verdict import Verdict
+
+_TRIES = 10
+# Said when nobody but somebody else changed the image, or deleted it.
+_MEANWHILE = (404, 409)
+
+# Told of each change: the image as it was, and what became of it.
+Changed = Callable[[Held, Outcome], None]
+
+
+class Settler:
+    """Judges images by what the site's files said when it was made.
+
+    :param catalogue: the images
+    :param ledger: their Glance's ledger
+    :param site: what the site decided
+    :param changed: called after each change
+    """
+
+    def __init__(self, catalogue: Catalogue, ledger: RestLedger, site: Site,
+                 changed: Changed) -> None:
+        self._catalogue = catalogue
+        self._ledger = ledger
+        self._changed = changed
+        self.gate = SteadyGate(site, ledger.search, journalled=False)
+        self._acting = SteadyGate(site, ledger.search_now)
+
+    def begin(self, dry_run: bool) -> None:
+        """Make sure that images can be judged, and mark versions of lists.
+
+        From then on no controller acts on an older one.
+
+        :raises HepixVmError: nothing can be judged at all
+        """
+        self._catalogue.check_administrator()
+        # These records concern every image: if one of them cannot be read,
+        # no image is refused for that.
+        self._ledger.search([records.name_of(None, '')])
+        site = self.gate.site()
+        at = self.gate.now()
+        for uuid, accepted in site.accepted.by_uuid.items():
+            version = accepted.signed.image_list.version
+            if compare_versions(version, self.newest(uuid)) > 0 and not (
+                    dry_run or accepted.signed.reasons(
+                        site.anchors, at, site.trust)):
+                self._ledger.write(Record(
+                    Fact.ACCEPTED, Blockable.LIST, uuid, 'It is accepted '
+                    'on a controller.', SERVICE, at, version=version))
+
+    def newest(self, uuid: str) -> str:
+        """Return the highest version of a list that any controller has."""
+        return records.Ledger(self._ledger.search(
+            [records.name_of(Blockable.LIST, uuid)])).newest(uuid)
+
+    def look(self, held: Held) -> Outcome:
+        """Return what must be done with an image; nothing is journalled."""
+        outcome = judge(self.gate, held)
+        if self._awaits_successor(held, outcome.verdict):
+            return Outcome(outcome.verdict, '', {})
+        return outcome
+
+    def settle(self, image_id: str) -> None:
+        """Change an image until it is as it must be.
+
+        Glance saves whole rows: who saves an image that he read before we
+        changed it puts it back.
+        """
+        withdrew = False
+        for _ in range(_TRIES):
+            image = self._catalogue.find(image_id)
+            if image is None or image['status'] not in STATUSES:
+                return
+            # What we take out of use here may not be marked yet.
+            held = dataclasses.replace(held_of(image), withdrew=withdrew)
+            if LOCK in held.extra or not concerns_us(held) or (
+                    self._awaits_successor(held, self.look(held).verdict)):
+                return
+            outcome = judge(self._acting, held, route='sweep')
+            if outcome.nothing:
+                return
+            withdrew = withdrew or outcome.status == 'deactivated'
+            try:
+                self._apply(held, outcome)
+            except ServiceError as error:
+                if error.status not in _MEANWHILE and (
+                        self._status(image_id) == held.status):
+                    raise
+        raise HepixVmError(f'The image {image_id} changes too often to be '
+                           f'settled.', remedy='The next sweep tries again.')
+
+    def _awaits_successor(self, held: Held, verdict: Verdict) -> bool:
+        """Return whether newer bytes are to take an image's place.
+
+        It stays until they are there, which the ledger then says, but no
+        longer than it was endorsed. So no version of an image takes what
+        it replaces out of use by being late.
+        """
+        extra = held.extra
+        accepted = self.gate.site().accepted.by_uuid.get(
+            extra.get('hepix_list_id', ''))
+        if (accepted is None or held.status != 'active'
+                or set(verdict.codes) != {Code.NOT_ENDORSED}
+                or extra.get('hepix_state') != standing.State.ENDORSED
+                or not {properties.SUBSCRIPTION,
+                        properties.SHARED} <= extra.keys()
+                or properties.PARKED in extra):
+            return False
+        image_list = accepted.signed.image_list
+        try:
+            until = parse_time(extra.get('hepix_expires', ''))
+        except MalformedError:
+            return False
+        return (image_list.find(extra.get('hepix_image_id', '')) is not None
+                and self.gate.now() < min(until, image_list.expires))
+
+    def _status(self, image_id: str) -> str:
+        """Return the status of an image, empty if it is gone.
+
+        Glance answers 500 to the second of two deactivations at once.
+        """
+        image = self._catalogue.find(image_id)
+        return str(image['status']) if image else ''
+
+    def _apply(self, held: Held, outcome: Outcome) -> None:
+        # Taking an image out of use does not wait for its properties, which
+        # Glance may not take.
+        if outcome.status == 'deactivated':
+            self._catalogue.deactivate(held.image_id)
+        elif outcome.status:
+            self._catalogue.reactivate(held.image_id)
+        if outcome.status:
+            self._changed(held, outcome)
+        if outcome.values:
+            self._catalogue.update(held.image_id, outcome.values)
+        if not outcome.status:
+            self._changed(held, outcome)
+
+
+def concerns_us(held: Held) -> bool:
+    """Return whether an image is active, or was taken out of use by us."""
+    return held.status == 'active' or held.withdrawn
+
+
+def done_to(outcome: Outcome) -> str:
+    """Return what is done with an image, in one word."""
+    return {'': 'marked', 'active': 'reactivated'}.get(
+        outcome.status, outcome.status)

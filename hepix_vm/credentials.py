@@ -33,6 +33,7 @@ _RETRIES = 2  # after 0.5 and 1 second
 # As the service types of Keystone's catalogue are.
 IMAGE = 'image'
 COMPUTE = 'compute'
+IDENTITY = 'identity'
 
 
 def list_opts() -> list[cfg.Opt]:
@@ -44,7 +45,7 @@ def list_opts() -> list[cfg.Opt]:
         *(option for option in options if option.dest in _ADAPTER),
         *(cfg.StrOpt(f'{service}_endpoint', help=(
             f'URL of the {service} service. Without it Keystone\'s catalogue '
-            f'is asked.')) for service in (IMAGE, COMPUTE))]
+            f'is asked.')) for service in (IMAGE, COMPUTE, IDENTITY))]
 
 
 def register(conf: cfg.ConfigOpts) -> None:

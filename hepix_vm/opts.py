@@ -102,6 +102,12 @@ OPTS = [
         'subscriptions_file', default='/etc/hepix-vm/subscriptions.yaml',
         help='The image lists that this site follows. Without the file it '
              'follows none.'),
+    cfg.StrOpt(
+        'coordination_url', default='', secret=True,
+        help='Where controllers agree which of them follows the lists, as '
+             'tooz takes it, such as etcd3+http://127.0.0.1:2379. Without '
+             'it only the runs of one controller keep out of each other\'s '
+             'way.'),
     cfg.ListOpt(
         'endorsement_sources', default=['inline', 'lists'],
         help='Where endorsements are looked for, in this order: inline '

@@ -48,7 +48,7 @@ TRAIT = 'trait:CUSTOM_HEPIX_ENDORSED'
 
 # Glance keeps properties in a column of 64 KiB, where a name such as
 # hv:uri of a list has no limit of its own.
-_LONGEST = 4096  # characters
+LONGEST = 4096  # characters
 
 def of_verdict(verdict: Verdict, altered: bool,
                require_trait: bool) -> dict[str, str]:
@@ -73,7 +73,7 @@ def of_verdict(verdict: Verdict, altered: bool,
             properties |= _of_endorsement(verdict.endorsement)
         if require_trait:
             properties[TRAIT] = 'required'
-    return {name: value if name == ENDORSEMENT else value[:_LONGEST]
+    return {name: value if name == ENDORSEMENT else value[:LONGEST]
             for name, value in properties.items() if value}
 
 
@@ -81,7 +81,7 @@ def of_refusal(verdict: Verdict, state: str) -> dict[str, str]:
     """Return the properties that say why an image is refused."""
     return {'hepix_state': state, 'hepix_reason': '; '.join(
         f'{reason.code}: {reason.message}'
-        for reason in verdict.reasons)[:_LONGEST]}
+        for reason in verdict.reasons)[:LONGEST]}
 
 
 def is_ours(name: str) -> bool:

@@ -19,6 +19,7 @@ answers here is not.
 from collections.abc import Iterator
 from collections.abc import Mapping
 import dataclasses
+import datetime
 from typing import Any
 
 from keystoneauth1 import adapter
@@ -63,20 +64,48 @@ def being_imaged(nova: adapter.Adapter,
     return frozenset()
 
 
+def images_in_use(nova: adapter.Adapter, since: datetime.datetime | None,
+                  ) -> frozenset[str]:
+    """Return the ids of images from which servers of any project run.
+
+    A server that runs from a volume needs its image no longer.
+
+    :param since: servers that were there at any time since then count as
+        well; None counts those that are there now. UTC
+    :raises HepixVmError: Nova does not say
+    """
+    asked = [{'all_tenants': 'True'}]
+    if since:
+        # Deleted ones are among the changed ones.
+        asked.append({'all_tenants': 'True', 'deleted': 'True',
+                      'changes-since': since.strftime('%Y-%m-%dT%H:%M:%SZ')})
+    return frozenset(
+        server['image']['id'] for each in asked
+        for server in _servers(nova, each) if server['image'])
+
+
 def _in_state(nova: adapter.Adapter, project: str | None,
               state: str) -> Iterator[Server]:
     asked = {'all_tenants': 'True', 'task_state': state,
              **({'project_id': project} if project else {})}
+    for server in _servers(nova, asked):
+        # A filter that the account may not use is passed over by Nova.
+        if (project in (None, server['tenant_id'])
+                and server['OS-EXT-STS:task_state'] == state):
+            image = server['image']
+            yield Server(server['id'], image['id'] if image else '')
+
+
+def _servers(nova: adapter.Adapter,
+             asked: Mapping[str, str]) -> Iterator[Any]:
+    """Yield the servers that Nova finds, page by page."""
+    marker: dict[str, str] = {}
     more = True
     while more:
-        answer = _ask(nova, asked)
-        for server in answer['servers']:
-            # A filter that the account may not use is passed over by Nova.
-            if (project in (None, server['tenant_id'])
-                    and server['OS-EXT-STS:task_state'] == state):
-                image = server['image']
-                yield Server(server['id'], image['id'] if image else '')
-            asked['marker'] = server['id']
+        answer = _ask(nova, {**asked, **marker})
+        yield from answer['servers']
+        if answer['servers']:
+            marker = {'marker': answer['servers'][-1]['id']}
         more = 'servers_links' in answer
 
 
@@ -86,5 +115,5 @@ def _ask(nova: adapter.Adapter, asked: Mapping[str, str]) -> Any:
         headers={'OpenStack-API-Version': 'compute 2.1'})
     if response.status_code != 200:
         raise HepixVmError(f'Nova answered {response.status_code} to the '
-                           f'question for the servers of a project.')
+                           f'question for the servers.')
     return response.json()

@@ -21,9 +21,9 @@ from collections.abc import Mapping
 from collections.abc import Sequence
 import dataclasses
 import datetime
+import io
 import json
 from typing import Any
-from typing import IO
 import urllib.parse
 
 from keystoneauth1 import adapter as keystone_adapter
@@ -205,7 +205,7 @@ class Catalogue:
         """Have Glance fetch the bytes of an image, which takes its time."""
         self._import(image_id, {'name': 'web-download', 'uri': uri}, stores)
 
-    def stage(self, image_id: str, data: IO[bytes]) -> None:
+    def stage(self, image_id: str, data: io.RawIOBase) -> None:
         """Send bytes to Glance, where they wait for :meth:`admit`.
 
         :param data: with a length
@@ -283,10 +283,15 @@ def held_of(image: Image) -> Held:
             size=image['size'],
             sha512=(image['os_hash_value'] or ''
                     if image['os_hash_algo'] == 'sha512' else ''),
-            extra={name: value for name, value in image.items()
-                   if name not in _OWN and isinstance(value, str)})
+            extra=extra_of(image))
     except (KeyError, TypeError, ValueError) as error:
         raise _strange() from error
+
+
+def extra_of(image: Image) -> dict[str, str]:
+    """Return the properties of an image."""
+    return {name: value for name, value in image.items()
+            if name not in _OWN and isinstance(value, str)}
 
 
 def time_of(found: Mapping[str, Any],

@@ -297,6 +297,12 @@ def _document(image_list: ImageList) -> dict[str, Any]:
         _IMAGES: [_holder(entry) for entry in image_list.images]}}
 
 
+def describe(entry: ImageEntry) -> str:
+    """Return an image as JSON, as it is in a list under ``hv:image``."""
+    return json.dumps(_holder(entry)[_IMAGE], sort_keys=True,
+                      default=_time_only)
+
+
 def _holder(entry: ImageEntry) -> dict[str, Any]:
     extra = dict(entry.extra)
     beside = extra.pop(_IMAGE, {})

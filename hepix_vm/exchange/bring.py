@@ -1,0 +1,348 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+"""Bringing an image into Glance: its record, and then its bytes.
+
+The bytes come by Glance's own web-download where that can fetch them, else
+through us. Either way the gate in Glance judges them before they count.
+"""
+
+from collections.abc import Callable
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
+import hashlib
+import io
+import re
+import time
+from typing import Any
+import urllib.parse
+import uuid
+
+from hepix_vm.errors import Code
+from hepix_vm.errors import HepixVmError
+from hepix_vm.errors import ServiceError
+from hepix_vm.exchange.catalogue import Abilities
+from hepix_vm.exchange.catalogue import Catalogue
+from hepix_vm.exchange.catalogue import extra_of
+from hepix_vm.exchange.catalogue import Image
+from hepix_vm.exchange.catalogue import time_of
+from hepix_vm.exchange.record import record_of
+from hepix_vm.exchange.wanted import Wanted
+from hepix_vm.gate import utcnow
+from hepix_vm.held import LOCK
+from hepix_vm.held import STATUSES
+from hepix_vm import properties
+from hepix_vm.subscriptions import Following
+from hepix_vm.subscriptions import SYSTEM
+from hepix_vm.trust.imagelist import format_time
+
+# The ids of our images are made of digests, so that two who bring the same
+# bytes at once make one image.
+_NAMESPACE = uuid.UUID('6b1d0f5c-3a0e-5f43-9d5c-6d2f1f0a7e31')
+_MOST = 1000  # ids of one digest; each deletion uses one up
+# Without a sign of life an import is dead. Glance itself takes one for dead
+# after an hour, or two where it did not begin yet.
+_DEAD = 2 * 3600  # seconds
+# For an import that an earlier run began.
+_PATIENCE = 60.0  # seconds
+_SHORTEST, _LONGEST = 0.2, 5.0  # seconds between two looks
+_REFUSED = 'Refused by the image trust policy of this cloud: '
+_CODE = re.compile(r'\[([a-z-]+)\] ', re.ASCII)
+# What a verdict said of bytes that are gone.
+_SAID = frozenset({
+    'hepix_state', 'hepix_reason', 'hepix_altered', properties.WITHDRAWN,
+    properties.SHARED})
+_PIECE = 1024 * 1024  # bytes
+
+# Opens a URL as the list says that it is fetched from.
+Open = Callable[[Following, str], AbstractContextManager[Iterator[bytes]]]
+
+
+class Refused(HepixVmError):
+    """The bytes came, and are not those that were endorsed."""
+
+
+class Pending(HepixVmError):
+    """An import that somebody else began goes on."""
+
+
+class Courier:
+    """Brings images in, several at once.
+
+    :param catalogue: the Glance
+    :param abilities: what it can do
+    :param opened: opens a URL
+    :param checkpoint: called with a name between the steps
+    :param advance: told of bytes that came
+    """
+
+    def __init__(self, catalogue: Catalogue, abilities: Abilities,
+                 opened: Open, checkpoint: Callable[[str], None],
+                 advance: Callable[[int], None]) -> None:
+        self._catalogue = catalogue
+        self._abilities = abilities
+        self._opened = opened
+        self._checkpoint = checkpoint
+        self._advance = advance
+
+    def bring(self, wanted: Wanted) -> str:
+        """Bring an image in; return its id in Glance.
+
+        :raises Refused: these are other bytes than were endorsed
+        :raises Pending: somebody else's import of it goes on
+        :raises HepixVmError: it cannot be had now
+        """
+        self._checkpoint('create')
+        image = self._fresh(wanted)
+        image_id = str(image['id'])
+        if image['status'] in STATUSES:
+            return image_id
+        try:
+            self._fill(image_id, wanted)
+        except Refused as error:
+            self._note(image_id, wanted, error)
+            raise
+        self._checkpoint('imported')
+        return image_id
+
+    def keep(self, image: Image) -> str:
+        """Make an empty record in place of an image; return its id."""
+        values = {name: value for name, value in extra_of(image).items()
+                  if name not in _SAID}
+        return str(self._create(
+            image['hepix_sha512'], {
+                **values, 'name': image['name'], 'owner': image['owner'],
+                'disk_format': image['disk_format'],
+                'container_format': image['container_format'],
+                'min_ram': image['min_ram'], 'min_disk': image['min_disk'],
+                'tags': image['tags'], 'visibility': 'private',
+                properties.PARKED: format_time(utcnow())},
+            again=False)['id'])
+
+    # The record.
+
+    def _fresh(self, wanted: Wanted) -> Image:
+        """Return the record of an image that can take its bytes."""
+        image = self._create(wanted.entry.sha512, record_of(wanted))
+        image_id = str(image['id'])
+        if LOCK in image and not self._ended(image_id, _PATIENCE):
+            raise Pending(
+                'An import that was begun earlier still holds it.',
+                remedy='The next run looks again.')
+        image = self._catalogue.find(image_id) or image
+        if image['status'] in (*STATUSES, 'queued') and LOCK not in image:
+            return image
+        # What a crash left; only a new record can take bytes.
+        self._catalogue.delete(image_id)
+        return self._create(wanted.entry.sha512, record_of(wanted))
+
+    def _create(self, sha512: str, record: dict[str, Any],
+                again: bool = True) -> Image:
+        """Return the image of a digest, made if there is none.
+
+        :param again: whether one that is there will do
+        """
+        for number in range(_MOST):
+            name = str(uuid.uuid5(_NAMESPACE, f'{sha512} {number}'))
+            try:
+                return self._catalogue.create(id=name, **record)
+            except ServiceError as error:
+                if error.status != 409:
+                    raise
+            there = self._catalogue.find(name)
+            # The id of a deleted image, or of one of a user, is taken.
+            if (again and there and there.get(properties.SUBSCRIPTION)
+                    and there.get('hepix_sha512') == sha512
+                    and properties.PARKED not in there):
+                return self._current(there, record)
+        raise HepixVmError(f'All ids for the bytes {sha512[:16]}... are '
+                           f'taken.', remedy='Purge deleted images from '
+                                             'Glance\'s database.')
+
+    def _current(self, image: Image, record: dict[str, Any]) -> Image:
+        """Bring a record up to date that waits for its bytes."""
+        if image['status'] != 'queued' or LOCK in image:
+            return image
+        stale = {name: value for name, value in record.items()
+                 if image.get(name) != value and name not in ('tags',)}
+        stale |= {name: None for name in ('hepix_state', 'hepix_reason')
+                  if name in image}
+        if stale:
+            self._catalogue.update(image['id'], stale)
+        return image
+
+    def _note(self, image_id: str, wanted: Wanted, error: Refused) -> None:
+        """Write down that these bytes were refused.
+
+        To fetch them again in each run would cost their size each time.
+        """
+        image = self._catalogue.find(image_id)
+        if image is None or image['status'] != 'queued':
+            # It cannot take other bytes either.
+            self._catalogue.delete(image_id)
+            image_id = str(self._create(
+                wanted.entry.sha512, record_of(wanted))['id'])
+        self._catalogue.update(image_id, {
+            'hepix_state': 'refused', 'hepix_reason':
+            f'{error.code}: {error.message}'[:properties.LONGEST]})
+
+    # The bytes.
+
+    def _fill(self, image_id: str, wanted: Wanted) -> None:
+        following = wanted.following
+        uri = wanted.entry.uri
+        # Glance would send no token and trust other certificates.
+        by_glance = (
+            'web-download' in self._abilities.methods
+            and urllib.parse.urlsplit(uri).scheme in ('http', 'https')
+            and not following.token and following.ca_bundle == SYSTEM)
+        if by_glance:
+            self._catalogue.download(image_id, uri, following.stores)
+            self._checkpoint('download')
+        elif 'glance-direct' in self._abilities.methods:
+            self._stage(image_id, wanted)
+            self._checkpoint('staged')
+            self._catalogue.admit(image_id, following.stores)
+            self._checkpoint('import')
+        else:
+            raise HepixVmError(
+                'Glance offers neither web-download nor glance-direct.',
+                remedy='Add them to enabled_import_methods of '
+                       'glance-api.conf.')
+        if not self._ended(image_id, None):
+            raise HepixVmError(
+                'Its import gave no sign of life any more.',
+                remedy='Look into the log of glance-api; the next run begins '
+                       'anew.')
+        self._look(image_id)
+        if by_glance:
+            self._advance(wanted.entry.size)
+
+    def _stage(self, image_id: str, wanted: Wanted) -> None:
+        with self._opened(wanted.following, wanted.entry.uri) as pieces:
+            try:
+                self._catalogue.stage(image_id, Body(
+                    pieces, wanted.entry.size, wanted.entry.sha512,
+                    self._advance))
+            except ServiceError as error:
+                raise _refusal(error.message) or error from error
+
+    def _ended(self, image_id: str, patience: float | None) -> bool:
+        """Wait until no import holds an image.
+
+        :param patience: seconds; None for as long as it gives signs of life
+        :returns: whether nothing holds it, or only what is dead
+        """
+        began = time.monotonic()
+        while True:
+            image = self._catalogue.find(image_id)
+            if image is None or LOCK not in image:
+                return True
+            if self._dead(image_id):
+                return patience is not None
+            waited = time.monotonic() - began
+            if patience is not None and waited > patience:
+                return False
+            time.sleep(min(_LONGEST, max(_SHORTEST, waited / 10)))
+
+    def _dead(self, image_id: str) -> bool:
+        tasks = self._catalogue.tasks(image_id)
+        return not tasks or (utcnow() - time_of(
+            tasks[0], 'updated_at')).total_seconds() > _DEAD
+
+    def _look(self, image_id: str) -> None:
+        """See what came of an import.
+
+        :raises Refused: the gate did not let the bytes in
+        :raises HepixVmError: it failed
+        """
+        image = self._catalogue.find(image_id)
+        if image and image['status'] in STATUSES:
+            return
+        tasks = self._catalogue.tasks(image_id) if image else ()
+        words = str(tasks[0].get('message') or '') if tasks else (
+            'Somebody deleted it.')
+        raise _refusal(words) or HepixVmError(
+            f'Glance could not import it: {words.rstrip(".")}.',
+            remedy='Look whether its hv:uri answers, and into the log of '
+                   'glance-api; the next run tries again.')
+
+
+def _refusal(words: str) -> Refused | None:
+    """Return what the gate in Glance said, if it did."""
+    _, refused, reasons = words.partition(_REFUSED)
+    if not refused:
+        return None
+    code = _CODE.match(reasons)
+    known = code and code[1] in set(Code)
+    return Refused(_CODE.sub('', reasons, count=1),
+                   Code(code[1]) if code and known else Code.INTERNAL_ERROR)
+
+
+class Body(io.RawIOBase):
+    """What is sent to Glance, and measured on the way.
+
+    The last bytes are held back until all are known to be the endorsed
+    ones: what is not never was a whole upload.
+
+    :param pieces: the bytes as they come
+    :param size: how many there have to be
+    :param sha512: their digest in hex
+    :param advance: told of bytes that came
+    """
+
+    def __init__(self, pieces: Iterator[bytes], size: int, sha512: str,
+                 advance: Callable[[int], None]) -> None:
+        super().__init__()
+        self._pieces = pieces
+        self._size = size
+        self._expected = sha512
+        self._advance = advance
+        self._digest = hashlib.sha512()
+        self._came = 0
+        self._left = b''
+
+    def __len__(self) -> int:
+        """Return how many bytes will be sent."""
+        return self._size
+
+    def readable(self) -> bool:
+        """Return that it can be read."""
+        return True
+
+    def read(self, size: int = -1) -> bytes:
+        """Return the next bytes.
+
+        :raises HepixVmError: they are not, or cannot be, what they should
+        """
+        while not self._left and self._came < self._size:
+            self._left = self._next()
+        size = _PIECE if size < 0 else size
+        data, self._left = self._left[:size], self._left[size:]
+        return data
+
+    def _next(self) -> bytes:
+        piece = next(self._pieces, b'')
+        self._came += len(piece)
+        self._digest.update(piece)
+        self._advance(len(piece))
+        if not piece or self._came > self._size:
+            came = self._came if not piece else f'more than {self._size}'
+            raise Refused(f'What was fetched has {came} bytes, but '
+                          f'{self._size} were endorsed.', Code.SIZE_MISMATCH)
+        if self._came == self._size and (
+                self._digest.hexdigest() != self._expected):
+            raise Refused(
+                f'What was fetched has the SHA-512 '
+                f'{self._digest.hexdigest()[:16]}..., but '
+                f'{self._expected[:16]}... was endorsed.',
+                Code.CHECKSUM_MISMATCH)
+        return piece

@@ -1,0 +1,313 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+"""Carrying out a plan: each step may be done again, and any be the last.
+
+Whatever ends it in between, the next plan goes on from what is there.
+"""
+
+from collections.abc import Callable
+from collections.abc import Mapping
+import concurrent.futures
+import dataclasses
+import logging
+import threading
+from typing import Any
+
+from hepix_vm.errors import HepixVmError
+from hepix_vm.errors import ServiceError
+from hepix_vm.exchange.bring import Courier
+from hepix_vm.exchange.bring import Pending
+from hepix_vm.exchange.bring import Refused
+from hepix_vm.exchange.catalogue import Catalogue
+from hepix_vm.exchange.catalogue import Image
+from hepix_vm.exchange.event import Event
+from hepix_vm.exchange.event import Kind
+from hepix_vm.exchange.ledger import RestLedger
+from hepix_vm.exchange.plan import Action
+from hepix_vm.exchange.plan import Chain
+from hepix_vm.exchange.plan import Plan
+from hepix_vm.exchange.plan import Step
+from hepix_vm.exchange.settle import Settler
+from hepix_vm.exchange.steady import SERVICE
+from hepix_vm.exchange.wanted import Refusal
+from hepix_vm.exchange.wanted import Wanted
+from hepix_vm.gate import utcnow
+from hepix_vm import properties
+from hepix_vm.subscriptions import Share
+from hepix_vm.trust.imagelist import format_time
+from hepix_vm.trust.ledger import Fact
+from hepix_vm.trust.ledger import Record
+from hepix_vm.trust.settings import Blockable
+from hepix_vm.trust.verdict import Reason
+
+LOG = logging.getLogger(__name__)
+
+_AT_ONCE = 4  # images that are brought in
+_REASONS = {
+    Fact.REVOKED: 'Its list no longer has it.',
+    Fact.SUPERSEDED: 'Its list has newer bytes.'}
+
+
+class _Gone(HepixVmError):
+    """Somebody deleted an image meanwhile; the next plan sees it."""
+
+
+@dataclasses.dataclass
+class Done:
+    """What came of a plan.
+
+    :param failures: one line each
+    :param pending: the same, of what goes on without us
+    """
+
+    steps: dict[Action, int] = dataclasses.field(default_factory=dict)
+    refusals: list[Refusal] = dataclasses.field(default_factory=list)
+    failures: list[str] = dataclasses.field(default_factory=list)
+    pending: list[str] = dataclasses.field(default_factory=list)
+
+
+class Executor:
+    """Carries out one plan.
+
+    :param courier: brings images in; None where the plan brings none
+    :param tell: told of what happens to images
+    :param line: says one line to who began the run
+    """
+
+    # Called with the name of each step before and after it.
+    checkpoint: Callable[[str], None] = staticmethod(lambda name: None)
+
+    def __init__(self, catalogue: Catalogue, ledger: RestLedger,
+                 settler: Settler, courier: Courier | None,
+                 tell: Callable[[Event], None],
+                 line: Callable[[str], None]) -> None:
+        self._catalogue = catalogue
+        self._ledger = ledger
+        self._settler = settler
+        self._courier = courier
+        self._tell = tell
+        self._line = line
+        self._done = Done()
+        # Only bytes come in at once; the rest is quick, and in order.
+        self._one = threading.RLock()
+        self._ended = threading.Event()
+
+    def run(self, plan: Plan) -> Done:
+        """Carry out a plan as far as possible."""
+        bringing = [chain for chain in plan.chains if any(
+            step.action is Action.BRING for step in chain)]
+        for chain in plan.chains:
+            if chain not in bringing:
+                self._chain(chain)
+        with concurrent.futures.ThreadPoolExecutor(_AT_ONCE) as pool:
+            for future in [pool.submit(self._chain, chain)
+                           for chain in bringing]:
+                future.result()
+        return self._done
+
+    def _chain(self, chain: Chain) -> None:
+        """Do the steps of a chain; what fails does not concern others."""
+        brought = ''
+        for step in chain:
+            if self._ended.is_set():
+                return
+            try:
+                brought = self._step(step, brought)
+            except _Gone:
+                return
+            except HepixVmError as error:
+                self._failed(step, error)
+                return
+            except Exception as error:
+                LOG.exception('A step cannot be done: %s', step.action)
+                self._failed(step, HepixVmError(
+                    f'{type(error).__name__}: {error}'))
+                return
+
+    def _step(self, step: Step, brought: str) -> str:
+        """Do a step; return the id of what the chain brought in."""
+        type(self).checkpoint(f'before {step.action}')
+        if step.action is Action.BRING:
+            brought = self._bring(step)
+        else:
+            with self._one:
+                image_id = step.present.image_id if step.present else brought
+                self._act(step, image_id)
+                self._count(step)
+        type(self).checkpoint(f'after {step.action}')
+        return brought
+
+    def _act(self, step: Step, image_id: str) -> None:
+        if step.action is Action.SETTLE:
+            self._settler.settle(image_id)
+        elif step.action is Action.RECORD:
+            self._record(step)
+        elif step.action is Action.DELETE:
+            self._catalogue.delete(image_id)
+        else:
+            _ACTIONS[step.action](self, self._find(image_id), step)
+
+    def _count(self, step: Step) -> None:
+        steps = self._done.steps
+        steps[step.action] = steps.get(step.action, 0) + 1
+
+    def _failed(self, step: Step, error: HepixVmError) -> None:
+        with self._one:
+            what = _what(step)
+            if isinstance(error, Refused) and step.wanted:
+                self._refused(step.wanted, error)
+            elif isinstance(error, Pending):
+                self._done.pending.append(f'{what}: {error.message} '
+                                          f'{error.remedy}')
+            else:
+                self._done.failures.append(f'{what}: {error.message} '
+                                           f'{error.remedy}')
+            if isinstance(error, ServiceError) and not error.status:
+                # Nothing else can be done either.
+                self._ended.set()
+
+    # The steps.
+
+    def _bring(self, step: Step) -> str:
+        if self._courier is None or step.wanted is None:
+            raise HepixVmError(f'Nobody brings in {_what(step)}.')
+        wanted = step.wanted
+        self._line(f'{_what(step)}: {wanted.entry.size} bytes come in')
+        image_id = self._courier.bring(wanted)
+        with self._one:
+            self._count(step)
+            self._line(f'{_what(step)} is {image_id}')
+            self._tell(_event(Kind.IMAGE_AVAILABLE, wanted, image_id))
+        return image_id
+
+    def _refused(self, wanted: Wanted, error: Refused) -> None:
+        reason = Reason(error.code, error.message)
+        self._done.refusals.append(Refusal(
+            wanted.image_list, wanted.entry, error.code, error.message,
+            'It is fetched again with the next version of the list, or by '
+            f'hepix-vm-sync fetch {wanted.entry.identifier}.'))
+        self._tell(dataclasses.replace(
+            _event(Kind.IMAGE_REFUSED, wanted), reasons=(reason,)))
+
+    def _record(self, step: Step) -> None:
+        if not step.present or not step.fact or not step.image_list:
+            raise HepixVmError(f'Nothing is to be recorded of {_what(step)}.')
+        self._ledger.write(Record(
+            step.fact, Blockable.SHA512, step.present.sha512,
+            _REASONS[step.fact], SERVICE, utcnow(),
+            image_list=step.image_list.identifier,
+            version=step.image_list.version))
+
+    def _discard(self, image: Image, step: Step) -> None:
+        # It may have its bytes by now.
+        if image['status'] not in ('active', 'deactivated'):
+            self._catalogue.delete(image['id'])
+
+    def _share(self, image: Image, step: Step) -> None:
+        access = step.wanted and step.wanted.access
+        if not access:
+            raise HepixVmError(f'{_what(step)} is for nobody.')
+        if access.share is Share.MEMBERS:
+            self._with_members(image, access.projects)
+            image = {**image, 'visibility': 'shared'}
+        self._show(image, {
+            'visibility': access.visibility, properties.SHARED: access.word,
+            **({'owner': access.owner} if access.owner else {})})
+
+    def _replace(self, image: Image, step: Step) -> None:
+        """Let a version take the place of the former one.
+
+        What operators made of that one holds on.
+        """
+        former = self._find(step.former.image_id if step.former else '')
+        self._show(image, self._like(image, former))
+        self._line(f'{_what(step)}: {image["id"]} takes the place of '
+                   f'{former["id"]}')
+
+    def _like(self, image: Image, former: Image) -> dict[str, Any]:
+        """Return what makes an image seen as another is."""
+        if former['visibility'] == 'shared':
+            self._with_members(image, self._catalogue.members(former['id']))
+        return {
+            'name': former['name'], 'owner': former['owner'],
+            'visibility': former['visibility'], properties.SHARED:
+            former.get(properties.SHARED) or str(Share.PRIVATE)}
+
+    def _with_members(self, image: Image,
+                      projects: frozenset[str]) -> None:
+        """Share an image with these projects and no others."""
+        if image['visibility'] != 'shared':
+            # Only shared images have members.
+            self._catalogue.update(image['id'], {'visibility': 'shared'})
+        there = self._catalogue.members(image['id'])
+        for project in sorted(projects - there):
+            self._catalogue.add_member(image['id'], project)
+        for project in sorted(there - projects):
+            self._catalogue.remove_member(image['id'], project)
+
+    def _show(self, image: Image, values: Mapping[str, Any]) -> None:
+        """Show an image; the word that it is shared comes with it."""
+        wanted = {**values, 'os_hidden': False,
+                  **({properties.PARKED: None}
+                     if properties.PARKED in image else {})}
+        self._catalogue.update(image['id'], {
+            name: value for name, value in wanted.items()
+            if value is None or image.get(name) != value})
+
+    def _hide(self, image: Image, step: Step) -> None:
+        self._catalogue.update(image['id'], {
+            'os_hidden': True, properties.PARKED: format_time(utcnow())})
+
+    def _park(self, image: Image, step: Step) -> None:
+        # At once: who could see it cannot, and none finds it half parked.
+        self._catalogue.update(image['id'], {
+            'os_hidden': True, 'visibility': 'private',
+            properties.PARKED: format_time(utcnow()),
+            **({properties.SHARED: None}
+               if properties.SHARED in image else {})})
+
+    def _evict(self, image: Image, step: Step) -> None:
+        if self._courier is None:
+            raise HepixVmError('Nothing can be made now.')
+        kept = self._find(self._courier.keep(image))
+        type(self).checkpoint('kept')
+        self._catalogue.update(kept['id'], {
+            **self._like(kept, image), 'os_hidden': image['os_hidden']})
+        self._catalogue.delete(image['id'])
+        self._line(f'{_what(step)}: its bytes are dropped, {kept["id"]} '
+                   f'stands for it')
+
+    def _find(self, image_id: str) -> Image:
+        image = self._catalogue.find(image_id)
+        if image is None:
+            raise _Gone(f'The image {image_id} is gone.')
+        return image
+
+
+_ACTIONS: Mapping[Action, Callable[[Executor, Image, Step], None]] = {
+    Action.DISCARD: Executor._discard, Action.SHARE: Executor._share,
+    Action.REPLACE: Executor._replace, Action.HIDE: Executor._hide,
+    Action.PARK: Executor._park, Action.EVICT: Executor._evict,
+}
+
+
+def _what(step: Step) -> str:
+    """Return what a step is about, as messages name it."""
+    if step.wanted:
+        return (f'image {step.wanted.entry.identifier} of the list '
+                f'{step.wanted.image_list.identifier}')
+    return f'image {step.present.image_id if step.present else "?"}'
+
+
+def _event(kind: Kind, wanted: Wanted, image_id: str = '') -> Event:
+    return Event(kind, utcnow(), wanted.image_list, wanted.entry, image_id,
+                 wanted.name)

@@ -1,0 +1,340 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+"""Following: the images of accepted lists are brought into Glance.
+
+One run looks at all images once, judges each as the sweep does, makes a
+plan, and carries it out. What it costs beyond that grows with what changed.
+"""
+
+from collections.abc import Callable
+from collections.abc import Collection
+from collections.abc import Iterable
+from collections.abc import Mapping
+from collections.abc import Sequence
+import dataclasses
+import functools
+import logging
+
+from hepix_vm.errors import Code
+from hepix_vm.errors import HepixVmError
+from hepix_vm.exchange.bring import Courier
+from hepix_vm.exchange.bring import Open
+from hepix_vm.exchange.catalogue import Abilities
+from hepix_vm.exchange.catalogue import Catalogue
+from hepix_vm.exchange.catalogue import held_of
+from hepix_vm.exchange.catalogue import Image
+from hepix_vm.exchange.event import Event
+from hepix_vm.exchange.event import Kind
+from hepix_vm.exchange.execute import Done
+from hepix_vm.exchange.execute import Executor
+from hepix_vm.exchange.ledger import RestLedger
+from hepix_vm.exchange.plan import Action
+from hepix_vm.exchange.plan import Knowledge
+from hepix_vm.exchange.plan import Plan
+from hepix_vm.exchange.plan import plan
+from hepix_vm.exchange.present import concerns
+from hepix_vm.exchange.present import Present
+from hepix_vm.exchange.present import present_of
+from hepix_vm.exchange.settle import concerns_us
+from hepix_vm.exchange.settle import done_to
+from hepix_vm.exchange.settle import Settler
+from hepix_vm.exchange.wanted import Refusal
+from hepix_vm.exchange.wanted import Situation
+from hepix_vm.exchange.wanted import Wanted
+from hepix_vm.exchange.wanted import wanted
+from hepix_vm.gate import Case
+from hepix_vm.held import Held
+from hepix_vm.held import LOCK
+from hepix_vm.held import Outcome
+from hepix_vm.held import STATUSES
+from hepix_vm.site import Site
+from hepix_vm.trust.endorsement import STALE
+from hepix_vm.trust.imagelist import compare_versions
+from hepix_vm.trust import ledger as records
+from hepix_vm.trust.ledger import Fact
+from hepix_vm.trust.ledger import Record
+from hepix_vm.trust.policy import Subject
+from hepix_vm.trust.settings import Blockable
+from hepix_vm.trust import standing
+from hepix_vm.trust.verdict import Reason
+
+LOG = logging.getLogger(__name__)
+
+_KINDS: Mapping[str, Kind] = {
+    standing.State.EXPIRED: Kind.IMAGE_EXPIRED,
+    standing.State.REVOKED: Kind.IMAGE_REVOKED,
+    standing.State.BLOCKED: Kind.IMAGE_BLOCKED,
+    standing.State.SUPERSEDED: Kind.IMAGE_SUPERSEDED,
+    standing.State.ENDORSED: Kind.IMAGE_ENDORSED,
+    standing.State.REFUSED: Kind.IMAGE_REFUSED}
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class World:
+    """Where lists are followed, and what is asked there.
+
+    :param site: what the site decided
+    :param projects: returns the ids of projects by what they are called
+    :param in_use: returns images that servers use, or used within some
+        days; None where Nova does not say
+    :param opened: opens the URL of an image
+    :param owner: the project of our account; empty if it has none
+    """
+
+    catalogue: Catalogue
+    ledger: RestLedger
+    site: Site
+    projects: Callable[[Iterable[str]], Mapping[str, str]]
+    in_use: Callable[[int], Collection[str] | None]
+    opened: Open
+    owner: str = ''
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Request:
+    """What a run is to do.
+
+    :param only: UUIDs of lists; None for all
+    :param fetched: identifiers of images that are brought in whatever was
+        decided before: ``dc:identifier`` or Glance's id
+    :param dry_run: whether nothing is changed
+    """
+
+    only: Collection[str] | None = None
+    fetched: Collection[str] = ()
+    dry_run: bool = False
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Followed:
+    """What came of a run.
+
+    :param states: images by ``hepix_state``, as they were found
+    """
+
+    plan: Plan
+    done: Done
+    states: Mapping[str, int]
+
+    @property
+    def refusals(self) -> Sequence[Refusal]:
+        """What was refused, by the plan or when it came."""
+        return list(dict.fromkeys(
+            (*self.plan.refusals, *self.done.refusals)))
+
+
+class Follow:
+    """One run.
+
+    :param tell: told of what happens to images
+    :param line: says one line to who began the run
+    :param advance: told of bytes that came
+    """
+
+    def __init__(self, world: World, request: Request,
+                 tell: Callable[[Event], None] = lambda event: None,
+                 line: Callable[[str], None] = lambda text: None,
+                 advance: Callable[[int], None] = lambda size: None,
+                 ) -> None:
+        self._world = world
+        self._request = request
+        self._tell = tell
+        self._line = line
+        self._advance = advance
+        self._settler = Settler(world.catalogue, world.ledger, world.site,
+                                self._changed)
+        self._states: dict[str, int] = {}
+        self._failures: list[str] = []
+
+    def run(self) -> Followed:
+        """Follow the lists.
+
+        :raises HepixVmError: nothing can be done at all
+        """
+        self._settler.begin(self._request.dry_run)
+        made = self.plan()
+        done = Done()
+        if not self._request.dry_run and made.chains:
+            done = self._executor(made).run(made)
+        done.failures[:0] = self._failures
+        return Followed(made, done, self._states)
+
+    def plan(self) -> Plan:
+        """Return what is to be done.
+
+        :raises HepixVmError: Glance, Keystone or the ledger does not say
+        """
+        site = self._world.site
+        usable = self._usable()
+        situation = Situation(
+            usable, self._projects(usable), self._approved(usable),
+            self._abilities)
+        found, refusals = wanted(
+            site.accepted, site.subscriptions, situation)
+        images = [present for image in self._world.catalogue.images()
+                  if (present := self._present(image)) is not None]
+        lists = {uuid: site.accepted.by_uuid[uuid].signed.image_list
+                 for uuid in usable}
+        made = plan(found, images, Knowledge(
+            now=self._settler.gate.now(), lists=lists,
+            waiting=site.accepted.subscriptions.keys() - usable,
+            following={
+                block.subscription.uuid: block.following
+                for block in site.subscriptions.blocks if block.following},
+            listed={entry.sha512
+                    for accepted in site.accepted.by_uuid.values()
+                    for entry in accepted.signed.image_list.images},
+            recorded=self._recorded, refused=self._refused,
+            in_use=self._world.in_use, only=self._request.only,
+            fetched=self._fetched(found, images),
+            max_bytes=site.subscriptions.max_bytes))
+        return dataclasses.replace(
+            made, refusals=(*refusals, *made.refusals))
+
+    @functools.cached_property
+    def _abilities(self) -> Abilities:
+        return self._world.catalogue.abilities()
+
+    def _usable(self) -> frozenset[str]:
+        """Return the lists on which this controller may act.
+
+        A stale one says what it said. What came with an older version than
+        another controller has, or from somebody who is not trusted now, is
+        nothing to act upon.
+        """
+        site = self._world.site
+        at = self._settler.gate.now()
+        found = set()
+        for uuid, accepted in site.accepted.by_uuid.items():
+            version = accepted.signed.image_list.version
+            reasons = accepted.signed.reasons(site.anchors, at, site.trust)
+            if (compare_versions(version, self._settler.newest(uuid)) >= 0
+                    and STALE.issuperset(
+                        reason.code for reason in reasons)):
+                found.add(uuid)
+        return frozenset(found)
+
+    def _projects(self, usable: Collection[str]) -> Mapping[str, str]:
+        named = {
+            name for block in self._world.site.subscriptions.blocks
+            if block.following and block.subscription.uuid in usable
+            for names in block.following.projects.values()
+            for name in names}
+        return self._world.projects(named) if named else {}
+
+    def _approved(self, usable: Collection[str],
+                  ) -> frozenset[tuple[Blockable, str]]:
+        """Return what operators approved of lists that wait for them."""
+        site = self._world.site
+        named = {
+            records.name_of(kind, value)
+            for block in site.subscriptions.blocks
+            if block.following and not block.subscription.approved
+            and block.subscription.uuid in usable
+            for entry in site.accepted.by_uuid[
+                block.subscription.uuid].signed.image_list.images
+            for kind, value in ((Blockable.SHA512, entry.sha512),
+                                (Blockable.IMAGE, entry.identifier))}
+        return frozenset(
+            (record.kind, record.value)
+            for record in self._world.ledger.search(named)
+            if record.fact is Fact.APPROVED and not record.lifted
+            and record.kind)
+
+    def _present(self, image: Image) -> Present | None:
+        """Return an image as the plan has it, judged.
+
+        What fails does not concern the others.
+        """
+        outcome = None
+        try:
+            if image.get('status') in STATUSES and LOCK not in image:
+                held = held_of(image)
+                state = held.extra.get('hepix_state', '')
+                self._states[state] = self._states.get(state, 0) + 1
+                if concerns_us(held):
+                    outcome = self._settler.look(held)
+            if not outcome or outcome.nothing:
+                ours = concerns(image, self._world.site.accepted.by_uuid)
+                return present_of(image, usable=(
+                    image.get('status') == 'active')) if ours else None
+            status = outcome.status or image.get('status')
+            return present_of(image, done_to(outcome), status == 'active')
+        except HepixVmError as error:
+            self._failures.append(f'image {image["id"]}: {error.message} '
+                                  f'{error.remedy}')
+            return None
+
+    def _recorded(self, sha512: str) -> Sequence[Record]:
+        return self._world.ledger.search(
+            [records.name_of(Blockable.SHA512, sha512)]) if sha512 else ()
+
+    def _refused(self, image: Wanted) -> Sequence[Reason]:
+        """Return why the gate would not let an image in."""
+        owner = image.access.owner if image.access else ''
+        verdict = Case(self._settler.gate, Subject(
+            at=self._settler.gate.now(), sha512=image.entry.sha512,
+            size=image.entry.size, disk_format=image.disk_format,
+            container_format=image.container_format, visibility='private',
+            projects=frozenset(filter(None, {
+                owner or self._world.owner})))).look()
+        return () if verdict.allowed else verdict.reasons
+
+    def _fetched(self, found: Mapping[str, Wanted],
+                 images: Sequence[Present]) -> frozenset[str]:
+        """Return the digests of what somebody asked for.
+
+        :raises HepixVmError: no list that is followed has it
+        """
+        digests = set()
+        for name in self._request.fetched:
+            match = {sha512 for sha512, each in found.items()
+                     if name in {image for _, image in each.claims}}
+            match |= {image.sha512 for image in images
+                      if image.image_id == name and image.sha512 in found}
+            if not match:
+                raise HepixVmError(
+                    f'No list that is followed has the image {name}, or its '
+                    f'block does not select it.', Code.NOT_ENDORSED,
+                    'Give its dc:identifier, or the id of its record in '
+                    'Glance.')
+            digests |= match
+        return frozenset(digests)
+
+    def _executor(self, made: Plan) -> Executor:
+        world = self._world
+        courier = None
+        if any(step.action in (Action.BRING, Action.EVICT)
+               for step in made.steps):
+            courier = Courier(
+                world.catalogue, self._abilities, world.opened,
+                lambda name: Executor.checkpoint(name), self._advance)
+        return Executor(world.catalogue, world.ledger, self._settler,
+                        courier, self._tell, self._line)
+
+    def _changed(self, held: Held, outcome: Outcome) -> None:
+        """Say what became of an image."""
+        codes = ', '.join(outcome.verdict.codes)
+        self._line(f'image {held.image_id} was {done_to(outcome)}'
+                   + (f' ({codes})' if codes else ''))
+        before = held.extra.get('hepix_state', '')
+        state = outcome.values.get('hepix_state') or before
+        if state == before or not before and (
+                state == standing.State.ENDORSED):
+            return
+        endorsement = outcome.verdict.endorsement
+        if kind := _KINDS.get(state):
+            self._tell(Event(
+                kind, self._settler.gate.now(),
+                endorsement.image_list if endorsement else None,
+                endorsement.entry if endorsement else None,
+                held.image_id, reasons=outcome.verdict.reasons))

@@ -1,0 +1,120 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+"""What the record of an image says that is brought into Glance."""
+
+from collections.abc import Mapping
+import re
+from typing import Any
+
+from hepix_vm.exchange.wanted import Wanted
+from hepix_vm import properties
+from hepix_vm.subscriptions import Properties
+from hepix_vm.trust.imagelist import describe
+from hepix_vm.trust.model import ImageEntry
+
+# Glance keeps properties in a column of 64 KiB, and MySQL counts bytes.
+_LONGEST = 16 * 1024  # characters
+_MOST_RAM = 2**31 - 1  # MB; Glance's column
+
+
+def record_of(wanted: Wanted) -> dict[str, Any]:
+    """Return a new image as Glance's API takes it.
+
+    It is hidden and private until it has its bytes. What a verdict writes
+    comes with the bytes; what is here says what they are to be.
+    """
+    entry = wanted.entry
+    image_list = wanted.image_list
+    described: dict[str, Any] = {
+        'name': wanted.name, 'visibility': 'private', 'os_hidden': True,
+        'disk_format': wanted.disk_format,
+        'container_format': wanted.container_format,
+        properties.SUBSCRIPTION: image_list.identifier,
+        'hepix_sha512': entry.sha512, 'hepix_size': str(entry.size),
+        'hepix_image_id': entry.identifier,
+        'hepix_image_version': entry.version,
+        'hepix_list_id': image_list.identifier,
+        'hepix_list_version': image_list.version,
+        'hepix_hypervisor': entry.hypervisor, 'hepix_uri': entry.uri,
+        'hepix_vo': image_list.vo}
+    owner = wanted.access.owner if wanted.access else ''
+    return {
+        **{name: value[:properties.LONGEST] if isinstance(value, str)
+           else value for name, value in described.items()
+           if value != ''},
+        **compatible(wanted), **_ram(entry),
+        **({'owner': owner} if owner else {})}
+
+
+def compatible(wanted: Wanted) -> dict[str, Any]:
+    """Return what other tools would have written of an image."""
+    tools = wanted.following.compatibility
+    found: dict[str, Any] = {}
+    if Properties.ATROPE in tools:
+        found |= {'tags': ['atrope'], **_short(_atrope(wanted))}
+    if Properties.CLOUDKEEPER in tools:
+        found |= _short(_cloudkeeper(wanted))
+    return found
+
+
+def _atrope(wanted: Wanted) -> Mapping[str, str]:
+    """As atrope 2.0 does; EGI's cloud-info-provider reads them."""
+    entry = wanted.entry
+    return {
+        'vmcatcher_event_dc_description': entry.description,
+        'vmcatcher_event_ad_mpuri': _text(entry, 'ad:mpuri'),
+        'appdb_id': entry.identifier, 'sha512': entry.sha512,
+        'APPLIANCE_ATTRIBUTES': describe(entry),
+        'image_list': wanted.image_list.identifier,
+        'vo': wanted.image_list.vo, 'architecture': entry.arch,
+        'os_distro': (entry.osname or entry.os).lower(),
+        'os_version': entry.osversion}
+
+
+def _cloudkeeper(wanted: Wanted) -> Mapping[str, str]:
+    """As cloudkeeper-os does."""
+    entry = wanted.entry
+    image_list = wanted.image_list
+    expires = min(entry.expires or image_list.expires, image_list.expires)
+    return {f'CLOUDKEEPER_{name}': value for name, value in {
+        'title': entry.title, 'description': entry.description,
+        'mpuri': _text(entry, 'ad:mpuri'), 'group': _text(entry, 'ad:group'),
+        'ram': _text(entry, 'hv:ram_minimum'),
+        'core': _text(entry, 'hv:core_minimum'),
+        'version': entry.version, 'architecture': entry.arch,
+        'operating_system': ' '.join(filter(None, (
+            entry.os, entry.osname, entry.osversion))),
+        'vo': image_list.vo,
+        'expiration_date': str(int(expires.timestamp())),
+        'image_list_identifier': image_list.identifier,
+        'base_mpuri': _text(entry, 'ad:base_mpuri'),
+        'appid': _text(entry, 'ad:appid'), 'digest': entry.sha512}.items()}
+
+
+def _short(values: Mapping[str, str]) -> dict[str, str]:
+    """Leave out what says nothing, or more than Glance can keep."""
+    return {name: value for name, value in values.items()
+            if 0 < len(value) <= _LONGEST}
+
+
+def _text(entry: ImageEntry, key: str) -> str:
+    value = entry.extra.get(key, '')
+    return str(value) if isinstance(value, str | int) else ''
+
+
+def _ram(entry: ImageEntry) -> dict[str, int]:
+    """Return the least memory, which lists give in MB and as a text."""
+    stated = _text(entry, 'hv:ram_minimum').strip()
+    if not re.fullmatch(r'[0-9]{1,10}', stated, re.ASCII):
+        return {}
+    ram = int(stated)
+    return {'min_ram': ram} if 0 < ram <= _MOST_RAM else {}

@@ -14,21 +14,33 @@
 
 from collections.abc import Callable
 import dataclasses
+import functools
 import logging
 import sys
 
+from keystoneauth1 import adapter as keystone_adapter
 from oslo_config import cfg
 
 from hepix_vm import config
 from hepix_vm import credentials
+from hepix_vm.errors import ConfigError
 from hepix_vm.errors import HepixVmError
 from hepix_vm.exchange.catalogue import Catalogue
 from hepix_vm.exchange.ledger import RestLedger
+from hepix_vm.exchange.report import FAILED
+from hepix_vm.exchange.report import MISCONFIGURED
 from hepix_vm import opts
 
 LOG = logging.getLogger(__name__)
 
-FAILED = 2  # exit status
+# Values of auth_type with which no Keystone is asked.
+_NO_KEYSTONE = frozenset({'none', 'http_basic', 'admin_token'})
+
+def shown(text: str) -> str:
+    """Return a text as one line that a terminal shows as it is."""
+    return ''.join(c if c.isprintable() else '?' for c in text)
+
+
 
 
 class OneLine(logging.Formatter):
@@ -81,6 +93,8 @@ def guarded(program: str, work: Callable[[], int]) -> int:
     except HepixVmError as error:
         print(f'{program}: {error.message} {error.remedy}',
               file=sys.stderr)
+        if isinstance(error, ConfigError):
+            return MISCONFIGURED
     except Exception:
         LOG.exception('hepix-vm failed; --debug shows where')
     return FAILED
@@ -91,11 +105,15 @@ class Cloud:
     """The Glance that the settings name.
 
     :param settings: the group ``hepix_vm`` of the configuration
+    :param adapter: returns the way to a service, by its type
+    :param keystone: whether there is a Keystone, which knows projects
     """
 
     settings: cfg.ConfigOpts.GroupAttr
     catalogue: Catalogue
     ledger: RestLedger
+    adapter: Callable[[str], keystone_adapter.Adapter]
+    keystone: bool
 
 
 def connect() -> Cloud:
@@ -105,6 +123,8 @@ def connect() -> Cloud:
     """
     conf = config.load()
     settings = conf[opts.GROUP]
-    catalogue = Catalogue(credentials.adapter(conf, credentials.IMAGE))
-    return Cloud(settings, catalogue,
-                 RestLedger(catalogue, settings.ledger_owner))
+    adapter = functools.partial(credentials.adapter, conf)
+    catalogue = Catalogue(adapter(credentials.IMAGE))
+    return Cloud(
+        settings, catalogue, RestLedger(catalogue, settings.ledger_owner),
+        adapter, conf[credentials.GROUP].auth_type not in _NO_KEYSTONE)

@@ -23,10 +23,12 @@ import sys
 
 from hepix_vm.cmd import adopt
 from hepix_vm.cmd import common
+from hepix_vm.cmd import follow
 from hepix_vm.cmd import import_config
 from hepix_vm.cmd import publish
 from hepix_vm.cmd import records
 from hepix_vm.errors import ConfigError
+from hepix_vm.exchange import report
 from hepix_vm.exchange.sweep import Sweep
 from hepix_vm.site import SiteFiles
 
@@ -41,15 +43,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     given = _parser().parse_args(arguments)
     common.log_to_stderr(given.debug)
-    if given.sweep is (given.work is not None):
-        given.parser.error('give either --sweep or a command')
-    return common.guarded(
-        _PROGRAM, functools.partial(given.work or _sweep, given))
+    if given.sweep and (given.work or given.lists or given.no_fetch):
+        given.parser.error('--sweep goes with --dry-run and --debug only')
+    work = given.work or (_sweep if given.sweep else follow.run)
+    return common.guarded(_PROGRAM, functools.partial(work, given))
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog=_PROGRAM, description='Keeps the images of Glance as '
+        prog=_PROGRAM, description='Fetches the image lists that this site '
+        'follows, brings their images into Glance, and keeps all images as '
         'the verdicts on them are.')
     parser.add_argument(
         '--sweep', action='store_true',
@@ -57,11 +60,13 @@ def _parser() -> argparse.ArgumentParser:
              'use, and make them what they must be')
     parser.add_argument('--dry-run', action='store_true',
                         help='only say what would be done')
+    follow.add_options(parser)
     parser.add_argument('--debug', action='store_true',
                         help='say more, and show where an error came from')
     parser.set_defaults(work=None, parser=parser)
     commands = parser.add_subparsers(metavar='COMMAND')
     adopt.add_parser(commands)
+    follow.add_parser(commands)
     records.add_parsers(commands)
     import_config.add_parser(commands)
     publish.add_parser(commands)
@@ -78,7 +83,7 @@ def _sweep(given: argparse.Namespace) -> int:
             cloud.catalogue, cloud.ledger,
             SiteFiles(cloud.settings).current(), print, given.dry_run).run()
     print(tally)
-    return common.FAILED if tally.failed else 0
+    return report.FAILED if tally.failed else 0
 
 
 @contextlib.contextmanager

@@ -203,7 +203,8 @@ class Courier:
         by_glance = (
             'web-download' in self._abilities.methods
             and urllib.parse.urlsplit(uri).scheme in ('http', 'https')
-            and not following.token and following.ca_bundle == SYSTEM)
+            and not following.token and not following.token_file
+            and following.ca_bundle == SYSTEM)
         if by_glance:
             self._catalogue.download(image_id, uri, following.stores)
             self._checkpoint('download')

@@ -301,8 +301,9 @@ def time_of(found: Mapping[str, Any],
     :raises ServiceError: it has none
     """
     try:
-        return datetime.datetime.strptime(
-            found[name], '%Y-%m-%dT%H:%M:%SZ').replace(tzinfo=datetime.UTC)
+        # Of a task it has no zone, and is UTC as well.
+        return datetime.datetime.fromisoformat(found[name]).replace(
+            tzinfo=datetime.UTC)
     except (KeyError, TypeError, ValueError) as error:
         raise _strange() from error
 

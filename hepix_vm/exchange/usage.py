@@ -58,6 +58,18 @@ def project_ids(identity: keystone_adapter.Adapter | None,
     return found
 
 
+def own_project(identity: keystone_adapter.Adapter) -> str:
+    """Return the id of the project of our account.
+
+    :raises HepixVmError: Keystone does not say
+    """
+    try:
+        return identity.get_project_id() or ''
+    except exceptions.ClientException as error:
+        raise HepixVmError(f'Keystone cannot be asked: {error}',
+                           remedy=_REMEDIES[0]) from error
+
+
 def _project_id(keystone: Rest, name: str) -> str:
     asked = urllib.parse.urlencode({'name': name})
     projects = keystone.document('GET', f'/projects?{asked}')['projects']

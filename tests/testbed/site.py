@@ -81,10 +81,11 @@ class Site:
         policy = {'endorsers': [{'dn': ALICE, 'ca': CA}], **keys}
         _write(self.folder / 'policy.yaml', yaml.safe_dump(policy))
 
-    def write_subscriptions(self, lists: list[Mapping[str, Any]]) -> None:
-        """Write subscriptions.yaml with these lists."""
+    def write_subscriptions(self, lists: list[Mapping[str, Any]],
+                            **keys: Any) -> None:
+        """Write subscriptions.yaml with these lists, and these keys."""
         _write(self.folder / 'subscriptions.yaml',
-               yaml.safe_dump({'lists': lists}))
+               yaml.safe_dump({'lists': lists, **keys}))
 
     def write_config(self, **settings: str) -> None:
         """Write hepix-vm.conf anew; it counts when the service starts."""

@@ -1,0 +1,170 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+"""Lists that are followed into a real Glance, and what became of them."""
+
+import dataclasses
+import json
+import os
+import uuid
+
+from hepix_vm.cmd import sync
+from hepix_vm.trust import ledger
+from hepix_vm.trust.ledger import Fact
+from tests.functional.conftest import Cloud
+from tests.testbed.client import ADMIN
+from tests.testbed.client import Client
+from tests.testbed.site import ALICE
+from tests.testbed.site import CA
+from tests.testbed.site import entry
+
+ACCOUNT = 'sync:service:admin'
+VO = 'vo.example.org'
+
+
+@dataclasses.dataclass
+class Ran:
+    """What a run of the command said."""
+
+    status: int
+    out: str
+    err: str
+
+
+class Lists:
+    """Lists of a site as if they had been fetched and accepted.
+
+    :param cloud: whose site it is
+    """
+
+    def __init__(self, cloud: Cloud) -> None:
+        self.cloud = cloud
+        self.site = cloud.site
+        self.blocks: dict[str, dict] = {}
+        self.top: dict = {}
+        self.site.write_account(cloud.glance.url, ACCOUNT)
+
+    def image(self, data: bytes | None = None, **changes):
+        """Return an entry whose bytes the web server of the cloud has."""
+        data = os.urandom(2000) if data is None else data
+        path = f'/{uuid.uuid4()}.raw'
+        self.cloud.web.contents[path] = data
+        return entry(data, **{'uri': self.cloud.web.url(path), **changes})
+
+    def accept(self, *images, block=None, **changes):
+        """Accept a version of a list, and return it.
+
+        :param block: what subscriptions.yaml says of it besides
+        :param changes: fields of the list
+        """
+        image_list = self.site.image_list(*images, **changes)
+        number = image_list.identifier
+        path = self.site.state / 'lists' / f'{number}.smime'
+        path.write_bytes(self.site.sign(image_list, self.site.alice))
+        if block is not None or number not in self.blocks:
+            self.block(number, **(block or {}))
+        return image_list
+
+    def next(self, image_list, *images, **changes):
+        """Accept the next version of a list, with these images."""
+        return self.accept(
+            *images, identifier=image_list.identifier,
+            version=str(int(image_list.version) + 1), **changes)
+
+    def block(self, number, **keys):
+        """Subscribe a list, or change its block; None drops a key."""
+        block = {
+            'url': f'https://lists.example.org/{number}', 'uuid': number,
+            'endorsers': [{'dn': ALICE, 'ca': CA}],
+            'projects': {VO: ['atlas', 'cms']}, 'share': 'members', **keys}
+        self.blocks[number] = {name: value for name, value in block.items()
+                               if value is not None}
+        self.write()
+
+    def write(self):
+        """Write subscriptions.yaml with all blocks."""
+        self.site.write_subscriptions(list(self.blocks.values()), **self.top)
+
+    def forget(self):
+        """Let the site follow nothing, and Glance have nothing."""
+        self.blocks.clear()
+        self.top.clear()
+        for path in self.site.state.glob('lists/*'):
+            path.unlink()
+        self.write()
+        self.site.write_policy()
+        self.site.write_anchors()
+        for name in ('image_properties', 'image_locations', 'image_members',
+                     'image_tags', 'task_info', 'tasks', 'images'):
+            self.cloud.glance.query(f'DELETE FROM {name}')
+
+    @property
+    def admin(self) -> Client:
+        """The client of an administrator."""
+        return self.cloud.client.as_(ADMIN)
+
+    def images(self):
+        """Return all images that are ours."""
+        found = []
+        for hidden in ('true', 'false'):
+            found += self.admin.call(
+                'GET', f'/v2/images?os_hidden={hidden}&visibility=all'
+                '&limit=1000').json()['images']
+        return [image for image in found if 'hepix_subscription' in image]
+
+    def of(self, listed):
+        """Return the one image of ours with the bytes of an entry."""
+        image, = [each for each in self.images()
+                  if each['hepix_sha512'] == listed.sha512]
+        return image
+
+    def members(self, image):
+        """Return the projects with which an image is shared."""
+        answer = self.admin.call(
+            'GET', f'/v2/images/{image["id"]}/members').json()
+        return {each['member_id']: each['status']
+                for each in answer['members']}
+
+    def records(self, *facts):
+        """Return the records of the ledger, but for those of the gate."""
+        images = self.admin.call(
+            'GET', '/v2/images?owner=hepix-vm&os_hidden=true').json()
+        found = [ledger.parse(image['hepix_ledger'])
+                 for image in images['images']]
+        return [record for record in found if record.fact in (
+            facts or set(Fact) - {Fact.INSTALLED, Fact.ACCEPTED})]
+
+
+def runner(capsys):
+    """Return what runs the command."""
+    def run(*arguments, status=0):
+        code = sync.main(arguments)
+        said = capsys.readouterr()
+        assert 'Traceback' not in said.err
+        assert code == status, said.out + said.err
+        return Ran(code, said.out, said.err)
+    return run
+
+
+def planned(ran):
+    """Return the rows of a plan in JSON."""
+    return json.loads(ran.out[:ran.out.rindex(']') + 1])
+
+
+def state(lists):
+    """Return what users and operators see of our images, without ids."""
+    return sorted(
+        (image['hepix_sha512'], image['status'], image['name'],
+         image['visibility'], image['os_hidden'], image['owner'],
+         image.get('hepix_state'), 'hepix_parked' in image,
+         tuple(sorted(lists.members(image)))
+         if image['visibility'] == 'shared' else ())
+        for image in lists.images())

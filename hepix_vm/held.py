@@ -20,9 +20,12 @@ from collections.abc import Mapping
 import dataclasses
 import datetime
 
+from hepix_vm.errors import Code
+from hepix_vm.errors import MalformedError
 from hepix_vm.gate import Case
 from hepix_vm.gate import Gate
 from hepix_vm import properties
+from hepix_vm.trust.imagelist import parse_time
 from hepix_vm.trust.policy import Moment
 from hepix_vm.trust.policy import Subject
 from hepix_vm.trust import standing
@@ -124,10 +127,39 @@ def judge(gate: Gate, held: Held, **who: str) -> Outcome:
     """
     case = Case(gate, held.subject(gate.now()), project=held.owner, **who)
     verdict = case.look()
+    if _awaits_successor(held, verdict, gate):
+        return Outcome(verdict, '', {})
     outcome = _outcome(verdict, held, gate)
     if not outcome.nothing:
         case.record(verdict, action=_ACTIONS.get(outcome.status, 'marked'))
     return outcome
+
+
+def _awaits_successor(held: Held, verdict: Verdict, gate: Gate) -> bool:
+    """Return whether newer bytes are to take the place of an image of ours.
+
+    It stays until they are there, which the ledger then says, but no longer
+    than it was endorsed. So no version of an image takes what it replaces
+    out of use by being late.
+    """
+    extra = held.extra
+    if (set(verdict.codes) != {Code.NOT_ENDORSED} or held.status != 'active'
+            or extra.get('hepix_state') != standing.State.ENDORSED
+            or properties.PARKED in extra
+            or not {properties.SUBSCRIPTION,
+                    properties.SHARED} <= extra.keys()):
+        return False
+    accepted = gate.site().accepted.by_uuid.get(
+        extra.get('hepix_list_id', ''))
+    if accepted is None:
+        return False
+    image_list = accepted.signed.image_list
+    try:
+        until = parse_time(extra.get('hepix_expires', ''))
+    except MalformedError:
+        return False
+    return (image_list.find(extra.get('hepix_image_id', '')) is not None
+            and gate.now() < min(until, image_list.expires))
 
 
 _ACTIONS = {'active': 'reactivated', 'deactivated': 'deactivated'}

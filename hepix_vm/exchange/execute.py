@@ -53,8 +53,8 @@ LOG = logging.getLogger(__name__)
 
 _AT_ONCE = 4  # images that are brought in
 _REASONS = {
-    Fact.REVOKED: 'Its list no longer has it.',
-    Fact.SUPERSEDED: 'Its list has newer bytes.'}
+    Fact.REVOKED: 'its list no longer has it',
+    Fact.SUPERSEDED: 'its list has newer bytes'}
 
 
 class _Gone(HepixVmError):

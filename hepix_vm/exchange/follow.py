@@ -128,8 +128,8 @@ class Followed:
     @property
     def refusals(self) -> Sequence[Refusal]:
         """What was refused, by the plan or when it came."""
-        return list(dict.fromkeys(
-            (*self.plan.refusals, *self.done.refusals)))
+        found = (*self.plan.refusals, *self.done.refusals)
+        return list({str(refusal): refusal for refusal in found}.values())
 
 
 class Follow:

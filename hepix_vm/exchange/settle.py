@@ -20,9 +20,7 @@ it is touched, and again afterwards.
 from collections.abc import Callable
 import dataclasses
 
-from hepix_vm.errors import Code
 from hepix_vm.errors import HepixVmError
-from hepix_vm.errors import MalformedError
 from hepix_vm.errors import ServiceError
 from hepix_vm.exchange.catalogue import Catalogue
 from hepix_vm.exchange.catalogue import held_of
@@ -34,16 +32,12 @@ from hepix_vm.held import judge
 from hepix_vm.held import LOCK
 from hepix_vm.held import Outcome
 from hepix_vm.held import STATUSES
-from hepix_vm import properties
 from hepix_vm.site import Site
 from hepix_vm.trust.imagelist import compare_versions
-from hepix_vm.trust.imagelist import parse_time
 from hepix_vm.trust import ledger as records
 from hepix_vm.trust.ledger import Fact
 from hepix_vm.trust.ledger import Record
 from hepix_vm.trust.settings import Blockable
-from hepix_vm.trust import standing
-from hepix_vm.trust.verdict import Verdict
 
 _TRIES = 10
 # Said when nobody but somebody else changed the image, or deleted it.
@@ -99,10 +93,7 @@ class Settler:
 
     def look(self, held: Held) -> Outcome:
         """Return what must be done with an image; nothing is journalled."""
-        outcome = judge(self.gate, held)
-        if self._awaits_successor(held, outcome.verdict):
-            return Outcome(outcome.verdict, '', {})
-        return outcome
+        return judge(self.gate, held)
 
     def settle(self, image_id: str) -> None:
         """Change an image until it is as it must be.
@@ -117,8 +108,7 @@ class Settler:
                 return
             # What we take out of use here may not be marked yet.
             held = dataclasses.replace(held_of(image), withdrew=withdrew)
-            if LOCK in held.extra or not concerns_us(held) or (
-                    self._awaits_successor(held, self.look(held).verdict)):
+            if LOCK in held.extra or not concerns_us(held):
                 return
             outcome = judge(self._acting, held, route='sweep')
             if outcome.nothing:
@@ -132,31 +122,6 @@ class Settler:
                     raise
         raise HepixVmError(f'The image {image_id} changes too often to be '
                            f'settled.', remedy='The next sweep tries again.')
-
-    def _awaits_successor(self, held: Held, verdict: Verdict) -> bool:
-        """Return whether newer bytes are to take an image's place.
-
-        It stays until they are there, which the ledger then says, but no
-        longer than it was endorsed. So no version of an image takes what
-        it replaces out of use by being late.
-        """
-        extra = held.extra
-        accepted = self.gate.site().accepted.by_uuid.get(
-            extra.get('hepix_list_id', ''))
-        if (accepted is None or held.status != 'active'
-                or set(verdict.codes) != {Code.NOT_ENDORSED}
-                or extra.get('hepix_state') != standing.State.ENDORSED
-                or not {properties.SUBSCRIPTION,
-                        properties.SHARED} <= extra.keys()
-                or properties.PARKED in extra):
-            return False
-        image_list = accepted.signed.image_list
-        try:
-            until = parse_time(extra.get('hepix_expires', ''))
-        except MalformedError:
-            return False
-        return (image_list.find(extra.get('hepix_image_id', '')) is not None
-                and self.gate.now() < min(until, image_list.expires))
 
     def _status(self, image_id: str) -> str:
         """Return the status of an image, empty if it is gone.

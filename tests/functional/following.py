@@ -102,9 +102,12 @@ class Lists:
         self.write()
         self.site.write_policy()
         self.site.write_anchors()
-        for name in ('image_properties', 'image_locations', 'image_members',
-                     'image_tags', 'task_info', 'tasks', 'images'):
-            self.cloud.glance.query(f'DELETE FROM {name}')
+        for statement in (
+                'DELETE FROM image_properties', 'DELETE FROM image_locations',
+                'DELETE FROM image_members', 'DELETE FROM image_tags',
+                'DELETE FROM task_info', 'DELETE FROM tasks',
+                'DELETE FROM images'):
+            self.cloud.glance.query(statement)
 
     @property
     def admin(self) -> Client:

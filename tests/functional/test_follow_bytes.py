@@ -1,0 +1,216 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+"""How the bytes of lists come into a real Glance, and how they leave."""
+
+import datetime
+import os
+
+import pytest
+
+from hepix_vm import paths
+from tests.functional.conftest import start
+from tests.functional.following import Lists
+from tests.functional.following import runner
+from tests.functional.following import state
+from tests.testbed.client import LOCK
+from tests.testbed.client import wait
+from tests.testbed.site import entry
+
+
+@pytest.fixture(scope='module')
+def world(tmp_path_factory):
+    yield from start(tmp_path_factory.mktemp('bytes'))
+
+
+@pytest.fixture
+def lists(world, monkeypatch):
+    monkeypatch.setenv(paths.ENVIRONMENT, str(world.site.config))
+    lists = Lists(world)
+    yield lists
+    lists.forget()
+
+
+@pytest.fixture
+def run(capsys):
+    return runner(capsys)
+
+
+def tampered(lists, data, other):
+    """Return an image behind whose address other bytes are."""
+    listed = lists.image(other)
+    return entry(data, uri=listed.uri)
+
+
+# With a token Glance's web-download cannot fetch it, and it comes by us.
+@pytest.mark.parametrize('block', [{}, {'token': 'alice:s3cret'}])
+@pytest.mark.parametrize('other', [b'x' * 2000, b'x' * 1999, b'x' * 2001])
+def test_tampered_behind_a_good_list(lists, run, block, other):
+    data = os.urandom(2000)
+    bad, good = tampered(lists, data, other), lists.image()
+    image_list = lists.accept(bad, good, block=block)
+    ran = run('--no-fetch', status=1)
+    code = ('checksum-mismatch' if len(other) == len(data)
+            else 'size-mismatch')
+    # Glance's plugin does not know whose bytes these were to be.
+    code = code if block else 'not-endorsed'
+    assert f'image {bad.identifier}' in ran.err
+    assert f'[{code}]' in ran.err
+    assert lists.of(good)['status'] == 'active'
+    image = lists.of(bad)
+    assert (image['status'], image['hepix_state']) == ('queued', 'refused')
+    assert code in image['hepix_reason']
+    # The same bytes are not fetched at each run, and still reported.
+    requests = len(lists.cloud.web.contents)
+    del lists.cloud.web.contents[path_of(bad)]
+    ran = run('--no-fetch', status=1)
+    assert f'[{code}]' in ran.err
+    assert f'hepix-vm-sync fetch {bad.identifier}' in ran.err
+    assert len(lists.cloud.web.contents) == requests - 1
+    # When they are mended somebody says so, or the next version comes.
+    lists.cloud.web.contents[path_of(bad)] = data
+    if block:
+        run('fetch', bad.identifier)
+    else:
+        lists.next(image_list, bad, good)
+        run('--no-fetch')
+    image = lists.of(bad)
+    assert (image['status'], image['hepix_state'], image['os_hidden']) == (
+        'active', 'endorsed', False)
+    assert 'hepix_reason' not in image
+
+
+def path_of(listed):
+    return '/' + listed.uri.rpartition('/')[2]
+
+
+def test_by_us_where_glance_cannot(lists, run):
+    listed = lists.image(os.urandom(3_000_000))
+    lists.accept(listed, block={'token': 'alice:s3cret'})
+    ran = run('--no-fetch')
+    assert 's3cret' not in ran.out + ran.err
+    image = lists.of(listed)
+    assert (image['status'], image['hepix_state'], image['size']) == (
+        'active', 'endorsed', 3_000_000)
+    assert [task['input']['import_req']['method']['name']
+            if isinstance(task['input'], dict) else task['input']
+            for task in lists.admin.tasks(image['id'])]
+
+
+def test_what_cannot_be_had_is_tried_again(lists, run):
+    gone, good = lists.image(), lists.image()
+    data = lists.cloud.web.contents.pop(path_of(gone))
+    for block in ({}, {'token': 'alice:s3cret'}):
+        lists.accept(gone, good, block=block)
+        ran = run('--no-fetch', status=2)
+        assert f'failed: image {gone.identifier}' in ran.err
+    assert lists.of(good)['status'] == 'active'
+    lists.cloud.web.contents[path_of(gone)] = data
+    run('--no-fetch')
+    assert lists.of(gone)['status'] == 'active'
+
+
+def test_stores(lists, run):
+    listed = lists.image()
+    lists.accept(listed, block={'stores': ['reliable']})
+    run('--no-fetch')
+    assert lists.of(listed)['stores'] == 'reliable'
+
+
+def test_limits(lists, run):
+    first, second, third = (lists.image() for _ in range(3))
+    lists.accept(first, second, block={'max_bytes': 3000})
+    ran = run('--no-fetch', status=1)
+    assert f'image {second.identifier}' in ran.err
+    assert '[too-large]' in ran.err
+    lists.top['max_bytes'] = 3000
+    lists.accept(third)
+    ran = run('--no-fetch', status=1)
+    assert f'image {third.identifier}' in ran.err
+    assert len(lists.images()) == 1
+    lists.top['max_bytes'] = '1 GiB'
+    lists.write()
+    run('--no-fetch', status=1)
+    assert lists.of(third)['status'] == 'active'
+
+
+def test_an_import_that_died_with_glance(lists, run):
+    """Nothing can be done with the record that it left."""
+    listed = lists.image()
+    lists.accept(listed)
+    run('--no-fetch')
+    image_id = lists.of(listed)['id']
+    lists.cloud.glance.query(
+        "UPDATE images SET status = 'importing', os_hidden = 1 "
+        'WHERE id = ?', (image_id,))
+    lists.cloud.glance.query(
+        'DELETE FROM image_properties WHERE image_id = ? AND name IN '
+        "('hepix_shared', 'hepix_state')", (image_id,))
+    task, = lists.admin.tasks(image_id)
+    now = datetime.datetime.now(datetime.UTC).isoformat(' ')[:19]
+    lists.cloud.glance.query(
+        'INSERT INTO image_properties (image_id, name, value, created_at, '
+        'updated_at, deleted) VALUES (?, ?, ?, ?, ?, 0)',
+        (image_id, LOCK, task['id'], now, now))
+    lists.cloud.glance.query(
+        "UPDATE tasks SET status = 'processing', "
+        "updated_at = datetime('now', '-3 hours')")
+    run('--no-fetch')
+    image = lists.of(listed)
+    assert image['status'] == 'active'
+    assert image['id'] != image_id
+    assert lists.admin.call(
+        'GET', f'/v2/images/{image_id}').status_code == 404
+
+
+def test_ids_of_deleted_images_and_of_users_are_passed_over(lists, run):
+    listed = lists.image()
+    lists.accept(listed)
+    run('--no-fetch')
+    first = lists.of(listed)['id']
+    assert lists.admin.delete(first).status_code == 204
+    run('--no-fetch')
+    second = lists.of(listed)['id']
+    assert second != first
+    # The third one is a user's: he may choose it, and it is left to him.
+    assert lists.admin.delete(second).status_code == 204
+    run('--no-fetch')
+    third = lists.of(listed)['id']
+    lists.forget()
+    theirs = [lists.cloud.client.create(id=each, name='mine')
+              for each in (first, third)]
+    lists.accept(listed)
+    run('--no-fetch')
+    assert lists.of(listed)['id'] == second
+    for image_id in theirs:
+        image = lists.admin.image(image_id)
+        assert (image['name'], image['status']) == ('mine', 'queued')
+
+
+def test_a_user_cannot_pass_for_us(lists, run):
+    answer = lists.cloud.client.try_create(hepix_subscription='x')
+    assert answer.status_code == 403
+
+
+def test_a_new_version_that_never_was_there_is_cleared_away(lists, run):
+    gone = lists.image()
+    del lists.cloud.web.contents[path_of(gone)]
+    image_list = lists.accept(gone)
+    run('--no-fetch', status=2)
+    assert len(lists.images()) == 1
+    good = lists.image(identifier=gone.identifier)
+    lists.next(image_list, good)
+    run('--no-fetch')
+    assert [image['hepix_sha512'] for image in lists.images()] == [
+        good.sha512]
+    before = state(lists)
+    wait(lambda: run('--no-fetch').out, bool)
+    assert state(lists) == before

@@ -184,14 +184,10 @@ class Courier:
 
         To fetch them again in each run would cost their size each time.
         """
-        image = self._catalogue.find(image_id)
-        if image is None or image['status'] != 'queued':
-            # It cannot take other bytes either.
-            self._catalogue.delete(image_id)
-            image_id = str(self._create(
-                wanted.entry.sha512, record_of(wanted))['id'])
-        self._catalogue.update(image_id, {
-            'hepix_state': 'refused', 'hepix_reason':
+        # A new record: with the old one Glance may be busy still.
+        self._catalogue.delete(image_id)
+        self._create(wanted.entry.sha512, {
+            **record_of(wanted), 'hepix_state': 'refused', 'hepix_reason':
             f'{error.code}: {error.message}'[:properties.LONGEST]})
 
     # The bytes.

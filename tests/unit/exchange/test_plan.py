@@ -1,0 +1,404 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+"""Plans, carried out on a Glance that is a value."""
+
+import dataclasses
+import datetime
+
+from hypothesis import given
+from hypothesis import settings
+from hypothesis import strategies as st
+
+from hepix_vm.errors import Code
+from hepix_vm.exchange.present import Present
+from hepix_vm.trust.ledger import Fact
+from hepix_vm.trust.verdict import Reason
+from tests.unit.exchange.models import actions
+from tests.unit.exchange.models import entry
+from tests.unit.exchange.models import image_list
+from tests.unit.exchange.models import Model
+from tests.unit.exchange.models import named
+from tests.unit.exchange.models import NOW
+
+DAY = datetime.timedelta(days=1)
+
+
+def shown(model, *images):
+    """Let images be there for long, and shown."""
+    model.run()
+    model.images = [dataclasses.replace(image, created=NOW - 100 * DAY)
+                    for image in model.images]
+    return [model.of(image) for image in images]
+
+
+def test_what_is_new_is_brought_in_and_shown():
+    model = Model(image_list('L', entry('a'), entry('b')))
+    made = model.plan()
+    assert actions(made) == ['bring', 'share', 'bring', 'share']
+    assert [step.bytes_in for step in made.steps] == [10, 0, 10, 0]
+    model.run()
+    assert model.plan().chains == ()
+
+
+def test_a_new_version_and_what_it_replaces():
+    old, new = entry('a', 1), entry('a', 2)
+    model = Model(image_list('L', old))
+    model.run()
+    model.accept(image_list('L', new, version=2))
+    assert actions(model.plan()) == [
+        'bring', 'replace', 'record', 'judge', 'park']
+    model.run()
+    assert model.plan().chains == ()
+    assert model.of(old).state == 'superseded'
+    record, = model.records
+    assert (record.fact, record.version) == (Fact.SUPERSEDED, '2')
+
+
+def test_a_new_version_that_is_shared_with_others():
+    old, new = entry('a', 1), entry('a', 2)
+    model = Model(image_list('L', old))
+    model.run()
+    model.accept(image_list('L', new, version=2), projects={
+        'vo.example.org': ('cms',)})
+    assert actions(model.plan()) == [
+        'bring', 'replace', 'share', 'record', 'judge', 'park']
+
+
+def test_the_old_version_waits_for_one_that_does_not_come():
+    old, new = entry('a', 1), entry('a', 2)
+    model = Model(image_list('L', old))
+    before, = shown(model, old)
+    model.accept(image_list('L', new, version=2))
+    model.refused[new.sha512] = (Reason(Code.IMAGE_BLOCKED, 'why'),)
+    assert actions(model.plan()) == []
+    assert [refusal.code for refusal in model.plan().refusals] == [
+        Code.IMAGE_BLOCKED]
+    assert model.of(old) == before
+
+
+def test_of_three_versions_the_shown_one_is_replaced():
+    first, second, third = (entry('a', number) for number in range(3))
+    model = Model(image_list('L', first))
+    model.run()
+    model.accept(image_list('L', second, version=2))
+    model.run(steps=1)
+    model.accept(image_list('L', third, version=3))
+    model.run()
+    model.run()
+    assert model.plan().chains == ()
+    assert model.of(third).shared
+    assert {model.of(each).state for each in (first, second)} == {
+        'superseded'}
+
+
+def test_dropped_images_are_revoked_and_hidden_and_come_back():
+    kept, gone = entry('a'), entry('b')
+    model = Model(image_list('L', kept, gone))
+    model.run()
+    model.accept(image_list('L', kept, version=2))
+    assert actions(model.plan())[-3:] == ['record', 'judge', 'hide']
+    model.run()
+    assert model.plan().chains == ()
+    assert model.records[0].fact is Fact.REVOKED
+    model.accept(image_list('L', kept, gone, version=3))
+    model.run()
+    assert model.plan().chains == ()
+    assert (model.of(gone).state, model.of(gone).parked) == ('endorsed', '')
+    model.accept(image_list('L', kept, version=4))
+    model.run()
+    assert [record.version for record in model.records] == ['2', '4']
+
+
+def test_what_another_list_has_is_not_revoked():
+    model = Model(image_list('L', entry('a')), image_list(
+        'M', entry('b', 'a')))
+    model.run()
+    model.accept(image_list('L', version=2))
+    model.run()
+    assert model.records == []
+    assert model.of(entry('a')).shared
+
+
+def test_superseded_and_then_dropped():
+    old = entry('a', 1)
+    model = Model(image_list('L', old))
+    model.run()
+    model.accept(image_list('L', entry('a', 2), version=2))
+    model.run()
+    model.accept(image_list('L', version=3))
+    model.run()
+    assert model.of(old).state == 'revoked'
+    assert model.plan().chains == ()
+
+
+def test_a_list_that_is_not_here_changes_nothing():
+    model = Model(image_list('L', entry('a')))
+    model.run()
+    del model.lists[named('L')]
+    assert model.plan().chains == ()
+    # Nor what a list left that came first and is not here.
+    model.accept(image_list('M', entry('x')))
+    model.run()
+    assert model.of(entry('a')).shared
+
+
+def test_a_list_that_is_followed_no_longer():
+    model = Model(image_list('L', entry('a')))
+    model.run()
+    del model.lists[named('L')], model.blocks[named('L')]
+    assert actions(model.plan()) == ['judge', 'park']
+    model.run()
+    assert model.plan().chains == ()
+    assert model.records == []
+
+
+def test_only_the_lists_that_are_named():
+    model = Model(image_list('L', entry('a')), image_list('M', entry('b')))
+    model.known['only'] = {named('M')}
+    model.run()
+    assert [image.sha512 for image in model.images] == [entry('b').sha512]
+    model.known['only'] = None
+    model.run()
+    model.accept(image_list('L', version=2), image_list('M', version=2))
+    model.known['only'] = {named('M')}
+    model.run()
+    assert [record.image_list for record in model.records] == [named('M')]
+    assert model.of(entry('a')).shared
+    assert not model.of(entry('a')).parked
+
+
+def test_what_users_brought_is_recorded_and_judged_only():
+    model = Model(image_list('L', entry('a')))
+    theirs = Present(
+        'user', 'active', 'mine', NOW, 10, entry('a').sha512,
+        list_id=named('L'), list_version='1', identifier=named('a'),
+        state='endorsed')
+    model.images = [theirs]
+    # It is theirs: we bring our own.
+    assert actions(model.plan()) == ['bring', 'share']
+    model.accept(image_list('L', version=2))
+    assert actions(model.plan()) == ['record', 'judge']
+
+
+def test_limits_of_a_list_and_of_all():
+    model = Model()
+    model.accept(image_list('L', entry('a'), entry('b')), max_bytes=19)
+    made = model.plan()
+    assert actions(made) == ['bring', 'share']
+    assert [refusal.code for refusal in made.refusals] == [Code.TOO_LARGE]
+    model.run()
+    model.accept(image_list('M', entry('c')))
+    model.known['max_bytes'] = 19
+    assert actions(model.plan()) == []
+    model.known['max_bytes'] = 20
+    assert actions(model.plan()) == ['bring', 'share']
+
+
+def versions(model, keep, number=4):
+    """Let an image have several versions, each of which was shown."""
+    for version in range(number):
+        model.accept(image_list('L', entry('a', version),
+                                version=version + 1), keep=keep)
+        model.run()
+        model.images = [
+            dataclasses.replace(image, parked=image.parked and (
+                f'2026-01-{version + 1:02}' if image.parked == str(NOW)
+                else image.parked)) for image in model.images]
+
+
+def test_all_superseded_versions_are_kept():
+    model = Model()
+    versions(model, None)
+    model.run()
+    assert len(model.images) == 4
+    assert model.asked == []
+
+
+def test_superseded_versions_beyond_those_kept_are_deleted():
+    model = Model()
+    versions(model, 1)
+    model.run()
+    assert {image.sha512 for image in model.images} == {
+        entry('a', 3).sha512, entry('a', 2).sha512}
+    assert model.plan().chains == ()
+
+
+def test_what_a_server_uses_is_not_deleted():
+    model = Model()
+    versions(model, None)
+    used, *_ = sorted(model.images, key=lambda image: image.parked or '9')
+    model.used = {used.image_id}
+    model.accept(image_list('L', entry('a', 3), version=4), keep=0)
+    model.run()
+    assert {image.image_id for image in model.images} == {
+        used.image_id, model.of(entry('a', 3)).image_id}
+
+
+def test_nothing_is_deleted_where_nova_does_not_say():
+    model = Model()
+    versions(model, None)
+    model.used = None
+    model.accept(image_list('L', entry('a', 3), version=4), keep=0)
+    made = model.plan()
+    assert actions(made) == []
+    assert 'Nova does not say' in made.notes[0]
+
+
+def test_what_is_protected_is_not_deleted():
+    model = Model()
+    versions(model, None)
+    model.images = [dataclasses.replace(image, protected=True)
+                    for image in model.images]
+    model.accept(image_list('L', entry('a', 3), version=4), keep=0,
+                 evict_after=0)
+    assert actions(model.plan()) == []
+
+
+def test_unused_images_are_evicted_and_stay_so():
+    model = Model()
+    used, unused = entry('a'), entry('b')
+    model.accept(image_list('L', used, unused), evict_after=30)
+    image, _ = shown(model, used, unused)
+    model.used = {image.image_id}
+    assert actions(model.plan()) == ['evict']
+    assert model.asked == [30, 30]
+    model.run()
+    assert model.of(unused).evicted
+    assert model.plan().chains == ()
+    # Asked for, it comes back with an age of its own.
+    model.known['fetched'] = {unused.sha512}
+    assert actions(model.plan()) == ['discard', 'bring', 'share']
+    model.run()
+    model.known['fetched'] = ()
+    assert model.plan().chains == ()
+
+
+def test_what_came_lately_is_not_evicted():
+    model = Model()
+    model.accept(image_list('L', entry('a')), evict_after=1)
+    model.run()
+    assert model.plan().chains == ()
+    assert model.asked == []
+
+
+def test_evicted_and_then_wanted_no_longer():
+    model = Model()
+    model.accept(image_list('L', entry('a')), evict_after=30)
+    shown(model)
+    model.run()
+    model.accept(image_list('L', version=2))
+    model.run()
+    assert model.images == []
+
+
+def refused(**changes):
+    image = entry('a')
+    return Present(**{
+        'image_id': 'x', 'status': 'queued', 'name': 'a', 'created': NOW,
+        'size': 0, 'sha512': image.sha512, 'subscription': named('L'),
+        'list_id': named('L'), 'list_version': '1', 'uri': image.uri,
+        'identifier': image.identifier, 'state': 'refused',
+        'reason': 'checksum-mismatch: Other bytes.', **changes})
+
+
+def test_refused_bytes_are_not_fetched_again_and_again():
+    model = Model(image_list('L', entry('a')))
+    model.images = [refused()]
+    made = model.plan()
+    refusal, = made.refusals
+    assert (refusal.code, refusal.message) == (
+        Code.CHECKSUM_MISMATCH, 'Other bytes.')
+    assert made.chains == ()
+    for other in (refused(list_version='0'), refused(uri='https://x/'),
+                  refused(state=''), refused(list_id=named('M'))):
+        model.images = [other]
+        assert actions(model.plan()) == ['bring', 'share']
+    model.images = [refused()]
+    model.known['fetched'] = {entry('a').sha512}
+    assert actions(model.plan()) == ['bring', 'share']
+
+
+def test_records_that_nobody_needs_are_removed():
+    model = Model(image_list('L', entry('b')))
+    model.run()
+    model.images.append(refused())
+    assert actions(model.plan()) == ['discard']
+    model.images[-1] = refused(locked=True)
+    assert actions(model.plan()) == []
+
+
+def test_of_two_with_the_same_bytes_the_empty_one_goes():
+    model = Model(image_list('L', entry('a')))
+    model.run()
+    model.images.append(refused(parked='2026', state=''))
+    assert actions(model.plan()) == ['discard']
+
+
+NAMES = st.sampled_from('abc')
+CONTENTS = st.integers(0, 3)
+ENTRIES = st.dictionaries(NAMES, CONTENTS, max_size=3)
+EVENTS = st.lists(st.tuples(
+    st.sampled_from('LM'), ENTRIES,
+    st.sampled_from([('atlas',), ('cms',)]), st.integers(0, 6)),
+    min_size=1, max_size=5)
+
+
+def happened(events, whole):
+    """Let a site follow two lists as they change.
+
+    :param whole: whether runs are never interrupted
+    """
+    model = Model()
+    versions = dict.fromkeys('LM', 0)
+    for name, images, projects, steps in events:
+        versions[name] += 1
+        # Identifiers are unique over lists.
+        model.accept(image_list(name, *(
+            entry(f'{name}{each}', content)
+            for each, content in images.items()), version=versions[name]),
+            projects={'vo.example.org': projects})
+        model.run(steps=None if whole else steps)
+        if whole:
+            model.run()
+    for _ in range(4):
+        if not model.run():
+            break
+    return model
+
+
+@settings(max_examples=400, deadline=None)
+@given(EVENTS)
+def test_any_history_comes_to_an_end(events):
+    """Whatever happened and wherever runs ended, nothing is left to do."""
+    model = happened(events, whole=False)
+    assert actions(model.plan()) == []
+    # All that is wanted is there once, and shown to whom it is for.
+    found, _ = model.wanted()
+    active = [image for image in model.images if image.status == 'active']
+    assert sorted(image.sha512 for image in active) == sorted(found)
+    assert all(image.shared and not image.parked for image in active)
+    for image in active:
+        assert image.shared == found[image.sha512].access.word
+    assert all(image.parked for image in model.images
+               if image not in active)
+
+
+@settings(max_examples=200, deadline=None)
+@given(EVENTS)
+def test_interrupted_or_not_the_end_is_the_same(events):
+    def seen(model):
+        found, _ = model.wanted()
+        return sorted((image.sha512, image.shared) for image in model.images
+                      if image.sha512 in found)
+
+    assert seen(happened(events, whole=False)) == seen(
+        happened(events, whole=True))

@@ -17,6 +17,8 @@ import os
 import socket
 import warnings
 
+from stevedore import exception
+
 from hepix_vm.errors import ConfigError
 
 with warnings.catch_warnings():
@@ -43,7 +45,7 @@ def alone(url: str, state_dir: str) -> Iterator[bool]:
     try:
         meeting = coordination.get_coordinator(place, member)
         meeting.start(start_heart=True)
-    except (tooz.ToozError, OSError) as error:
+    except (tooz.ToozError, exception.NoMatches, OSError) as error:
         raise ConfigError(
             f'coordination_url: nobody can be asked whether another sync is '
             f'at work ({type(error).__name__}).',

@@ -1,0 +1,241 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+"""Following lists, interrupted: by a kill, by Glance's end, by others."""
+
+import concurrent.futures
+import os
+import random
+import subprocess
+import sys
+
+import pytest
+
+from hepix_vm.exchange import bring
+from hepix_vm.exchange import coordination
+from hepix_vm.exchange.execute import Executor
+from hepix_vm.exchange.rest import Rest
+from hepix_vm import paths
+from tests.functional.conftest import start
+from tests.functional.following import Lists
+from tests.functional.following import runner
+from tests.functional.following import state
+from tests.testbed.client import LIMIT
+from tests.testbed.glance import program
+
+# Kills itself when a step of this name is reached for the nth time.
+KILLED = """
+import itertools, os, signal, sys
+from hepix_vm.cmd import sync
+from hepix_vm.exchange.execute import Executor
+name, number = sys.argv[1], int(sys.argv[2])
+seen = itertools.count(1)
+def checkpoint(reached):
+    if reached == name and next(seen) == number:
+        os.kill(os.getpid(), signal.SIGKILL)
+Executor.checkpoint = staticmethod(checkpoint)
+sys.exit(sync.main(['--no-fetch']))
+"""
+STEPS = (
+    ('before bring', 1), ('create', 1), ('download', 1), ('imported', 2),
+    ('before replace', 1), ('after replace', 1), ('before record', 1),
+    ('after record', 2), ('after judge', 1), ('before park', 1),
+    ('after hide', 1), ('before share', 1))
+MORE = ('staged', 'import', 'after bring', 'after share', 'after park',
+        'before judge', 'before hide')
+
+
+@pytest.fixture(scope='module')
+def world(tmp_path_factory):
+    yield from start(tmp_path_factory.mktemp('killed'))
+
+
+@pytest.fixture
+def lists(world, monkeypatch):
+    monkeypatch.setenv(paths.ENVIRONMENT, str(world.site.config))
+    lists = Lists(world)
+    yield lists
+    lists.forget()
+
+
+@pytest.fixture
+def run(capsys):
+    return runner(capsys)
+
+
+def points():
+    """Return where the process is killed: 50 points in a soak."""
+    if 'HEPIX_VM_SOAK' not in os.environ:
+        return [*STEPS, ('staged', 1)]
+    chosen = random.Random(20261121)  # noqa: S311
+    names = [name for name, _ in STEPS] + list(MORE)
+    return [(chosen.choice(names), chosen.choice((1, 1, 2)))
+            for _ in range(50)]
+
+
+def check(lists, *listed):
+    """Check that what is listed is there once, and nothing else in use."""
+    images = lists.images()
+    for each in listed:
+        image, = [image for image in images
+                  if image['hepix_sha512'] == each.sha512]
+        assert (image['status'], image['hepix_state'], image['visibility'],
+                image['os_hidden']) == ('active', 'endorsed', 'shared', False)
+        assert lists.members(image) == {
+            'atlas': 'accepted', 'cms': 'accepted'}
+        assert 'hepix_parked' not in image
+        images.remove(image)
+    for image in images:
+        assert (image['status'], image['os_hidden']) == (
+            'deactivated', True), image
+        assert image['hepix_state'] in ('superseded', 'revoked')
+        assert 'hepix_parked' in image
+
+
+def test_killed_at_each_step(lists, run):
+    """Whatever a run leaves, the next one comes to the same end."""
+    first, toggled = lists.image(), lists.image()
+    image_list = lists.accept(first, toggled)
+    run('--no-fetch')
+    reached = 0
+    for number, (name, count) in enumerate(points()):
+        # With a token the bytes come by us.
+        lists.block(image_list.identifier, **(
+            {'token': 'alice:s3cret'} if name in ('staged', 'import')
+            else {}))
+        # A new version of one, a new one, and one that comes and goes.
+        first = lists.image(identifier=first.identifier, title=f'v{number}')
+        listed = [first, lists.image(), *([toggled] if number % 2 else [])]
+        image_list = lists.next(image_list, *listed)
+        killed = subprocess.run(
+            [sys.executable, '-c', KILLED, name, str(count)],
+            capture_output=True, text=True, timeout=LIMIT)
+        assert killed.returncode in (-9, 0), killed.stderr
+        reached += killed.returncode == -9
+        run('--no-fetch')
+        check(lists, *listed)
+        assert run('--no-fetch').out == 'refused 0, failed 0\n'
+    versions = {(record.fact, record.value)
+                for record in lists.records()}
+    # Of what is gone each fact is recorded, and recorded once a version.
+    assert len(versions) <= len(lists.records())
+    assert reached >= len(points()) * 2 // 3
+
+
+def test_glance_is_killed_in_mid_import(lists, run, monkeypatch):
+    listed, other = lists.image(os.urandom(50_000_000)), lists.image()
+    lists.accept(other)
+    run('--no-fetch')
+    before = state(lists)
+    lists.accept(listed)
+    glance = lists.cloud.glance
+
+    def kill(name):
+        if name == 'download':
+            glance.kill()
+
+    monkeypatch.setattr(Executor, 'checkpoint', staticmethod(kill))
+    monkeypatch.setattr(bring, '_PATIENCE', 0.5)
+    try:
+        ran = run('--no-fetch', status=2)
+    finally:
+        glance.start()
+    monkeypatch.setattr(Executor, 'checkpoint', staticmethod(lambda name: 0))
+    assert 'Glance cannot be asked' in ran.err
+    assert [row for row in state(lists) if row[0] == other.sha512] == before
+    image_id = lists.of(listed)['id']
+    # Nobody knows yet that this import is dead.
+    assert 'pending: ' in run('--no-fetch').out
+    glance.query("UPDATE tasks SET updated_at = datetime('now', '-3 hours')")
+    run('--no-fetch')
+    assert lists.of(listed)['status'] == 'active'
+    assert lists.of(listed)['id'] != image_id
+    assert run('--no-fetch').out == 'refused 0, failed 0\n'
+
+
+def test_one_at_a_time(lists, run):
+    lists.accept(lists.image())
+    with coordination.alone('', str(lists.site.state)) as first:
+        assert first
+        assert 'Another sync is at work' in run('--no-fetch').out
+        # Who only looks is in nobody's way.
+        assert '2 steps' in run('--no-fetch', '--dry-run').out
+    assert lists.images() == []
+    run('--no-fetch')
+    assert len(lists.images()) == 1
+
+
+def test_controllers_that_know_nothing_of_each_other(lists, run, tmp_path):
+    """Each with a state_dir of its own and no place to meet."""
+    old = lists.image()
+    image_list = lists.accept(old)
+    run('--no-fetch')
+    listed = [lists.image(identifier=old.identifier),
+              *(lists.image() for _ in range(3))]
+    lists.next(image_list, *listed)
+    name = f'lists/{image_list.identifier}.smime'
+
+    def sync(number):
+        own = tmp_path / str(number)
+        (own / 'lists').mkdir(parents=True)
+        (own / name).write_bytes((lists.site.state / name).read_bytes())
+        config = tmp_path / f'{number}.conf'
+        config.write_text(lists.site.config.read_text().replace(
+            f'state_dir = {lists.site.state}', f'state_dir = {own}'))
+        return subprocess.run(
+            [program('hepix-vm-sync'), '--no-fetch'], text=True,
+            env={**os.environ, paths.ENVIRONMENT: str(config)},
+            capture_output=True, timeout=LIMIT)
+
+    with concurrent.futures.ThreadPoolExecutor(3) as pool:
+        for done in pool.map(sync, range(3)):
+            assert 'Traceback' not in done.stderr
+    run('--no-fetch')
+    check(lists, *listed)
+    assert len(lists.images()) == 5
+
+
+def test_a_run_without_news_costs_the_same_for_any_catalogue(
+        lists, run, monkeypatch):
+    asked = []
+    request = Rest.request
+
+    def counted(self, method, path, *more, **rest):
+        asked.append(f'{method} {path.partition("?")[0]}')
+        return request(self, method, path, *more, **rest)
+
+    monkeypatch.setattr(Rest, 'request', counted)
+    images = [lists.image() for _ in range(8)]
+    image_list = lists.accept(*images[:2])
+    run('--no-fetch')
+    asked.clear()
+    run('--no-fetch')
+    few = list(asked)
+    assert set(few) == {
+        'GET /v2/info/stores/detail', 'GET /v2/info/import',
+        'GET /v2/schemas/image', 'GET /v2/images'}
+    assert len(few) == 6
+    lists.next(image_list, *images)
+    run('--no-fetch')
+    asked.clear()
+    run('--no-fetch')
+    assert asked == few
+
+
+def test_nobody_can_be_asked_whether_another_is_at_work(lists, run):
+    lists.site.write_config(coordination_url='nonsense://127.0.0.1:1')
+    lists.site.write_account(lists.cloud.glance.url)
+    try:
+        ran = run('--no-fetch', status=3)
+    finally:
+        lists.site.write_config()
+        lists.site.write_account(lists.cloud.glance.url)
+    assert 'coordination_url' in ran.err

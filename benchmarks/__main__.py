@@ -21,6 +21,7 @@ import tempfile
 from benchmarks import audit
 from benchmarks import core
 from benchmarks import drives
+from benchmarks import exchange
 from benchmarks import report
 from benchmarks import service
 from benchmarks import vendordata
@@ -39,6 +40,9 @@ BENCHMARKS: dict[str, Benchmark] = {
     'audit': audit.audit,
     'drives': drives.drives,
     'vendordata': vendordata.vendordata,
+    'reading': exchange.reading,
+    'following': exchange.following,
+    'fetching': exchange.fetching,
 }
 
 

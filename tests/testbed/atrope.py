@@ -26,7 +26,7 @@ _LIMIT = 120  # seconds
 
 
 @functools.cache
-def _python() -> str:
+def python() -> str:
     """Its Python; the environment is made now if there is none."""
     folder = os.environ.get('HEPIX_VM_ATROPE_DIR')
     if not folder:
@@ -63,7 +63,7 @@ class Atrope:
                        if not name.lower().endswith('_proxy')
                        and name != 'PYTHONPATH'}
         return subprocess.run(
-            [_python(), '-m', 'atrope.cmd.cli', '--config-file',
+            [python(), '-m', 'atrope.cmd.cli', '--config-file',
              str(self._config), command], capture_output=True, text=True,
             timeout=_LIMIT, env=environment)
 

@@ -131,6 +131,7 @@ def _url(node: Node) -> str:
     url = node.text()
     try:
         parts = urllib.parse.urlsplit(url)
+        url = parts.scheme + url[len(parts.scheme):]
         plain = url.isascii() and url.isprintable() and ' ' not in url
         good = plain and not parts.fragment and '@' not in parts.netloc and (
             bool(parts.hostname and parts.port != 0)

@@ -12,7 +12,6 @@
 
 """What became of a list: said, journalled, and remembered."""
 
-from collections.abc import Callable
 from collections.abc import Iterator
 from collections.abc import Sequence
 import dataclasses
@@ -115,23 +114,22 @@ class Chronicle:
     """Closes the results of a run.
 
     :param site: with all lists that were accepted
-    :param tell: is told what happened
     :param at: when it happened, UTC
     """
 
     def __init__(self, state_dir: str, store: ListStore, site: Site,
-                 tell: Callable[[Event], None],
                  at: datetime.datetime) -> None:
         self._journal = Journal(state_dir, SERVICE)
         self._store = store
         self._site = site
-        self._tell = tell
         self._at = at
+        # To be told when nobody waits for us any more.
+        self.events: list[Event] = []
 
     def close(self, result: Result, lasting: bool) -> ListReport:
         """Return the report on a list.
 
-        :param lasting: whether anybody is told, or anything remembered
+        :param lasting: whether anybody will be told, or anything remembered
         """
         uuid = result.block.subscription.uuid
         if result.outcome in (Outcome.ACCEPTED, Outcome.UNCHANGED):
@@ -162,14 +160,13 @@ class Chronicle:
                 f'to other lists. {reasons[0].message}'))
 
     def _lasting(self, uuid: str, result: Result, note: Note) -> Note:
-        """Tell, journal and remember; return the new note."""
+        """Journal and remember; return the new note."""
         told = '' if result.outcome is Outcome.UNCHANGED else (
             f'{result.outcome} {result.code or ""} {result.message}')
         if result.outcome is Outcome.ACCEPTED or (
                 told and told != note.told):
             self._journal.record(self._entry(uuid, result))
-        for event in self._events(uuid, result):
-            self._tell(event)
+        self.events += self._events(uuid, result)
         note = dataclasses.replace(self._noted(result, note), told=told)
         try:
             self._store.write_note(uuid, note)

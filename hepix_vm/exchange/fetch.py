@@ -148,7 +148,7 @@ class Fetcher:
         :raises FetchError: it does not come, or breaks off
         :raises TrustError: it comes compressed
         """
-        if not url.startswith(('https://', 'http://')):
+        if url.partition(':')[0].lower() not in ('https', 'http'):
             raise FetchError(f'{transport.shown(url)} is not an address from '
                              f'which images are fetched.', transport.ADDRESS)
         response = self._in_time(url, lambda end: self._open(url, {}))
@@ -213,8 +213,8 @@ class Fetcher:
         # its end.
         adapter = transport.adapter(following.ca_bundle, self._trust_anchors)
         silence = min(transport.SILENCE, self._limits.seconds)
-        ours = transport.origin(url) == transport.origin(following.url)
         with transport.translated(url):
+            ours = transport.origin(url) == transport.origin(following.url)
             request = requests.Request(
                 'GET', url, {**transport.HEADERS, **headers},
                 auth=self._credentials() if ours else None).prepare()

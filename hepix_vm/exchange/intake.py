@@ -107,9 +107,13 @@ class Intake:
         with ThreadPoolExecutor(_AT_ONCE) as pool:
             came = list(pool.map(self._fetch, blocks))
         if self._dry_run:
-            return self._take(blocks, came)
+            return self._take(blocks, came)[0]
         with self._store.alone():
-            return self._take(blocks, came)
+            reports, events = self._take(blocks, came)
+        # Who is told may take his time.
+        for event in events:
+            self._tell(event)
+        return reports
 
     def _chosen(self) -> list[Block]:
         blocks = self._site.subscriptions.blocks
@@ -140,7 +144,8 @@ class Intake:
             return _unforeseen(uuid, error)
 
     def _take(self, blocks: Sequence[Block],
-              came: Sequence[_Came]) -> list[ListReport]:
+              came: Sequence[_Came]) -> tuple[list[ListReport],
+                                               list[Event]]:
         """Judge what came, store what is good, and say what became of it.
 
         The files are read again: nobody else changes them now.
@@ -154,9 +159,10 @@ class Intake:
         self._site = dataclasses.replace(
             self._site, accepted=self._with(results))
         writer = chronicle.Chronicle(
-            self._settings.state_dir, self._store, self._site, self._tell, at)
-        return [writer.close(result, not self._dry_run)
-                for result in results if result.outcome]
+            self._settings.state_dir, self._store, self._site, at)
+        reports = [writer.close(result, not self._dry_run)
+                   for result in results if result.outcome]
+        return reports, writer.events
 
     def _judge(self, block: Block, came: _Came,
                at: datetime.datetime) -> Result:

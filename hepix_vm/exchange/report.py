@@ -68,7 +68,7 @@ class ListReport:
         code = f'[{self.code}] ' if self.code else ''
         why = f'{code}{self.message} {self.remedy}' if self.message else ''
         if self.outcome in (Outcome.REFUSED, Outcome.FAILED):
-            return (f'{self.uuid} {self.outcome}: {why} In use: {counts} '
+            return (f'{self.uuid} {self.outcome}: {why} Stored: {counts} '
                     f'({where})')
         return f'{self.uuid} {self.outcome}: {counts} ({where})' + (
             f'; {why}' if why else '')

@@ -219,6 +219,9 @@ def test_images_are_streamed(list_server, bundle):
     for other in ('file:///etc/passwd', 'ftp://h/x', ''):
         with pytest.raises(FetchError, match='not an address'):
             stream(other, home, bundle)
+    for other in ('https://', 'https://[', 'https://127.0.0.1:port/x'):
+        with pytest.raises(FetchError, match='cannot be fetched'):
+            stream(other, home, bundle)
 
 
 def test_a_stream_that_is_a_trickle(list_server, bundle, monkeypatch):

@@ -51,7 +51,7 @@ def refused(follower, image_list, message, code, words=''):
     assert report.version == image_list.version
     assert status_of([report]) == 1
     assert f'refused: [{code}] ' in str(report)
-    assert f'In use: version {image_list.version}, ' in str(report)
+    assert f'Stored: version {image_list.version}, ' in str(report)
     assert follower.state() == before
     assert follower.told() == ['list-refused']
     assert follower.events[0].reasons[0].code == code

@@ -13,6 +13,7 @@
 """Taking lists in when something is in the way: others, death, a full disk."""
 
 from collections.abc import Callable
+import fcntl
 import os
 import resource
 import signal
@@ -200,6 +201,20 @@ def test_two_at_once(follower):
     assert len([record for record in follower.journal()
                 if record['outcome'] == 'accepted']) == 8
     assert codes(follower.run()) == [UNCHANGED] * 8
+
+
+def test_who_is_told_may_take_his_time(follower, first):
+    publish(follower, newer(first, '2'))
+    said = []
+
+    def tell(event):
+        # Another run would be held up by a lock that is kept meanwhile.
+        with open(follower.site.state / 'lists.lock') as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        said.append(str(event.kind))
+
+    assert codes(follower.run(tell=tell)) == [ACCEPTED]
+    assert said == ['list-accepted']
 
 
 def test_who_stores_is_waited_for(follower, first):

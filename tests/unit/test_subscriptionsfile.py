@@ -131,6 +131,12 @@ def test_a_list_that_is_brought_by_hand():
     assert block.following is None
 
 
+def test_capitals_of_an_address():
+    found = following(url='HTTPS://Lists.example.org/X', token='a:b')
+    assert found.url == 'https://Lists.example.org/X'
+    assert following(url='FILE:///X').url == 'file:///X'
+
+
 def test_words_for_superseded_images():
     assert following(superseded='hide').keep is None
     assert following(superseded='delete').keep == 0

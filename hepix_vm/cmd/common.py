@@ -91,13 +91,19 @@ def guarded(program: str, work: Callable[[], int]) -> int:
     try:
         return work()
     except HepixVmError as error:
-        print(f'{program}: {error.message} {error.remedy}',
-              file=sys.stderr)
-        if isinstance(error, ConfigError):
-            return MISCONFIGURED
+        return failed(program, error)
     except Exception:
         LOG.exception('hepix-vm failed; --debug shows where')
     return FAILED
+
+
+def failed(program: str, error: HepixVmError) -> int:
+    """Say what ended a command; return the exit status.
+
+    :param program: its name
+    """
+    print(f'{program}: {error.message} {error.remedy}', file=sys.stderr)
+    return MISCONFIGURED if isinstance(error, ConfigError) else FAILED
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

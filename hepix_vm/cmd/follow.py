@@ -19,7 +19,9 @@ from contextlib import AbstractContextManager
 import contextlib
 import functools
 import json
+import logging
 import sys
+from typing import TextIO
 from typing import TYPE_CHECKING
 
 from oslo_config import cfg
@@ -29,18 +31,27 @@ from hepix_vm.cmd import common
 from hepix_vm.cmd.common import Cloud
 from hepix_vm import credentials
 from hepix_vm.errors import ConfigError
+from hepix_vm.errors import HepixVmError
 from hepix_vm.exchange import coordination
 from hepix_vm.exchange.event import Event
+from hepix_vm.exchange.event import Kind
 from hepix_vm.exchange.fetch import Fetcher
 from hepix_vm.exchange.fetch import Limits
 from hepix_vm.exchange.follow import Follow
 from hepix_vm.exchange.follow import Followed
 from hepix_vm.exchange.follow import Request
 from hepix_vm.exchange.follow import World
+from hepix_vm.exchange.intake import Intake
+from hepix_vm.exchange import metrics
+from hepix_vm.exchange.notify import Notifiers
 from hepix_vm.exchange.plan import Plan
 from hepix_vm.exchange.plan import Step
+from hepix_vm.exchange import progress
 from hepix_vm.exchange import report
+from hepix_vm.exchange.report import ListReport
+from hepix_vm.exchange.settle import newest
 from hepix_vm.exchange import usage
+from hepix_vm.gate import utcnow
 from hepix_vm.site import Site
 from hepix_vm.site import SiteFiles
 from hepix_vm.subscriptions import Following
@@ -48,6 +59,9 @@ from hepix_vm.subscriptions import Following
 if TYPE_CHECKING:
     _Parsers = argparse._SubParsersAction[argparse.ArgumentParser]
 
+LOG = logging.getLogger(__name__)
+
+_PROGRAM = 'hepix-vm-sync'
 COLUMNS = ('Action', 'List', 'Image', 'Name', 'Glance ID', 'Bytes in',
            'Bytes out', 'Why')
 
@@ -86,33 +100,103 @@ def run(given: argparse.Namespace) -> int:
     """
     if given.format and not given.dry_run:
         given.parser.error('-f is for --dry-run')
-    return _run(Request(
+    return _Run(Request(
         only=frozenset(map(str.lower, given.lists)) or None,
-        dry_run=given.dry_run), given.format or 'table')
+        dry_run=given.dry_run), not given.no_fetch,
+        given.format or 'table').run()
 
 
 def _fetch(given: argparse.Namespace) -> int:
-    return _run(Request(fetched=given.images, dry_run=given.dry_run),
-                'table')
+    return _Run(Request(fetched=given.images, dry_run=given.dry_run), False,
+                'table').run()
 
 
-def _run(request: Request, shape: str) -> int:
-    cloud = common.connect()
-    site = SiteFiles(cloud.settings).current()
-    _check(request.only or (), site)
-    with _alone(cloud.settings, request.dry_run) as alone:
-        if not alone:
-            print('Another sync is at work; it does what is to be done.')
-            return report.ALL_WELL
-        followed = Follow(
-            _world(cloud, site), request, _tell, print).run()
-    if request.dry_run:
-        print(_SHAPES[shape](followed.plan))
-    return _said(followed)
+class _Run:
+    """One run: lists are fetched, then followed, and it is said who is told.
+
+    :param fetching: whether lists are fetched, or only those that were
+        accepted before followed
+    :param shape: of the plan of a dry run
+    """
+
+    def __init__(self, request: Request, fetching: bool, shape: str) -> None:
+        self._request = request
+        self._fetching = fetching
+        self._shape = shape
+        self._began = utcnow()
+        self._cloud = common.connect()
+        settings = self._cloud.settings
+        self._files = SiteFiles(settings)
+        self._site = self._files.current()
+        self._tell = _nobody if request.dry_run else Notifiers(settings).tell
+        # Of a dry run standard output has the plan alone.
+        self._out = sys.stderr if request.dry_run else sys.stdout
+
+    def run(self) -> int:
+        """Do it, and return the exit status."""
+        _check(self._request.only or (), self._site)
+        self._tell(Event(Kind.RUN_BEGINS, utcnow()))
+        try:
+            reports = self._intake() if self._fetching else []
+            followed, status = self._follow()
+            status = max(status, report.status_of(reports))
+        finally:
+            self._tell(Event(Kind.RUN_ENDS, utcnow()))
+        if self._fetching and not self._request.dry_run:
+            metrics.write(
+                self._cloud.settings.metrics_file, self._site, reports,
+                metrics.Run(
+                    self._began, utcnow(), status,
+                    followed.states if followed else {},
+                    [refusal.code for refusal in followed.refusals
+                     if refusal.code] if followed else ()))
+        return status
+
+    def _intake(self) -> list[ListReport]:
+        intake = Intake(
+            self._cloud.settings, self._files, self._tell,
+            self._request.only or (), self._marks(), self._request.dry_run)
+        reports = intake.run()
+        self._site = intake.site
+        for each in reports:
+            print(each, file=self._out)
+        return reports
+
+    def _marks(self) -> dict[str, str]:
+        """Return the highest versions of lists that any controller has."""
+        try:
+            return {uuid: newest(self._cloud.ledger.search, uuid)
+                    for uuid in self._site.accepted.subscriptions}
+        except HepixVmError as error:
+            # Lists are fetched though Glance is down; the marks are looked
+            # at again before anything is done with them.
+            LOG.warning('The ledger cannot be read: %s', error.message)
+            return {}
+
+    def _follow(self) -> tuple[Followed | None, int]:
+        """Follow the lists; return what came of it and what that is worth.
+
+        What was fetched counts, whatever happens here.
+        """
+        settings = self._cloud.settings
+        try:
+            with _alone(settings, self._request.dry_run) as alone:
+                if not alone:
+                    print('Another sync is at work; it does what is to be '
+                          'done.', file=self._out)
+                    return None, report.ALL_WELL
+                followed = Follow(
+                    _world(self._cloud, self._site), self._request,
+                    self._tell, progress.choose(self._out)).run()
+        except HepixVmError as error:
+            return None, common.failed(_PROGRAM, error)
+        if self._request.dry_run:
+            print(_SHAPES[self._shape](followed.plan))
+        return followed, _said(followed, self._out)
 
 
-def _tell(event: Event) -> None:
-    """Stand in for whoever is told of events."""
+def _nobody(event: Event) -> None:
+    """Stand in for whoever is told of events in a dry run."""
 
 
 def _check(only: Collection[str], site: Site) -> None:
@@ -150,7 +234,7 @@ def _world(cloud: Cloud, site: Site) -> World:
         usage.own_project(identity) if identity else '')
 
 
-def _said(followed: Followed) -> int:
+def _said(followed: Followed, out: TextIO) -> int:
     """Say what came of a run; return the exit status."""
     done = followed.done
     for refusal in followed.refusals:
@@ -160,10 +244,10 @@ def _said(followed: Followed) -> int:
     for note in followed.plan.notes:
         print(note, file=sys.stderr)
     for text in done.pending:
-        print(f'pending: {text}')
+        print(f'pending: {text}', file=out)
     counts = [f'{action} {number}' for action, number in done.steps.items()]
     print(', '.join([*counts, f'refused {len(followed.refusals)}',
-                     f'failed {len(done.failures)}']))
+                     f'failed {len(done.failures)}']), file=out)
     if done.failures:
         return report.FAILED
     return report.REFUSED if followed.refusals else report.ALL_WELL

@@ -36,6 +36,7 @@ from hepix_vm.exchange.plan import Action
 from hepix_vm.exchange.plan import Chain
 from hepix_vm.exchange.plan import Plan
 from hepix_vm.exchange.plan import Step
+from hepix_vm.exchange.progress import Progress
 from hepix_vm.exchange.settle import Settler
 from hepix_vm.exchange.steady import SERVICE
 from hepix_vm.exchange.wanted import Refusal
@@ -80,7 +81,7 @@ class Executor:
 
     :param courier: brings images in; None where the plan brings none
     :param tell: told of what happens to images
-    :param line: says one line to who began the run
+    :param progress: shown to who began the run
     """
 
     # Called with the name of each step before and after it.
@@ -89,13 +90,13 @@ class Executor:
     def __init__(self, catalogue: Catalogue, ledger: RestLedger,
                  settler: Settler, courier: Courier | None,
                  tell: Callable[[Event], None],
-                 line: Callable[[str], None]) -> None:
+                 progress: Progress) -> None:
         self._catalogue = catalogue
         self._ledger = ledger
         self._settler = settler
         self._courier = courier
         self._tell = tell
-        self._line = line
+        self._progress = progress
         self._done = Done()
         # Only bytes come in at once; the rest is quick, and in order.
         self._one = threading.RLock()
@@ -181,11 +182,15 @@ class Executor:
         if self._courier is None or step.wanted is None:
             raise HepixVmError(f'Nobody brings in {_what(step)}.')
         wanted = step.wanted
-        self._line(f'{_what(step)}: {wanted.entry.size} bytes come in')
-        image_id = self._courier.bring(wanted)
+        self._progress.line(
+            f'{_what(step)}: {wanted.entry.size} bytes come in')
+        try:
+            image_id = self._courier.bring(wanted)
+        finally:
+            self._progress.image()
         with self._one:
             self._count(step)
-            self._line(f'{_what(step)} is {image_id}')
+            self._progress.line(f'{_what(step)} is {image_id}')
             self._tell(_event(Kind.IMAGE_AVAILABLE, wanted, image_id))
         return image_id
 
@@ -230,8 +235,9 @@ class Executor:
         """
         former = self._find(step.former.image_id if step.former else '')
         self._show(image, self._like(image, former))
-        self._line(f'{_what(step)}: {image["id"]} takes the place of '
-                   f'{former["id"]}')
+        self._progress.line(
+            f'{_what(step)}: {image["id"]} takes the place of '
+            f'{former["id"]}')
 
     def _like(self, image: Image, former: Image) -> dict[str, Any]:
         """Return what makes an image seen as another is."""
@@ -283,8 +289,9 @@ class Executor:
         self._catalogue.update(kept['id'], {
             **self._like(kept, image), 'os_hidden': image['os_hidden']})
         self._catalogue.delete(image['id'])
-        self._line(f'{_what(step)}: its bytes are dropped, {kept["id"]} '
-                   f'stands for it')
+        self._progress.line(
+            f'{_what(step)}: its bytes are dropped, {kept["id"]} stands for '
+            f'it')
 
     def _find(self, image_id: str) -> Image:
         image = self._catalogue.find(image_id)

@@ -44,6 +44,7 @@ from hepix_vm.exchange.plan import plan
 from hepix_vm.exchange.present import concerns
 from hepix_vm.exchange.present import Present
 from hepix_vm.exchange.present import present_of
+from hepix_vm.exchange.progress import Progress
 from hepix_vm.exchange.settle import concerns_us
 from hepix_vm.exchange.settle import done_to
 from hepix_vm.exchange.settle import Settler
@@ -136,20 +137,15 @@ class Follow:
     """One run.
 
     :param tell: told of what happens to images
-    :param line: says one line to who began the run
-    :param advance: told of bytes that came
+    :param progress: shown to who began the run
     """
 
     def __init__(self, world: World, request: Request,
-                 tell: Callable[[Event], None] = lambda event: None,
-                 line: Callable[[str], None] = lambda text: None,
-                 advance: Callable[[int], None] = lambda size: None,
-                 ) -> None:
+                 tell: Callable[[Event], None], progress: Progress) -> None:
         self._world = world
         self._request = request
         self._tell = tell
-        self._line = line
-        self._advance = advance
+        self._progress = progress
         self._settler = Settler(world.catalogue, world.ledger, world.site,
                                 self._changed)
         self._states: dict[str, int] = {}
@@ -164,7 +160,14 @@ class Follow:
         made = self.plan()
         done = Done()
         if not self._request.dry_run and made.chains:
-            done = self._executor(made).run(made)
+            sizes = [step.wanted.entry.size for step in made.steps
+                     if step.action is Action.BRING and step.wanted]
+            if sizes:
+                self._progress.begin(sum(sizes), len(sizes))
+            try:
+                done = self._executor(made).run(made)
+            finally:
+                self._progress.end()
         done.failures[:0] = self._failures
         return Followed(made, done, self._states)
 
@@ -317,15 +320,17 @@ class Follow:
                for step in made.steps):
             courier = Courier(
                 world.catalogue, self._abilities, world.opened,
-                lambda name: Executor.checkpoint(name), self._advance)
+                lambda name: Executor.checkpoint(name),
+                self._progress.advance)
         return Executor(world.catalogue, world.ledger, self._settler,
-                        courier, self._tell, self._line)
+                        courier, self._tell, self._progress)
 
     def _changed(self, held: Held, outcome: Outcome) -> None:
         """Say what became of an image."""
         codes = ', '.join(outcome.verdict.codes)
-        self._line(f'image {held.image_id} was {done_to(outcome)}'
-                   + (f' ({codes})' if codes else ''))
+        self._progress.line(
+            f'image {held.image_id} was {done_to(outcome)}'
+            + (f' ({codes})' if codes else ''))
         before = held.extra.get('hepix_state', '')
         state = outcome.values.get('hepix_state') or before
         if state == before or not before and (

@@ -27,6 +27,7 @@ from hepix_vm.exchange.catalogue import held_of
 from hepix_vm.exchange.ledger import RestLedger
 from hepix_vm.exchange.steady import SERVICE
 from hepix_vm.exchange.steady import SteadyGate
+from hepix_vm.gate import Search
 from hepix_vm.held import Held
 from hepix_vm.held import judge
 from hepix_vm.held import LOCK
@@ -88,8 +89,7 @@ class Settler:
 
     def newest(self, uuid: str) -> str:
         """Return the highest version of a list that any controller has."""
-        return records.Ledger(self._ledger.search(
-            [records.name_of(Blockable.LIST, uuid)])).newest(uuid)
+        return newest(self._ledger.search, uuid)
 
     def look(self, held: Held) -> Outcome:
         """Return what must be done with an image; nothing is journalled."""
@@ -144,6 +144,15 @@ class Settler:
             self._catalogue.update(held.image_id, outcome.values)
         if not outcome.status:
             self._changed(held, outcome)
+
+
+def newest(search: Search, uuid: str) -> str:
+    """Return the highest version of a list that any controller has.
+
+    :param search: returns the ledger's records of some names
+    """
+    return records.Ledger(search(
+        [records.name_of(Blockable.LIST, uuid)])).newest(uuid)
 
 
 def concerns_us(held: Held) -> bool:

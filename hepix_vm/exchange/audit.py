@@ -29,6 +29,7 @@ from hepix_vm.exchange.catalogue import Image
 from hepix_vm.exchange.ledger import RestLedger
 from hepix_vm.exchange.steady import SteadyGate
 from hepix_vm.gate import Case
+from hepix_vm.gate import utcnow
 from hepix_vm.held import Held
 from hepix_vm.held import next_status
 from hepix_vm.held import STATUSES
@@ -88,7 +89,8 @@ class Audit:
                  site: Site) -> None:
         self._catalogue = catalogue
         self._ledger = ledger
-        self._gate = SteadyGate(site, ledger.search, journalled=False)
+        self._gate = SteadyGate(site, ledger.search, journalled=False,
+                                moment=utcnow())
 
     def run(self) -> Iterator[Finding]:
         """Yield what is found of every image that has its bytes.

@@ -19,6 +19,7 @@ from collections.abc import Collection
 from collections.abc import Iterator
 from collections.abc import Mapping
 from collections.abc import Sequence
+import concurrent.futures
 import dataclasses
 import datetime
 import io
@@ -35,6 +36,8 @@ from hepix_vm.properties import WANTED
 from hepix_vm.properties import WANTED_HEADER
 
 Image = Mapping[str, Any]
+_Page = tuple[list[Image], int, bool]
+_Coming = concurrent.futures.Future[_Page]
 
 LIMIT = 1000  # images in a page; Glance gives no more by default
 # Of a page. Users decide how long their images' properties are: what is
@@ -237,30 +240,43 @@ class Catalogue:
                            json={'method': method, **where})
 
     def _pages(self, query: dict[str, str]) -> Iterator[Image]:
-        limit = LIMIT
-        while True:
-            page = self._page({**query, 'limit': str(limit)},
-                              _LONGEST if limit > 1 else _LONGEST_ALONE)
-            if page is None and limit > 1:
-                limit //= 2
-                continue
-            if page is None:
+        # Glance takes as long for a page as we for what is in it: the next
+        # one is made meanwhile.
+        with concurrent.futures.ThreadPoolExecutor(1) as pool:
+            coming: _Coming | None = pool.submit(self._page, query, LIMIT)
+            while coming:
+                images, limit, more = coming.result()
+                coming = None
+                if images and more:
+                    # It may have been deleted: an administrator's marker
+                    # still counts.
+                    query = {**query, 'marker': images[-1]['id']}
+                    coming = pool.submit(
+                        self._page, query, min(LIMIT, limit * 2))
+                yield from images
+
+    def _page(self, query: Mapping[str, str], limit: int) -> _Page:
+        """Return a page of as many images, or of fewer if it is too long.
+
+        :returns: images, how many were asked for, and whether more follow
+        """
+        page = None
+        while page is None:
+            page = self._bounded({**query, 'limit': str(limit)},
+                                 _LONGEST if limit > 1 else _LONGEST_ALONE)
+            if page is None and limit == 1:
                 raise ServiceError(
                     f'Glance shows an image in more than {_LONGEST_ALONE} '
                     f'bytes.', 0, _REMEDIES[-1])
-            images = page.get('images')
-            if not isinstance(images, list):
-                raise _strange()
-            yield from map(_image, images)
-            if not images or not page.get('next'):
-                return
-            limit = min(LIMIT, limit * 2)
-            # It may have been deleted: an administrator's marker still
-            # counts.
-            query = {**query, 'marker': _image(images[-1])['id']}
+            limit = limit if page is not None else limit // 2
+        images = page.get('images')
+        if not isinstance(images, list):
+            raise _strange()
+        return [_image(image) for image in images], limit, bool(
+            page.get('next'))
 
-    def _page(self, query: Mapping[str, str],
-              longest: int) -> Mapping[str, Any] | None:
+    def _bounded(self, query: Mapping[str, str],
+                 longest: int) -> Mapping[str, Any] | None:
         """Return a page, or None if it has more bytes than that."""
         return self._rest.bounded(
             f'/v2/images?{urllib.parse.urlencode(query)}', longest,

@@ -28,6 +28,7 @@ from hepix_vm.exchange.ledger import RestLedger
 from hepix_vm.exchange.steady import SERVICE
 from hepix_vm.exchange.steady import SteadyGate
 from hepix_vm.gate import Search
+from hepix_vm.gate import utcnow
 from hepix_vm.held import Held
 from hepix_vm.held import judge
 from hepix_vm.held import LOCK
@@ -62,7 +63,9 @@ class Settler:
         self._catalogue = catalogue
         self._ledger = ledger
         self._changed = changed
-        self.gate = SteadyGate(site, ledger.search, journalled=False)
+        # Nothing is done before it was judged again at that time.
+        self.gate = SteadyGate(site, ledger.search, journalled=False,
+                               moment=utcnow())
         self._acting = SteadyGate(site, ledger.search_now)
 
     def begin(self, dry_run: bool) -> None:

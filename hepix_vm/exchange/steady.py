@@ -12,10 +12,12 @@
 
 """The gate of a command, which judges many images in one run."""
 
+import datetime
 from typing import Any
 
 from hepix_vm.gate import Gate
 from hepix_vm.gate import Search
+from hepix_vm.gate import utcnow
 from hepix_vm.site import Site
 
 SERVICE = 'hepix-vm-sync'
@@ -30,11 +32,15 @@ class SteadyGate(Gate):
     :param site: what the files said
     :param search: returns the ledger's records of some names
     :param journalled: whether anything is written to the journal
+    :param moment: the one time at which all is judged, UTC; None takes the
+        time of each verdict
     """
 
     def __init__(self, site: Site, search: Search,
-                 journalled: bool = True) -> None:
-        super().__init__(SERVICE, search=search)
+                 journalled: bool = True,
+                 moment: datetime.datetime | None = None) -> None:
+        super().__init__(SERVICE, search=search,
+                         now=(lambda: moment) if moment else utcnow)
         self._site = site
         self._journalled = journalled
 

@@ -166,6 +166,9 @@ class AcceptedLists:
         self._by_digest: dict[
             str, list[tuple[AcceptedList, ImageEntry]]] = {}
         self._sizes: set[int] = set()
+        # What was asked of the chains last, and the answers by list.
+        self._chains: tuple[object, dict[str, tuple[Reason, ...]]] = (
+            None, {})
         for item in lists:
             uuid = item.signed.image_list.identifier
             for entry in item.signed.image_list.images:
@@ -238,7 +241,7 @@ class AcceptedLists:
                settings: TrustSettings) -> Found:
         signed = item.signed
         reasons = tuple(
-            reason for reason in signed.reasons(anchors, at, settings)
+            reason for reason in self._chain(signed, anchors, at, settings)
             if not _within_grace(reason, at, settings.crl_grace))
         uuid = signed.image_list.identifier
         return Found(
@@ -248,6 +251,26 @@ class AcceptedLists:
             reasons + self.conflict(entry.identifier, uuid)
             + self.disagreement(signed, entry, item.subscription, at,
                                 anchors, settings))
+
+    def _chain(self, signed: SignedList, anchors: TrustAnchors,
+               at: datetime.datetime, settings: TrustSettings,
+               ) -> tuple[Reason, ...]:
+        """Return why a signer cannot be relied upon at a time.
+
+        Who judges many images at one time asks for the same again.
+        """
+        asked = (anchors, at, settings)
+        kept = self._chains
+        if kept[0] != asked:
+            kept = self._chains = asked, {}
+        uuid = signed.image_list.identifier
+        known = self.by_uuid.get(uuid)
+        if known is None or known.signed is not signed:
+            # Such as a message that came with an image.
+            return signed.reasons(anchors, at, settings)
+        if uuid not in kept[1]:
+            kept[1][uuid] = signed.reasons(anchors, at, settings)
+        return kept[1][uuid]
 
     def disagreement(self, signed: SignedList, entry: ImageEntry,
                      subscription: Subscription | None,
@@ -266,8 +289,8 @@ class AcceptedLists:
             if not tuple(list_dates(item.signed.image_list, at))
             and (other.expires is None or at < other.expires)
             and all(_within_grace(reason, at, settings.crl_grace)
-                    for reason in item.signed.reasons(anchors, at,
-                                                      settings))]
+                    for reason in self._chain(item.signed, anchors, at,
+                                              settings))]
         # By the certificates: a pinned name may be written in many ways.
         agreed = {
             (each.certificate.subject, each.certificate.issuer)

@@ -21,6 +21,7 @@ reason an endorser is always pinned by name *and* CA.
 from collections.abc import Iterator
 from collections.abc import Mapping
 from collections.abc import Sequence
+import functools
 import itertools
 import re
 from typing import NamedTuple
@@ -68,6 +69,10 @@ _SHORT_NAMES: Mapping[str, str] = {
     '1.3.6.1.4.1.311.60.2.1.3': 'jurisdictionC',
 }
 _BIT_STRING = 3
+# Names whose spellings are remembered: the same few endorsers are met again
+# for each image. They are told apart by their encoding too, which equal
+# names need not share.
+_KEPT = 64
 _LIKE_AN_ATTRIBUTE = re.compile(r'[/+][\w.]+=')
 
 
@@ -107,6 +112,11 @@ def spellings(name: x509.Name) -> frozenset[str]:
     :param name: subject or issuer of a certificate
     :raises ValueError: for a name that cannot be encoded
     """
+    return _spellings(name.public_bytes(), name)
+
+
+@functools.lru_cache(_KEPT)
+def _spellings(encoded: bytes, name: x509.Name) -> frozenset[str]:
     return frozenset(_spell(_attributes(name)))
 
 
@@ -121,6 +131,11 @@ def unmistakable(name: x509.Name) -> frozenset[str]:
     :param name: subject or issuer of a certificate
     :raises ValueError: for a name that cannot be encoded
     """
+    return _unmistakable(name.public_bytes(), name)
+
+
+@functools.lru_cache(_KEPT)
+def _unmistakable(encoded: bytes, name: x509.Name) -> frozenset[str]:
     attributes = _attributes(name)
     if any('\\' in a.text for a in attributes):
         return frozenset()

@@ -19,6 +19,9 @@ from typing import TypeVar
 
 _Value = TypeVar('_Value')
 
+# The name of who is left behind.
+THREAD = 'within'
+
 
 def within(seconds: float, call: Callable[[], _Value]) -> _Value:
     """Return what a call returns, if it does in time.
@@ -37,5 +40,5 @@ def within(seconds: float, call: Callable[[], _Value]) -> _Value:
         except BaseException as error:
             answer.set_exception(error)
 
-    threading.Thread(target=run, daemon=True).start()
+    threading.Thread(target=run, name=THREAD, daemon=True).start()
     return answer.result(seconds)

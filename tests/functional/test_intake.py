@@ -14,6 +14,7 @@
 
 import dataclasses
 import json
+import os
 import stat
 
 import pytest
@@ -71,9 +72,14 @@ def test_the_first_version(follower):
         image.identifier: uuid for image in image_list.images}
 
 
-def test_the_gate_reads_it_and_nobody_else(follower, first):
+@pytest.mark.parametrize('umask', [0o077, 0])
+def test_the_gate_reads_it_and_nobody_else(follower, first, umask):
     follower.publish(newer(first))
-    follower.run()
+    before = os.umask(umask)
+    try:
+        follower.run()
+    finally:
+        os.umask(before)
     made = [path for folder in ('previous', 'fetched', 'lists')
             for path in (follower.site.state / folder).rglob('*')]
     assert len(made) == 6

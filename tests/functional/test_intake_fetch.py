@@ -15,11 +15,13 @@
 import dataclasses
 import pathlib
 import subprocess
+import threading
 import time
 import types
 
 import pytest
 
+from hepix_vm import deadline
 from hepix_vm.errors import Code
 from hepix_vm.errors import FetchError
 from hepix_vm.errors import MalformedError
@@ -93,6 +95,17 @@ def test_who_takes_too_long_is_not_waited_for(list_server, bundle, answer):
     message = failed(list_server.url('/list'), bundle, SHORT)
     assert 'within 1 seconds' in message or 'silent' in message
     assert time.monotonic() - begin < 15
+
+
+def test_nobody_is_left_behind(list_server, bundle):
+    before = set(threading.enumerate())
+    list_server.answers['/list'] = Answer(tail=listserver.trickle)
+    failed(list_server.url('/list'), bundle, SHORT)
+    end = time.monotonic() + 60
+    while any(each.name == deadline.THREAD
+              for each in set(threading.enumerate()) - before):
+        assert time.monotonic() < end
+        time.sleep(0.05)
 
 
 def test_what_has_no_end(list_server, bundle):

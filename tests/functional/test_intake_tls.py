@@ -216,6 +216,15 @@ def test_what_is_secret_stays_so(list_server, bundle, caplog):
     assert 'cmVhZGVyOnMzY3JldA' not in caplog.text
 
 
+@pytest.mark.parametrize(('url', 'shown'), [
+    ('https://user:s3cret@h.example.org:8443/a?key=s3cret#s3cret',
+     'https://h.example.org:8443/a'),
+    ('https://h/a\r\n\x1b[1m', 'https://h/a\\x1b[1m'),
+    ('https://[', 'An address'), ('x' * 500, '://' + 'x' * 197)])
+def test_addresses_in_messages(url, shown):
+    assert transport.shown(url) == shown
+
+
 def test_proxies_of_the_environment(list_server, bundle, monkeypatch):
     url = list_server.serve('/list', BODY)
     with ListServer(tls=False) as proxy:

@@ -278,29 +278,63 @@ class AcceptedLists:
                      settings: TrustSettings) -> tuple[Reason, ...]:
         """Return the reason when too few endorsers endorse the same bytes.
 
-        :param signed: the message that endorses them; its own chain and
-            dates are judged elsewhere
+        :param signed: the message that endorses them; its own signer,
+            chain and dates are judged elsewhere
         """
         if subscription is None or subscription.agree == 1:
             return ()
-        others = [
-            item.signed for item, other in self._by_digest.get(
-                entry.sha512, ())
-            if not tuple(list_dates(item.signed.image_list, at))
-            and (other.expires is None or at < other.expires)
-            and all(_within_grace(reason, at, settings.crl_grace)
-                    for reason in self._chain(item.signed, anchors, at,
-                                              settings))]
         # By the certificates: a pinned name may be written in many ways.
-        agreed = {
-            (each.certificate.subject, each.certificate.issuer)
-            for each in (signed, *others) if pinned(each, subscription)}
+        agreed = {_who(signed)}
+        late: dict[tuple[x509.Name, x509.Name], tuple[Reason, ...]] = {}
+        for item, other in self._by_digest.get(entry.sha512, ()):
+            if not pinned(item.signed, subscription):
+                continue
+            reasons = _against(
+                item.signed, other, at, settings.crl_grace,
+                self._chain(item.signed, anchors, at, settings))
+            if not reasons:
+                agreed.add(_who(item.signed))
+            elif STALE.issuperset(reason.code for reason in reasons):
+                late[_who(item.signed)] = reasons
         if len(agreed) >= subscription.agree:
             return ()
-        return (Reason(Code.NOT_ENDORSED, f'Only {len(agreed)} of the '
-                       f'{subscription.agree} endorsers who must agree on '
-                       f'an image of the list {subscription.uuid} endorse '
-                       f'these bytes.'),)
+        # What only waits for something remote decides nothing.
+        if len(agreed | late.keys()) >= subscription.agree:
+            return tuple(reason for who, reasons in late.items()
+                         if who not in agreed for reason in reasons)
+        return self._unread(subscription) or (Reason(
+            Code.NOT_ENDORSED, f'Only {len(agreed)} of the '
+            f'{subscription.agree} endorsers who must agree on an image of '
+            f'the list {subscription.uuid} endorse these bytes.'),)
+
+    def _unread(self, subscription: Subscription) -> tuple[Reason, ...]:
+        """Return the reason when the list of another is not here.
+
+        Whoever has it judges the image.
+        """
+        ours = {(each.dn, each.ca) for each in subscription.endorsers}
+        return tuple(
+            Reason(Code.LIST_ROLLBACK, f'The list {uuid}, by which another '
+                   f'endorser may agree, is not on this controller.')
+            for uuid, other in self.subscriptions.items()
+            if uuid not in self.by_uuid and not ours.isdisjoint(
+                (each.dn, each.ca) for each in other.endorsers))
+
+
+def _who(signed: SignedList) -> tuple[x509.Name, x509.Name]:
+    return signed.certificate.subject, signed.certificate.issuer
+
+
+def _against(signed: SignedList, entry: ImageEntry, at: datetime.datetime,
+             grace: datetime.timedelta,
+             chain: tuple[Reason, ...]) -> tuple[Reason, ...]:
+    """Return why an entry of an accepted list does not count now."""
+    reasons = (*list_dates(signed.image_list, at), *(
+        reason for reason in chain
+        if not _within_grace(reason, at, grace)))
+    if entry.expires is not None and at >= entry.expires:
+        reasons += (Reason(Code.IMAGE_EXPIRED, 'It expired.'),)
+    return reasons
 
 
 def accept(message: bytes, subscription: Subscription,

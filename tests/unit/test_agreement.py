@@ -19,6 +19,9 @@ import pytest
 
 from hepix_vm.errors import Code
 from hepix_vm.gate import Gate
+from hepix_vm.trust.model import Endorser
+from hepix_vm.trust.standing import Change
+from hepix_vm.trust.standing import change_for
 from tests.testbed import pki
 from tests.testbed.site import ALICE
 from tests.testbed.site import BOB
@@ -68,6 +71,20 @@ def test_one_is_not_enough(site, lists):
 
 def test_the_same_endorser_twice_is_one(site, lists):
     accept(site, lists[0], site.image_list(entry(DATA)), agree=2)
+    assert codes(judge(site)) == {Code.NOT_ENDORSED}
+
+
+def test_a_list_that_is_not_here_decides_nothing(site, lists):
+    accept(site, *lists, agree=2)
+    (site.state / 'lists' / f'{lists[1].identifier}.smime').unlink()
+    verdict = judge(site)
+    assert codes(verdict) == {Code.LIST_ROLLBACK}
+    assert change_for(verdict, 'endorsed') == Change()
+    # One of others is not waited for.
+    site.write_subscriptions([
+        {'uuid': lists[0].identifier, 'endorsers': BOTH, 'agree': 2},
+        {'uuid': lists[1].identifier,
+         'endorsers': [{'dn': '/CN=Carol', 'ca': CA}]}])
     assert codes(judge(site)) == {Code.NOT_ENDORSED}
 
 
@@ -130,15 +147,40 @@ def test_a_late_crl_is_no_disagreement_within_grace(site, lists):
                        next_update=now - 71 * HOUR)
     assert judge(site, gate=gate).endorsed
     gate.now = lambda: now + 2 * HOUR
-    assert codes(judge(site, gate=gate)) == {
-        Code.CRL_EXPIRED, Code.NOT_ENDORSED}
+    # Late, which decides nothing on images that are in use.
+    assert codes(judge(site, gate=gate)) == {Code.CRL_EXPIRED}
+
+
+def test_only_the_other_endorser_is_late(site, lists):
+    other_ca = pki.Authority.create('/C=EU/O=Other/CN=Other CA')
+    carol = other_ca.issue('/C=EU/O=Other/CN=Carol')
+    carols = site.image_list(entry(DATA), endorser=Endorser(
+        '/C=EU/O=Other/CN=Carol', other_ca.one_line))
+    pinned = [BOTH[0], {'dn': carols.endorser.dn, 'ca': carols.endorser.ca}]
+    accept(site, lists[0])
+    (site.state / 'lists' / f'{carols.identifier}.smime').write_bytes(
+        site.sign(carols, carol))
+    site.write_subscriptions([
+        {'uuid': each.identifier, 'endorsers': pinned, 'agree': 2}
+        for each in (lists[0], carols)])
+    pki.write_folder(site.anchors, [other_ca.files()])
+    assert judge(site).endorsed
+    pki.write_folder(site.anchors, [other_ca.files(other_ca.crl(
+        revoked=[carol]))])
+    assert Code.NOT_ENDORSED in codes(judge(site))
+    crl, = site.anchors.glob(f'{pki.subject_hash(other_ca.certificate)}.r0')
+    crl.unlink()
+    verdict = judge(site)
+    assert codes(verdict) == {Code.CRL_MISSING}
+    assert change_for(verdict, 'endorsed') == Change()
 
 
 def test_messages_that_come_with_an_image_need_agreement_too(site, lists):
     alices, bobs = lists
     accept(site, alices, bobs, agree=2)
     assert judge(site, inline(site, alices)).endorsed
-    (site.state / 'lists' / f'{bobs.identifier}.smime').unlink()
+    accept(site, alices, dataclasses.replace(
+        bobs, images=(entry(b'other'),)), agree=2)
     assert codes(judge(site, inline(site, alices))) == {Code.NOT_ENDORSED}
     # One of a list of his own is not the site's business.
     assert judge(site, site.endorse(DATA)).endorsed

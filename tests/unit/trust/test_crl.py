@@ -127,6 +127,11 @@ def test_until_when_crls_are_current(ca, alice):
     assert due(files(ca), ca) == {CA: ca.crl(now=NOW).next_update_utc}
 
 
+def test_a_crl_of_cas_says_nothing_of_until_when(ca, alice):
+    of_cas = scoped(ca, only_contains_ca_certs=True)
+    assert due(files(ca, of_cas), alice) == {CA: None}
+
+
 def test_a_forged_crl_is_not_current(ca, alice):
     rogue = pki.Authority.create(CA, now=NOW)
     assert due(files(ca, rogue.crl(now=NOW + DAY)), alice) == {CA: None}

@@ -35,6 +35,7 @@ from hepix_vm.errors import HepixVmError
 from hepix_vm.exchange import coordination
 from hepix_vm.exchange.event import Event
 from hepix_vm.exchange.event import Kind
+from hepix_vm.exchange.event import nobody
 from hepix_vm.exchange.fetch import Fetcher
 from hepix_vm.exchange.fetch import Limits
 from hepix_vm.exchange.follow import Follow
@@ -128,7 +129,7 @@ class _Run:
         settings = self._cloud.settings
         self._files = SiteFiles(settings)
         self._site = self._files.current()
-        self._tell = _nobody if request.dry_run else Notifiers(settings).tell
+        self._tell = nobody if request.dry_run else Notifiers(settings).tell
         # Of a dry run standard output has the plan alone.
         self._out = sys.stderr if request.dry_run else sys.stdout
 
@@ -193,10 +194,6 @@ class _Run:
         if self._request.dry_run:
             print(_SHAPES[self._shape](followed.plan))
         return followed, _said(followed, self._out)
-
-
-def _nobody(event: Event) -> None:
-    """Stand in for whoever is told of events in a dry run."""
 
 
 def _check(only: Collection[str], site: Site) -> None:

@@ -28,8 +28,13 @@ from hepix_vm.cmd import import_config
 from hepix_vm.cmd import publish
 from hepix_vm.cmd import records
 from hepix_vm.errors import ConfigError
+from hepix_vm.exchange.event import Event
+from hepix_vm.exchange.event import Kind
+from hepix_vm.exchange.event import nobody
+from hepix_vm.exchange.notify import Notifiers
 from hepix_vm.exchange import report
 from hepix_vm.exchange.sweep import Sweep
+from hepix_vm.gate import utcnow
 from hepix_vm.site import SiteFiles
 
 
@@ -79,9 +84,14 @@ def _sweep(given: argparse.Namespace) -> int:
         if not alone:
             print('Another sweep is at work; it does what is to be done.')
             return 0
-        tally = Sweep(
-            cloud.catalogue, cloud.ledger,
-            SiteFiles(cloud.settings).current(), print, given.dry_run).run()
+        site = SiteFiles(cloud.settings).current()
+        tell = nobody if given.dry_run else Notifiers(cloud.settings).tell
+        tell(Event(Kind.RUN_BEGINS, utcnow()))
+        try:
+            tally = Sweep(cloud.catalogue, cloud.ledger, site, print,
+                          given.dry_run, tell).run()
+        finally:
+            tell(Event(Kind.RUN_ENDS, utcnow()))
     print(tally)
     return report.FAILED if tally.failed else 0
 

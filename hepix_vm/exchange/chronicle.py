@@ -203,7 +203,8 @@ class Chronicle:
         yield Event(
             _KINDS[result.outcome], self._at, image_list,
             reasons=tuple(result.reasons),
-            message=f'The list {uuid} from {_shown(result.block)}')
+            message=f'The list {uuid} from {_shown(result.block)}',
+            list_uuid=uuid)
         if result.given:
             known = self._known(uuid, result)
             for entry in result.given.signed.image_list.images:

@@ -49,7 +49,7 @@ class Event:
     :param glance_image: its id in Glance
     :param name: its name in Glance
     :param reasons: why, where something was refused or ended
-    :param message: what happened, where no reason says it
+    :param message: what no reason says
     :param list_uuid: of the subscribed list that it is about, where what
         came is no list
     """
@@ -63,3 +63,7 @@ class Event:
     reasons: tuple[Reason, ...] = ()
     message: str = ''
     list_uuid: str = ''
+
+
+def nobody(event: Event) -> None:
+    """Tell nobody, as where it is only said what would be done."""

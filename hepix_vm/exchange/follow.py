@@ -33,7 +33,6 @@ from hepix_vm.exchange.catalogue import Catalogue
 from hepix_vm.exchange.catalogue import held_of
 from hepix_vm.exchange.catalogue import Image
 from hepix_vm.exchange.event import Event
-from hepix_vm.exchange.event import Kind
 from hepix_vm.exchange.execute import Done
 from hepix_vm.exchange.execute import Executor
 from hepix_vm.exchange.ledger import RestLedger
@@ -48,6 +47,7 @@ from hepix_vm.exchange.progress import Progress
 from hepix_vm.exchange.settle import concerns_us
 from hepix_vm.exchange.settle import done_to
 from hepix_vm.exchange.settle import Settler
+from hepix_vm.exchange import tidings
 from hepix_vm.exchange.wanted import Refusal
 from hepix_vm.exchange.wanted import Situation
 from hepix_vm.exchange.wanted import Wanted
@@ -65,19 +65,9 @@ from hepix_vm.trust.ledger import Fact
 from hepix_vm.trust.ledger import Record
 from hepix_vm.trust.policy import Subject
 from hepix_vm.trust.settings import Blockable
-from hepix_vm.trust import standing
 from hepix_vm.trust.verdict import Reason
 
 LOG = logging.getLogger(__name__)
-
-_KINDS: Mapping[str, Kind] = {
-    standing.State.EXPIRED: Kind.IMAGE_EXPIRED,
-    standing.State.REVOKED: Kind.IMAGE_REVOKED,
-    standing.State.BLOCKED: Kind.IMAGE_BLOCKED,
-    standing.State.SUPERSEDED: Kind.IMAGE_SUPERSEDED,
-    standing.State.ENDORSED: Kind.IMAGE_ENDORSED,
-    standing.State.REFUSED: Kind.IMAGE_REFUSED}
-
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class World:
@@ -331,15 +321,7 @@ class Follow:
         self._progress.line(
             f'image {held.image_id} was {done_to(outcome)}'
             + (f' ({codes})' if codes else ''))
-        before = held.extra.get('hepix_state', '')
-        state = outcome.values.get('hepix_state') or before
-        if state == before or not before and (
-                state == standing.State.ENDORSED):
-            return
-        endorsement = outcome.verdict.endorsement
-        if kind := _KINDS.get(state):
-            self._tell(Event(
-                kind, self._settler.gate.now(),
-                endorsement.image_list if endorsement else None,
-                endorsement.entry if endorsement else None,
-                held.image_id, reasons=outcome.verdict.reasons))
+        event = tidings.event_of(held, outcome, self._world.site,
+                                 self._settler.gate.now())
+        if event is not None:
+            self._tell(event)

@@ -25,10 +25,13 @@ from hepix_vm.errors import HepixVmError
 from hepix_vm.exchange.catalogue import Catalogue
 from hepix_vm.exchange.catalogue import held_of
 from hepix_vm.exchange.catalogue import Image
+from hepix_vm.exchange.event import Event
+from hepix_vm.exchange.event import nobody
 from hepix_vm.exchange.ledger import RestLedger
 from hepix_vm.exchange.settle import concerns_us
 from hepix_vm.exchange.settle import done_to
 from hepix_vm.exchange.settle import Settler
+from hepix_vm.exchange import tidings
 from hepix_vm.held import Held
 from hepix_vm.held import LOCK
 from hepix_vm.held import Outcome
@@ -69,13 +72,17 @@ class Sweep:
     :param ledger: their Glance's ledger
     :param site: what the site decided
     :param dry_run: whether it is only said what would be done
-    :param tell: says one line to who began the sweep
+    :param say: says one line to who began the sweep
+    :param tell: tells of what became of an image
     """
 
     def __init__(self, catalogue: Catalogue, ledger: RestLedger, site: Site,
-                 tell: Callable[[str], None], dry_run: bool = False) -> None:
+                 say: Callable[[str], None], dry_run: bool = False,
+                 tell: Callable[[Event], None] = nobody) -> None:
         self._catalogue = catalogue
         self._settler = Settler(catalogue, ledger, site, self._changed)
+        self._site = site
+        self._say = say
         self._tell = tell
         self._dry_run = dry_run
         self.tally = Tally()
@@ -119,9 +126,13 @@ class Sweep:
 
     def _changed(self, held: Held, outcome: Outcome) -> None:
         self._done('was', held, outcome)
+        event = tidings.event_of(held, outcome, self._site,
+                                 self._settler.gate.now())
+        if event is not None:
+            self._tell(event)
 
     def _done(self, verb: str, held: Held, outcome: Outcome) -> None:
         self.tally.count(outcome)
         codes = ', '.join(outcome.verdict.codes)
-        self._tell(f'{held.image_id} {verb} {done_to(outcome)}'
-                   + (f' ({codes})' if codes else ''))
+        self._say(f'{held.image_id} {verb} {done_to(outcome)}'
+                  + (f' ({codes})' if codes else ''))

@@ -34,6 +34,7 @@ from tests.testbed.client import ADMIN
 from tests.testbed.client import LOCK
 from tests.testbed.client import replace
 from tests.testbed.glance import program
+from tests.testbed.mail import mail_server
 from tests.testbed.site import entry
 
 def journal(cloud):
@@ -341,3 +342,32 @@ def test_a_fresh_controller_takes_nothing_out_of_use(bare, sweep):
     assert show(bare, image_id)['hepix_state'] == 'endorsed'
     bare.site.write_subscriptions([])
     assert sweep().tally == tally(1, deactivated=1)
+
+
+def test_endorser_and_operators_are_told_once(bare, sweep):
+    """An image that its list dropped is not on it any more."""
+    data = os.urandom(100)
+    site = bare.site
+    old = site.image_list(entry(data))
+    site.accept(old)
+    image_id = upload(bare.client, data)
+    assert sweep().tally == tally(1, marked=1)
+    site.accept(dataclasses.replace(old, version='2', images=()))
+    write(bare, Fact.REVOKED, Blockable.SHA512, entry(data).sha512,
+          image_list=old.identifier, version='2')
+    settings = site.config.read_text()
+    with mail_server() as server:
+        site.config.write_text(settings.replace('[hepix_vm]\n', (
+            '[hepix_vm]\nnotifiers = email\nsmtp_tls = none\n'
+            f'smtp_port = {server.port}\noperators = ops@example.org\n'
+            'mail_from = images@example.org\n'), 1))
+        assert sweep('--dry-run').tally == tally(1, deactivated=1)
+        assert server.received == []
+        assert sweep().tally == tally(1, deactivated=1)
+        assert sweep().tally == tally(1)
+    assert [item.recipients for item in server.received] == [
+        ['ops@example.org'], ['alice@example.org']]
+    text = server.received[1].message.get_content()
+    for part in ('An image was revoked.', f'in Glance {image_id}',
+                 f'{old.identifier} version 2', '[image-revoked]'):
+        assert part in text

@@ -61,7 +61,10 @@ def list_of(event: Event) -> str:
     if found is None:
         return clean(event.list_uuid)
     title = f' ({clean(found.title)})' if found.title else ''
-    return clean(f'{found.identifier} version {found.version}') + title
+    # Of a list that is refused the version that is known is another one.
+    version = ('' if event.kind is Kind.LIST_REFUSED
+               else f' version {found.version}')
+    return clean(found.identifier + version) + title
 
 
 def image_of(event: Event) -> str:
@@ -79,7 +82,7 @@ def image_of(event: Event) -> str:
 
 
 def why(event: Event) -> list[str]:
-    """Return a sentence with code and remedy for each reason."""
-    reasons = [f'[{reason.code}] {clean(reason.message, 600)} '
-               f'{reason.remedy}' for reason in event.reasons]
-    return reasons or [clean(event.message, 600)] * bool(event.message)
+    """Return what there is to say, and each reason with code and remedy."""
+    return [clean(event.message, 600)] * bool(event.message) + [
+        f'[{reason.code}] {clean(reason.message, 600)} {reason.remedy}'
+        for reason in event.reasons]

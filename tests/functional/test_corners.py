@@ -18,7 +18,7 @@ import uuid
 import pytest
 
 from hepix_vm.cmd import sync
-from hepix_vm.exchange.sweep import Sweep
+from hepix_vm.exchange.settle import Settler
 from hepix_vm.trust.ledger import name_of
 from tests.functional.conftest import start
 from tests.testbed.client import add
@@ -89,13 +89,13 @@ def test_nobody_makes_an_image_of_others(cloud):
 def test_what_comes_while_a_sweep_looks(cloud, monkeypatch, capsys):
     """Its record is newer than what the sweep read of the ledger."""
     came = []
-    mark = Sweep._mark_versions
+    begin = Settler.begin
 
-    def upload_first(sweep):
+    def upload_then(settler, dry_run):
+        begin(settler, dry_run)
         came.append(cloud.endorsed(os.urandom(100)))
-        mark(sweep)
 
-    monkeypatch.setattr(Sweep, '_mark_versions', upload_first)
+    monkeypatch.setattr(Settler, 'begin', upload_then)
     monkeypatch.setenv('HEPIX_VM_CONFIG', str(cloud.site.config))
     monkeypatch.setenv('no_proxy', '127.0.0.1')
     assert sync.main(['--sweep']) == 0

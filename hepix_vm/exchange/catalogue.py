@@ -165,23 +165,31 @@ class Catalogue:
         self._rest.request(
             'POST', _path(image_id, '/actions/reactivate'), (204,))
 
-    def members(self, image_id: str) -> frozenset[str]:
-        """Return the ids of the projects with which an image is shared."""
+    def members(self, image_id: str) -> Mapping[str, str]:
+        """Return with which projects an image is shared, by their ids.
+
+        :returns: with the status that Glance has: accepted, pending or
+            rejected
+        """
         found = self._rest.document('GET', _path(image_id, '/members'))
         try:
-            return frozenset(
-                str(each['member_id']) for each in found['members'])
+            return {str(each['member_id']): str(each['status'])
+                    for each in found['members']}
         except (KeyError, TypeError) as error:
             raise self._rest.strange() from error
 
-    def add_member(self, image_id: str, project: str) -> None:
-        """Share an image with a project, in whose lists it then is."""
+    def add_member(self, image_id: str, project: str,
+                   status: str) -> None:
+        """Share an image with a project.
+
+        :param status: accepted for one in whose lists it is then
+        """
         # 409: it is one already.
         self._rest.request('POST', _path(image_id, '/members'), (200, 409),
                            json={'member': project})
         self._rest.request('PUT', _path(
             image_id, f'/members/{urllib.parse.quote(project, safe="")}'),
-            json={'status': 'accepted'})
+            json={'status': status})
 
     def remove_member(self, image_id: str, project: str) -> None:
         """Share an image with a project no longer."""

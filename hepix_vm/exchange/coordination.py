@@ -15,17 +15,10 @@ from collections.abc import Iterator
 import contextlib
 import os
 import socket
+import types
 import warnings
 
-from stevedore import exception
-
 from hepix_vm.errors import ConfigError
-
-with warnings.catch_warnings():
-    # It looks for eventlet, which complains where it is.
-    warnings.simplefilter('ignore')
-    from tooz import coordination
-    import tooz
 
 _LOCK = b'hepix-vm-sync'
 
@@ -40,12 +33,13 @@ def alone(url: str, state_dir: str) -> Iterator[bool]:
     :returns: False if somebody else is at work
     :raises ConfigError: nobody can be asked
     """
+    coordination, known = _tooz()
     member = f'{socket.gethostname()}-{os.getpid()}'.encode()
     place = url or f'file://{os.path.join(state_dir, "coordination")}'
     try:
         meeting = coordination.get_coordinator(place, member)
         meeting.start(start_heart=True)
-    except (tooz.ToozError, exception.NoMatches, OSError) as error:
+    except known as error:
         raise ConfigError(
             f'coordination_url: nobody can be asked whether another sync is '
             f'at work ({type(error).__name__}).',
@@ -63,3 +57,17 @@ def alone(url: str, state_dir: str) -> Iterator[bool]:
             lock.release()
     finally:
         meeting.stop()
+
+
+def _tooz() -> tuple[types.ModuleType, tuple[type[Exception], ...]]:
+    """Return what coordinates, and its errors.
+
+    It takes its time, and is not needed by every command.
+    """
+    with warnings.catch_warnings():
+        # It looks for eventlet, which complains where it is.
+        warnings.simplefilter('ignore')
+        from stevedore import exception
+        from tooz import coordination
+        import tooz
+    return coordination, (tooz.ToozError, exception.NoMatches, OSError)

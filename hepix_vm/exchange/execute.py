@@ -222,7 +222,8 @@ class Executor:
         if not access:
             raise HepixVmError(f'{_what(step)} is for nobody.')
         if access.share is Share.MEMBERS:
-            self._with_members(image, access.projects)
+            self._with_members(image, dict.fromkeys(
+                access.projects, 'accepted'))
             image = {**image, 'visibility': 'shared'}
         self._show(image, {
             'visibility': access.visibility, properties.SHARED: access.word,
@@ -249,15 +250,18 @@ class Executor:
             former.get(properties.SHARED) or str(Share.PRIVATE)}
 
     def _with_members(self, image: Image,
-                      projects: frozenset[str]) -> None:
-        """Share an image with these projects and no others."""
+                      projects: Mapping[str, str]) -> None:
+        """Share an image with these projects and no others.
+
+        :param projects: with their status
+        """
         if image['visibility'] != 'shared':
             # Only shared images have members.
             self._catalogue.update(image['id'], {'visibility': 'shared'})
         there = self._catalogue.members(image['id'])
-        for project in sorted(projects - there):
-            self._catalogue.add_member(image['id'], project)
-        for project in sorted(there - projects):
+        for project, status in sorted(projects.items() - there.items()):
+            self._catalogue.add_member(image['id'], project, status)
+        for project in sorted(there.keys() - projects.keys()):
             self._catalogue.remove_member(image['id'], project)
 
     def _show(self, image: Image, values: Mapping[str, Any]) -> None:

@@ -250,9 +250,9 @@ def test_three_controllers_sweep_at_once(bare, tmp_path):
             'active', 'endorsed')
 
 
-def untouched(cloud, image_id, done, *words):
+def untouched(cloud, image_id, done, *words, status=2):
     """Check that a sweep ended with one line and did nothing."""
-    assert done.status == 2
+    assert done.status == status
     line, = done.err.splitlines()
     assert line.startswith('hepix-vm-sync: ')
     for word in words:
@@ -273,13 +273,14 @@ def test_settings_that_cannot_be_read(bare, sweep):
     """They would else refuse every image."""
     image_id = upload(bare.client, b'whatever')
     (bare.site.folder / 'policy.yaml').write_text('nonsense: 1')
-    untouched(bare, image_id, sweep(), 'policy.yaml:1: ', 'nonsense')
+    untouched(bare, image_id, sweep(), 'policy.yaml:1: ', 'nonsense',
+              status=3)
 
 
 def test_no_account(bare, sweep):
     image_id = upload(bare.client, b'whatever')
     bare.site.write_config()
-    untouched(bare, image_id, sweep(), '[service_credentials]')
+    untouched(bare, image_id, sweep(), '[service_credentials]', status=3)
 
 
 def test_no_glance(bare, sweep):
@@ -292,7 +293,8 @@ def test_no_place_for_the_lock(bare, sweep):
     image_id = upload(bare.client, b'whatever')
     bare.site.write_config(state_dir=str(bare.site.folder / 'nothing'))
     bare.site.write_account(bare.glance.url, ACCOUNT)
-    untouched(bare, image_id, sweep(), 'sweep.lock', 'No such file')
+    untouched(bare, image_id, sweep(), 'sweep.lock', 'No such file',
+              status=3)
 
 
 def test_a_record_of_the_gate_that_cannot_be_read(bare, sweep):
@@ -320,7 +322,8 @@ def test_a_record_that_cannot_be_read_refuses_what_it_names(bare, sweep):
 
 
 @pytest.mark.parametrize('arguments', [
-    [], ['--nonsense'], ['--sweep', 'adopt', '--reason', 'x', 'y'],
+    ['--sweep', '--no-fetch'], ['--nonsense'],
+    ['--sweep', 'adopt', '--reason', 'x', 'y'],
     ['adopt', '--reason', 'x'],
     ['adopt', '--reason', 'x', '--all-unknown', 'y']])
 def test_command_lines_that_say_nothing(bare, arguments, capsys):

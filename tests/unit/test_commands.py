@@ -78,7 +78,7 @@ def raised(error):
 def test_errors_are_one_line(capsys):
     common.log_to_stderr(debug=False)
     assert common.guarded('sync', raised(ConfigError(
-        'This is wrong.', '/file', 3))) == 2
+        'This is wrong.', '/file', 3))) == 3
     assert capsys.readouterr().err == (
         'sync: /file:3: This is wrong. Correct the setting; hepix-vm '
         'refuses to guess.\n')

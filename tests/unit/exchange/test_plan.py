@@ -14,10 +14,6 @@
 import dataclasses
 import datetime
 
-from hypothesis import given
-from hypothesis import settings
-from hypothesis import strategies as st
-
 from hepix_vm.errors import Code
 from hepix_vm.exchange.present import Present
 from hepix_vm.trust.ledger import Fact
@@ -341,64 +337,3 @@ def test_of_two_with_the_same_bytes_the_empty_one_goes():
     model.run()
     model.images.append(refused(parked='2026', state=''))
     assert actions(model.plan()) == ['discard']
-
-
-NAMES = st.sampled_from('abc')
-CONTENTS = st.integers(0, 3)
-ENTRIES = st.dictionaries(NAMES, CONTENTS, max_size=3)
-EVENTS = st.lists(st.tuples(
-    st.sampled_from('LM'), ENTRIES,
-    st.sampled_from([('atlas',), ('cms',)]), st.integers(0, 6)),
-    min_size=1, max_size=5)
-
-
-def happened(events, whole):
-    """Let a site follow two lists as they change.
-
-    :param whole: whether runs are never interrupted
-    """
-    model = Model()
-    versions = dict.fromkeys('LM', 0)
-    for name, images, projects, steps in events:
-        versions[name] += 1
-        # Identifiers are unique over lists.
-        model.accept(image_list(name, *(
-            entry(f'{name}{each}', content)
-            for each, content in images.items()), version=versions[name]),
-            projects={'vo.example.org': projects})
-        model.run(steps=None if whole else steps)
-        if whole:
-            model.run()
-    for _ in range(4):
-        if not model.run():
-            break
-    return model
-
-
-@settings(max_examples=400, deadline=None)
-@given(EVENTS)
-def test_any_history_comes_to_an_end(events):
-    """Whatever happened and wherever runs ended, nothing is left to do."""
-    model = happened(events, whole=False)
-    assert actions(model.plan()) == []
-    # All that is wanted is there once, and shown to whom it is for.
-    found, _ = model.wanted()
-    active = [image for image in model.images if image.status == 'active']
-    assert sorted(image.sha512 for image in active) == sorted(found)
-    assert all(image.shared and not image.parked for image in active)
-    for image in active:
-        assert image.shared == found[image.sha512].access.word
-    assert all(image.parked for image in model.images
-               if image not in active)
-
-
-@settings(max_examples=200, deadline=None)
-@given(EVENTS)
-def test_interrupted_or_not_the_end_is_the_same(events):
-    def seen(model):
-        found, _ = model.wanted()
-        return sorted((image.sha512, image.shared) for image in model.images
-                      if image.sha512 in found)
-
-    assert seen(happened(events, whole=False)) == seen(
-        happened(events, whole=True))

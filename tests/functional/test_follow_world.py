@@ -1,0 +1,146 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+"""Lists that are followed with a real Keystone, and a Nova with servers."""
+
+import pytest
+
+from hepix_vm import paths
+from tests.functional.following import Lists
+from tests.functional.following import runner
+from tests.functional.following import VO
+from tests.functional import world as worlds
+
+OLD = "UPDATE images SET created_at = datetime('now', '-100 days')"
+
+
+@pytest.fixture(scope='module')
+def world(tmp_path_factory):
+    yield from worlds.run(tmp_path_factory.mktemp('world'))
+
+
+class Known(Lists):
+    """Lists of a site whose account and images Keystone knows."""
+
+    def __init__(self, world):
+        self.credentials = world.site.config.read_text()
+        super().__init__(world.cloud)
+        self.world = world
+        world.site.config.write_text(
+            f'{self.credentials}image_endpoint = {world.cloud.glance.url}\n')
+
+    def forget(self):
+        super().forget()
+        self.site.config.write_text(self.credentials)
+
+    @property
+    def admin(self):
+        return self.world.admin
+
+
+@pytest.fixture
+def lists(world, monkeypatch):
+    monkeypatch.setenv(paths.ENVIRONMENT, str(world.site.config))
+    lists = Known(world)
+    yield lists
+    lists.forget()
+
+
+@pytest.fixture
+def run(capsys):
+    return runner(capsys)
+
+
+def test_projects_by_name_and_by_id(world, lists, run):
+    first, second, third = (lists.image() for _ in range(3))
+    atlas = world.keystone.project('atlas')
+    cms = world.keystone.project('cms')
+    lists.accept(first, block={'projects': {VO: ['atlas', cms]}})
+    lists.accept(second, block={'projects': {VO: ['atlas', 'nobody']}})
+    lists.accept(third, block={'projects': {VO: atlas}, 'share': 'private'})
+    ran = run('--no-fetch', status=1)
+    assert 'There is no project nobody to share it with' in ran.err
+    assert lists.members(lists.of(first)) == {
+        atlas: 'accepted', cms: 'accepted'}
+    assert lists.members(lists.of(second)) == {atlas: 'accepted'}
+    assert lists.of(third)['owner'] == atlas
+    assert lists.of(first)['owner'] == world.keystone.project('admin')
+    # Those for whom they are find them.
+    found = world.alice.call('GET', '/v2/images').json()['images']
+    assert {image['hepix_sha512'] for image in found} == {
+        first.sha512, second.sha512, third.sha512}
+
+
+def test_versions_that_a_server_uses_are_kept(world, lists, run):
+    versions = [lists.image(number) for number in (b'1', b'2', b'3', b'4')]
+    image_list = lists.accept(versions[0], block={
+        'projects': {VO: 'atlas'}})
+    run('--no-fetch')
+    for number, version in enumerate(versions[1:]):
+        if number == 1:
+            # From version 2, which is shown now.
+            world.server(lists.of(versions[1])['id'])
+        image_list = lists.next(image_list, lists.image(
+            [b'2', b'3', b'4'][number], identifier=versions[0].identifier))
+        run('--no-fetch')
+    assert len(lists.images()) == 4
+    lists.block(image_list.identifier, projects={VO: 'atlas'},
+                superseded='delete')
+    assert 'delete 2, ' in run('--no-fetch').out
+    assert {image['hepix_sha512'] for image in lists.images()} == {
+        versions[1].sha512, versions[3].sha512}
+    assert 'delete' not in run('--no-fetch').out
+
+
+def test_nothing_is_deleted_where_nova_does_not_answer(world, lists, run):
+    old = lists.image()
+    image_list = lists.accept(old, block={'superseded': 'delete'})
+    run('--no-fetch', status=1)
+    lists.next(image_list, lists.image(identifier=old.identifier))
+    run('--no-fetch', status=1)
+    config = world.site.config.read_text()
+    world.site.config.write_text(config.replace(
+        f'{world.nova.url}/v2.1', 'http://127.0.0.1:1/v2.1'))
+    try:
+        ran = run('--no-fetch', status=1)
+    finally:
+        world.site.config.write_text(config)
+    assert 'Nova does not say which images are in use' in ran.err
+    assert len(lists.images()) == 2
+
+
+def test_evicted_and_fetched_again(world, lists, run):
+    used, unused = lists.image(), lists.image()
+    image_list = lists.accept(used, unused, block={
+        'projects': {VO: 'atlas'}, 'evict_after': 30})
+    run('--no-fetch')
+    before = lists.of(unused)
+    lists.cloud.glance.query(OLD + " WHERE owner != 'hepix-vm'")
+    world.server(lists.of(used)['id'])
+    ran = run('--no-fetch')
+    assert 'evict 1, ' in ran.out
+    kept = lists.of(unused)
+    assert (kept['status'], kept['size'], kept['name'], kept['visibility'],
+            kept['os_hidden']) == (
+        'queued', None, before['name'], 'shared', False)
+    assert kept['hepix_uri'] == unused.uri
+    assert 'hepix_state' not in kept
+    assert lists.members(kept) == lists.members(lists.of(used))
+    assert lists.of(used)['status'] == 'active'
+    # A later run leaves it so, until somebody asks for it.
+    assert run('--no-fetch').out == 'refused 0, failed 0\n'
+    rows = run('fetch', kept['id'])
+    assert 'bring 1' in rows.out
+    image = lists.of(unused)
+    assert (image['status'], image['visibility']) == ('active', 'shared')
+    assert run('--no-fetch').out == 'refused 0, failed 0\n'
+    ran = run('fetch', image_list.identifier, status=2)
+    assert 'No list that is followed has the image' in ran.err

@@ -15,8 +15,8 @@ import argparse
 from collections.abc import Callable
 from collections.abc import Collection
 from collections.abc import Iterator
-from contextlib import AbstractContextManager
 import contextlib
+from contextlib import AbstractContextManager
 import functools
 import json
 import logging

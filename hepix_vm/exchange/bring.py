@@ -56,6 +56,8 @@ _PATIENCE = 60.0  # seconds
 _SHORTEST, _LONGEST = 0.2, 5.0  # seconds between two looks
 _REFUSED = 'Refused by the image trust policy of this cloud: '
 _CODE = re.compile(r'\[([a-z-]+)\] ', re.ASCII)
+# Properties that Glance writes alone.
+_GLANCES = 'os_glance_'
 # What a verdict said of bytes that are gone.
 _SAID = frozenset({
     'hepix_state', 'hepix_reason', 'hepix_altered', properties.WITHDRAWN,
@@ -116,7 +118,7 @@ class Courier:
     def keep(self, image: Image) -> str:
         """Make an empty record in place of an image; return its id."""
         values = {name: value for name, value in extra_of(image).items()
-                  if name not in _SAID}
+                  if name not in _SAID and not name.startswith(_GLANCES)}
         return str(self._create(
             image['hepix_sha512'], {
                 **values, 'name': image['name'], 'owner': image['owner'],

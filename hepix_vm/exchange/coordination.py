@@ -68,6 +68,6 @@ def _tooz() -> tuple[types.ModuleType, tuple[type[Exception], ...]]:
         # It looks for eventlet, which complains where it is.
         warnings.simplefilter('ignore')
         from stevedore import exception
-        from tooz import coordination
         import tooz
+        from tooz import coordination
     return coordination, (tooz.ToozError, exception.NoMatches, OSError)

@@ -30,6 +30,7 @@ from hepix_vm.trust.settings import Blockable
 from hepix_vm.trust.verdict import Exemption
 from hepix_vm.trust.verdict import Reason
 from tests.testbed import pki
+from tests.testbed.site import entry
 from tests.unit.judging import codes
 from tests.unit.judging import DATA
 from tests.unit.judging import DIGEST
@@ -106,6 +107,20 @@ def test_the_base_is_revoked_later(site, cloud):
     verdict = cloud.keep(endorsement)
     assert codes(verdict) == {Code.IMAGE_REVOKED}
     assert not verdict.allowed
+
+
+def test_the_list_of_the_base_is_not_on_this_controller(site, cloud):
+    image_list = site.image_list(entry(DATA))
+    site.accept(image_list)
+    assert cloud.store(cloud.base()).exemption is Exemption.DERIVED
+    for path in site.state.glob('lists/*'):
+        path.unlink()
+    kept = cloud.case(Moment.KEEP, sha512=HIS,
+                      listed_by=image_list.identifier)
+    # What the image bears is what its base was endorsed by.
+    assert codes(kept.look()) == {Code.LIST_ROLLBACK}
+    site.write_subscriptions([])
+    assert codes(kept.look()) == {Code.DERIVED_REFUSED}
 
 
 def test_the_base_expires(site, cloud):

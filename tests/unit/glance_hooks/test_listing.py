@@ -30,7 +30,8 @@ PAGE = json.dumps({'images': [IMAGE, {'id': '2', KEY: 'x', 'tags': [KEY]}],
 
 # Names and values that could be taken for the member, or for its end.
 words = strategies.text() | strategies.sampled_from([
-    KEY, f'"{KEY}": "x"', f', "{KEY}": "', '\\', '\\"', '"', '{', ', '])
+    KEY, f'"{KEY}": "x"', f', "{KEY}": "',
+    f'"{KEY}', f'{{"{KEY}', f', "{KEY}', '\\', '\\"', '"', '{', ', '])
 images = strategies.dictionaries(
     words, words | strategies.lists(words) | strategies.none()
     | strategies.integers()).map(lambda image: {

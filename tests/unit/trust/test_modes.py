@@ -81,6 +81,7 @@ def test_what_is_not_known_lets_nothing_in_and_throws_nothing_out(
 @pytest.mark.parametrize('code, expected', [
     (Code.IMAGE_BLOCKED, Mode.ENFORCING),
     (Code.IMAGE_REVOKED, Mode.ENFORCING),
+    (Code.IMAGE_SUPERSEDED, Mode.ENFORCING),
     (Code.IMAGE_EXPIRED, Mode.PERMISSIVE),
     (Code.NOT_ENDORSED, Mode.PERMISSIVE)])
 def test_what_was_decided_does_not_wait_for_what_is_not_known(

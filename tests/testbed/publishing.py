@@ -103,8 +103,8 @@ class Publisher:
         """
         done = subprocess.run(
             self.command(*more), capture_output=True, text=True,
-            env=self.environment, timeout=_LIMIT, stdin=subprocess.DEVNULL,
-            **options)
+            env=self.environment, timeout=_LIMIT,
+            **{'stdin': subprocess.DEVNULL, **options})
         assert 'Traceback' not in done.stderr, done.stderr
         return done
 

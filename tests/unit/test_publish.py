@@ -14,6 +14,7 @@
 
 import dataclasses
 import datetime
+import types
 
 import pytest
 
@@ -21,6 +22,8 @@ from hepix_vm.errors import Code
 from hepix_vm.errors import TrustError
 from hepix_vm.exchange import publish
 from hepix_vm.publicationfile import Publication
+from hepix_vm.trust import anchors
+from hepix_vm.trust.endorsement import TrustSettings
 from hepix_vm.trust import imagelist
 from tests.testbed import pki
 from tests.testbed.publishing import LIST
@@ -107,6 +110,21 @@ def test_what_a_version_changes():
     assert found[gone.identifier].startswith('- ')
     assert found[gone.identifier].endswith('revoked at all subscribers')
     assert len(lines) == 6
+
+
+def test_what_was_shown_is_what_was_signed(site):
+    shown = imagelist.complete(site.image_list(entry(b'a')))
+    at = types.SimpleNamespace(
+        trust=TrustSettings(), anchors=pki_anchors(site))
+    publish.verify(site.sign(shown, site.alice), shown, at, pki.utcnow())
+    other = dataclasses.replace(shown, title='Other')
+    with pytest.raises(TrustError, match='not the one that was shown'):
+        publish.verify(site.sign(other, site.alice), shown, at, pki.utcnow())
+
+
+def pki_anchors(site):
+    return anchors.load({path.name: path.read_bytes()
+                         for path in site.anchors.iterdir()})
 
 
 def test_the_first_version():

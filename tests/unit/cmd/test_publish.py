@@ -163,6 +163,15 @@ def test_what_no_site_would_believe_is_not_published(alice, change, code):
     assert f'refused: [{code}]' in done.stderr
 
 
+@pytest.mark.parametrize('change, code', [
+    (expired, 'signer-expired'), (other_key, 'signature-invalid')])
+def test_a_dry_run_tells_of_the_certificate_as_well(alice, change, code):
+    change(alice)
+    done = alice.run(*alice.signer, '--dry-run')
+    assert (done.returncode, untouched(alice)) == (1, True)
+    assert f'refused: [{code}]' in done.stderr
+
+
 def no_list(alice):
     alice.output.write_text('precious')
     return 'What is there is no image list'
@@ -242,10 +251,13 @@ def test_a_passphrase_from_a_descriptor(alice):
     assert done.returncode == 0, done.stderr
 
 
-def test_without_a_terminal_nothing_is_asked(alice):
+def test_without_a_terminal_nothing_is_asked(alice, tmp_path):
     assert 'Give --yes' in alice.run(*alice.signer).stderr
     encrypt(alice)
-    done = alice.apart(*alice.signer, '--yes', start_new_session=True)
+    # Nor is it read from somewhere else, perhaps to be seen by others.
+    with open(secret_file(tmp_path), 'rb') as file:
+        done = alice.apart(*alice.signer, '--yes', start_new_session=True,
+                           stdin=file)
     assert 'no terminal at which to ask for the pass' in done.stderr
     assert untouched(alice)
 
@@ -327,6 +339,8 @@ def test_a_list_is_put_to_a_web_server(alice, tmp_path):
         done = alice.run(*alice.signer, '--yes', to=to)
         assert done.returncode > 1
         assert 'redirects (307) to PUT' in done.stderr
+        # It was sent, and somebody may have seen it.
+        assert (archive(alice) / '3.smime').exists()
         token.chmod(0o644)
         done = alice.run(*alice.signer, '--yes', to=to)
         assert 'Others than its owner' in done.stderr

@@ -214,7 +214,7 @@ def test_what_is_no_database_of_vmcatcher(data):
 @pytest.mark.parametrize('statement', [
     "ATTACH DATABASE '{}' AS other; CREATE TABLE other.t (id INTEGER);",
     "VACUUM INTO '{}';", "SELECT writefile('{}', 'x');",
-    'PRAGMA writable_schema=ON;',
+    'PRAGMA writable_schema=ON;', 'SELECT randomblob(10);',
     'CREATE TRIGGER t AFTER INSERT ON endorser BEGIN SELECT 1; END;',
     'WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) '
     'SELECT count(*) FROM n;'])

@@ -16,6 +16,7 @@ import datetime
 
 from hepix_vm.errors import Code
 from hepix_vm.exchange.present import Present
+from hepix_vm.subscriptions import Selection
 from hepix_vm.trust.ledger import Fact
 from hepix_vm.trust.verdict import Reason
 from tests.unit.exchange.models import actions
@@ -337,3 +338,48 @@ def test_of_two_with_the_same_bytes_the_empty_one_goes():
     model.run()
     model.images.append(refused(parked='2026', state=''))
     assert actions(model.plan()) == ['discard']
+
+
+def test_records_of_users_are_left_to_them():
+    model = Model(image_list('L', entry('b')))
+    model.run()
+    model.images.append(refused(subscription=''))
+    assert actions(model.plan()) == []
+
+
+def test_what_cannot_be_used_is_not_shown():
+    model = Model(image_list('L', entry('a')))
+    model.run(steps=1)
+    image, = model.images
+    model.judged = lambda image, listed: dataclasses.replace(
+        image, outcome='deactivated', usable=False)
+    assert actions(model.plan()) == ['judge']
+
+
+def test_an_approval_that_was_taken_back():
+    model = Model(image_list('L', entry('a')))
+    model.run()
+    model.accept(image_list('L', entry('a')), approved=False)
+    assert actions(model.plan()) == ['park']
+    model.run()
+    assert model.plan().chains == ()
+    assert not model.of(entry('a')).shared
+
+
+def test_what_a_list_has_is_not_deleted_as_superseded():
+    """It is not selected, which is no reason."""
+    model = Model(image_list('L', entry('a')))
+    model.run()
+    model.accept(image_list('L', entry('a')), keep=0,
+                 images=Selection(frozenset()))
+    model.run()
+    assert model.of(entry('a')).parked
+    assert actions(model.plan()) == []
+
+
+def test_a_list_that_is_brought_by_hand_now():
+    model = Model(image_list('L', entry('a')))
+    model.run()
+    block = model.blocks[named('L')]
+    model.blocks[named('L')] = dataclasses.replace(block, following=None)
+    assert actions(model.plan()) == []

@@ -131,7 +131,7 @@ def _url(node: Node) -> str:
     url = node.text()
     try:
         parts = urllib.parse.urlsplit(url)
-        url = parts.scheme + url[len(parts.scheme):]
+        # It passes over blanks and the like.
         plain = url.isascii() and url.isprintable() and ' ' not in url
         good = plain and not parts.fragment and '@' not in parts.netloc and (
             bool(parts.hostname and parts.port != 0)
@@ -144,7 +144,7 @@ def _url(node: Node) -> str:
         raise node.error('An address https://HOST/PATH, or file:// and an '
                          'absolute path, is expected here; a password '
                          'belongs in token_file.')
-    return url
+    return parts.scheme + url[len(parts.scheme):]
 
 
 def _share(node: Node) -> Share:

@@ -31,6 +31,7 @@ from hepix_vm import subscriptionsfile
 ROOT = pathlib.Path(__file__).parents[2]
 SCHEMA = json.loads(
     (ROOT / 'etc' / 'hepix_vm' / 'subscriptions.schema.json').read_text())
+VALIDATOR = jsonschema.Draft202012Validator(SCHEMA)
 UUID = '8d1c6f6e-6a0a-4b7c-9d67-0f6f5d9d7a11'
 OTHER = '0f9d6a52-7a0e-4f7d-9b5c-0a4f8f8e2d11'
 URL = 'https://lists.example.org/vo.example.org/image.list'
@@ -183,6 +184,7 @@ REFUSED = [
     ({**FETCHED, 'url': 'https:///x'}, 'https://HOST'),
     ({**FETCHED, 'url': 'https://h/x#y'}, 'https://HOST'),
     ({**FETCHED, 'url': 'https://h/a b'}, 'https://HOST'),
+    ({**FETCHED, 'url': ' https://h/x'}, 'https://HOST'),
     ({**FETCHED, 'url': 'file://host/x'}, 'absolute path'),
     ({**FETCHED, 'url': 'file:x'}, 'absolute path'),
     ({**FETCHED, 'url': 'ftp://h/x'}, 'https://HOST'),
@@ -240,9 +242,11 @@ READER_ONLY = [
 
 
 def valid(*blocks: Any) -> bool:
+    return bool(VALIDATOR.is_valid({'lists': list(blocks)}))
+
+
+def test_the_schema_is_one():
     jsonschema.Draft202012Validator.check_schema(SCHEMA)
-    return bool(jsonschema.Draft202012Validator(SCHEMA).is_valid(
-        {'lists': list(blocks)}))
 
 
 @pytest.mark.parametrize('block', ACCEPTED, ids=str)
@@ -269,15 +273,52 @@ def test_the_reader_refuses(block, what):
 def test_both_refuse_other_files(text):
     with pytest.raises(ConfigError):
         subscriptionsfile.parse(text.encode(), 's')
-    assert not jsonschema.Draft202012Validator(SCHEMA).is_valid(
-        yaml.safe_load(text))
+    assert not VALIDATOR.is_valid(yaml.safe_load(text))
+
+
+# What may stand anywhere by mistake.
+VALUES: list[Any] = [
+    None, True, False, 0, 1, -1, 2, 1.0, 1.5, '', ' ', 'x', 'all', 'a:b',
+    '/p', 'hide', 'igtf', 'public', 'private', 'members', '5 GiB', '12:30',
+    UUID, 'x' * 101, 'a\tb', 'https://h/x', ' https://h/x', 'HTTPS://h',
+    'https://h:99999/x', 'https://h@/x', 'https://h?x', 'file://',
+    'file:///', 'file:///x?y', 'file:///x#y', [], ['x'], [None], [''], [1],
+    [UUID], [True], ['atrope'], {}, {'a': 'b'}, {'a': ['b']},
+    {'a': ['b', 'c']}, {'a': None}, {'a': 1}, {'keep': 1}, {'keep': True},
+    {'keep': None}, {'keep': 1, 'x': 2}, {'ids': [UUID]}, {'ids': None},
+    {'ids': UUID}, {'os': 'x'}, {'os': None}, {'os': [None]}, [ALICE],
+    [{**ALICE, 'vo': None}], [{**ALICE, 'projects': None}],
+    [{**ALICE, 'projects': 'x'}], [{**ALICE, 'email': ''}],
+    [{**ALICE, 'x': ''}]]
+
+
+def accepted(block: Any) -> bool:
+    try:
+        parse(block)
+    except ConfigError:
+        return False
+    return True
+
+
+@pytest.mark.parametrize('key', SCHEMA['$defs']['list']['properties'])
+def test_what_the_reader_accepts_the_schema_does(key):
+    different = []
+    for value in VALUES:
+        for block in (HAND, FETCHED):
+            changed = {**block, key: value}
+            if accepted(changed) is not valid(changed):
+                different.append((accepted(changed), value))
+    # The reader alone knows that 1.0 is no number of anything, how many
+    # endorsers there are, what a line is, and which ports there are.
+    assert not any(reader for reader, value in different)
+    assert {value for _, value in different} <= {
+        1.0, 2, 'a\tb', 'https://h:99999/x'}
 
 
 def test_both_accept_whole_files():
     for data in (DESIGN, WHOLE, b'', b'lists:'):
         subscriptionsfile.parse(data, 's')
-        jsonschema.validate(yaml.safe_load(data), SCHEMA,
-                            jsonschema.Draft202012Validator)
+        VALIDATOR.validate(yaml.safe_load(data))
 
 
 def test_a_list_stands_once():

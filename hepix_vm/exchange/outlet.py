@@ -266,4 +266,5 @@ def _system_cas() -> str:
 
 def _failed(path: str, error: OSError) -> ConfigError:
     return ConfigError(f'It cannot be used: {error.strerror}.', path,
-                       remedy='Give a place that you can read and write.')
+                       remedy='Give a place that you can read and write: '
+                              '--output, and --archive for what is kept.')

@@ -27,6 +27,7 @@ from tests.functional.conftest import start
 from tests.testbed.client import add
 from tests.testbed.client import ADMIN
 from tests.testbed.client import replace
+from tests.testbed import pki
 from tests.testbed.publishing import declared
 from tests.testbed.publishing import LIST
 from tests.testbed.publishing import Publisher
@@ -91,7 +92,8 @@ def refused(alice, *images):
 
 
 def test_what_an_operator_shares_is_published(home, alice):
-    data, image_id = listed(home)
+    # It ends with the list by which this site has it.
+    data, image_id = listed(home, expires=pki.utcnow() + 99 * pki.DAY)
     home.endorsed(os.urandom(100))
     own = declared(b'x', uri='https://images.example.org/own.raw')
     found = publish(alice, images=[own])

@@ -55,8 +55,11 @@ _GLOBUS = os.path.join('~', '.globus')
 
 def add_parser(subparsers: '_Parsers') -> None:
     """Add the subcommand to a command line."""
+    # What begins like an option is none: a --passphrase would be one for
+    # --passphrase-file, and stand on the command line.
     parser = subparsers.add_parser(
         'publish', help='publish a signed list of images',
+        allow_abbrev=False,
         description='Makes a new version of an image list, shows what it '
         'changes, signs it, and puts it in its place.')
     parser.add_argument('file', metavar='FILE',

@@ -16,15 +16,18 @@ import dataclasses
 import hashlib
 import os
 
-import requests
-
 from hepix_vm.errors import ConfigError
-from hepix_vm.errors import ServiceError
-from hepix_vm.exchange import outlet
+from hepix_vm.errors import FetchError
+from hepix_vm.errors import TrustError
+from hepix_vm.exchange.fetch import Fetcher
+from hepix_vm.exchange.fetch import Limits
 from hepix_vm.publicationfile import Declared
+from hepix_vm.subscriptions import Following
+from hepix_vm.subscriptions import SYSTEM
 from hepix_vm.trust.model import ImageEntry
 
-_PIECE = 1024 * 1024  # bytes
+_PATIENCE = 120.0  # seconds for a server to answer
+_RETRIES = 1
 
 
 def measure(declared: Declared, ca: str = '') -> ImageEntry:
@@ -62,21 +65,16 @@ def _of_address(uri: str, ca: str) -> tuple[str, int]:
             f'may change it.', remedy='Give the path of the file, or sha512 '
             'and size.')
     digest, size = hashlib.sha512(), 0
+    fetcher = Fetcher(Following(uri, ca_bundle=ca or SYSTEM), '',
+                      Limits(_PATIENCE, _RETRIES, 0))
     try:
-        with outlet.session(uri, ca) as session, session.get(
-                uri, stream=True, allow_redirects=False,
-                timeout=outlet.TIMEOUT) as response:
-            if response.status_code != 200:
-                raise ServiceError(
-                    f'{shown} answers {response.status_code}.',
-                    response.status_code, 'Give the address at which the '
-                    'image itself is, or the path of its file.')
-            for piece in response.iter_content(_PIECE):
+        with fetcher.stream(uri) as pieces:
+            for piece in pieces:
                 digest.update(piece)
                 size += len(piece)
-    except (requests.RequestException, OSError) as error:
-        raise ServiceError(
-            f'{shown} cannot be fetched: {type(error).__name__}.', 0,
-            'Look whether the server runs, and whether its certificate is '
-            'for that name and of a CA that is known (--tls-ca).') from error
+    except (FetchError, TrustError) as error:
+        raise FetchError(
+            error.message, 'Give the address at which the image itself is, '
+            'the CA of its server (--tls-ca), or the path of the file.',
+            ) from error
     return digest.hexdigest(), size

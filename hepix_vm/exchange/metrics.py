@@ -24,8 +24,6 @@ from collections.abc import Sequence
 from collections import Counter
 import dataclasses
 import datetime
-import os
-import tempfile
 
 from oslo_log import log as logging
 from prometheus_client import CollectorRegistry
@@ -43,6 +41,7 @@ from hepix_vm.trust.crl import CrlPolicy
 from hepix_vm.trust.endorsement import AcceptedList
 from hepix_vm.trust.imagelist import parse_time
 from hepix_vm.trust.model import ImageEntry
+from hepix_vm import wholefile
 
 LOG = logging.getLogger(__name__)
 
@@ -82,7 +81,8 @@ def write(path: str, site: Site, reports: Sequence[ListReport],
         *_of_run(run), *_of_reports(reports, run), *_of_lists(site),
         *_of_certificates(site, run.ended)]))
     try:
-        _replace(path, generate_latest(registry))
+        # The collector reads whatever ends with .prom.
+        wholefile.replace(path, generate_latest(registry), 0o644)
     except OSError as error:
         LOG.error('The metrics cannot be written to %s: %s', path,
                   error.strerror)
@@ -96,24 +96,6 @@ class _Collected(Collector):
 
     def collect(self) -> Iterable[Metric]:
         return self._metrics
-
-
-def _replace(path: str, data: bytes) -> None:
-    """Put a file in place for everybody to read, whole or not at all.
-
-    :raises OSError: it cannot be
-    """
-    # The collector reads whatever ends with .prom.
-    descriptor, new = tempfile.mkstemp(
-        prefix='.hepix-vm-', dir=os.path.dirname(path) or '.')
-    try:
-        with open(descriptor, 'wb') as file:
-            file.write(data)
-            os.fchmod(descriptor, 0o644)
-        os.replace(new, path)
-    except BaseException:
-        os.unlink(new)
-        raise
 
 
 class _Gauge(GaugeMetricFamily):

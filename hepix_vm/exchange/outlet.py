@@ -19,8 +19,6 @@ import abc
 from collections.abc import Iterator
 import contextlib
 import os
-import ssl
-import tempfile
 import urllib.parse
 
 import requests
@@ -28,13 +26,14 @@ import requests.auth
 
 from hepix_vm.errors import ConfigError
 from hepix_vm.errors import ServiceError
+from hepix_vm.exchange import transport
+from hepix_vm.subscriptions import SYSTEM
+from hepix_vm import wholefile
 
 _SUFFIX = '.smime'
-TIMEOUT = 60  # seconds to connect, and without a byte
 _PIECE = 64 * 1024  # bytes
 _NOTHING_THERE = (404, 410)
 _TAKEN = (200, 201, 204)
-_LOOK = 'Look into the log of the web server.'
 
 
 class Outlet(abc.ABC):
@@ -104,17 +103,15 @@ class WebOutlet(Outlet):
             raise ConfigError('An address has no password.', '--put',
                               remedy='Give it with --token-file.')
         self._url = url
-        # A query may hold a secret.
-        self._shown = parts._replace(query='', fragment='').geturl()
         self._max_bytes = max_bytes
-        self._session = session(url, ca)
-        self._session.cert = certificate or None
-        if secret:
-            self._session.auth = _Secret(secret)
+        self._auth = _Secret(secret) if secret else None
+        self._adapter = transport.adapter(
+            ca or SYSTEM, certificate=certificate,
+            advice=transport.PUBLISHER)
 
     def current(self) -> bytes | None:
         """Return what is there now, or None."""
-        with self._ask('GET', stream=True) as response:
+        with self._ask('GET') as response:
             if response.status_code in _NOTHING_THERE:
                 return None
             if response.status_code != 200:
@@ -128,34 +125,34 @@ class WebOutlet(Outlet):
 
     def put(self, message: bytes) -> None:
         """Send a version."""
-        with self._ask('PUT', data=message, headers={
-                'Content-Type': 'application/octet-stream'}) as response:
+        with self._ask('PUT', message) as response:
             if response.status_code not in _TAKEN:
                 raise self._refused('PUT', response)
 
     @contextlib.contextmanager
-    def _ask(self, method: str, **more: object,
+    def _ask(self, method: str, data: bytes | None = None,
              ) -> Iterator[requests.Response]:
-        try:
-            with self._session.request(
-                    method, self._url, allow_redirects=False,
-                    timeout=TIMEOUT, **more) as response:  # type: ignore[arg-type]
+        with transport.translated(self._url, transport.PUBLISHER):
+            request = requests.Request(
+                method, self._url, transport.HEADERS | (
+                    {'Content-Type': 'application/octet-stream'}
+                    if data is not None else {}),
+                data=data, auth=self._auth).prepare()
+            with contextlib.closing(self._adapter.send(
+                    request, stream=True,
+                    timeout=(transport.SILENCE, transport.SILENCE),
+                    proxies=requests.utils.get_environ_proxies(
+                        self._url))) as response:
                 yield response
-        except (requests.RequestException, OSError) as error:
-            # Not its words, which may hold the query.
-            raise ServiceError(
-                f'{self._shown} cannot be asked: {type(error).__name__}.', 0,
-                'Look whether the server runs, and whether its certificate '
-                'is for that name and of a CA that is known (--tls-ca).',
-            ) from error
 
     def _refused(self, method: str,
                  response: requests.Response) -> ServiceError:
         what = 'redirects' if response.is_redirect else 'answers'
         return ServiceError(
-            f'{self._shown} {what} ({response.status_code}) to {method}.',
-            response.status_code, 'Give the address to which it leads, if '
-            'you trust it.' if response.is_redirect else _LOOK)
+            f'{transport.shown(self._url)} {what} ({response.status_code}) '
+            f'to {method}.', response.status_code, 'Give the address to '
+            'which it leads, if you trust it.' if response.is_redirect
+            else transport.PUBLISHER.address)
 
 
 class _Secret(requests.auth.AuthBase):
@@ -218,50 +215,10 @@ def write(path: str, data: bytes, mode: int) -> None:
 
     :raises ConfigError: it cannot be written
     """
-    folder = os.path.dirname(os.path.abspath(path))
     try:
-        descriptor, new = tempfile.mkstemp(prefix='.new-', dir=folder)
-        try:
-            with os.fdopen(descriptor, 'wb') as file:
-                file.write(data)
-                os.fchmod(file.fileno(), mode)
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(new, path)
-        except BaseException:
-            with contextlib.suppress(FileNotFoundError):
-                os.unlink(new)
-            raise
+        wholefile.replace(path, data, mode)
     except OSError as error:
         raise _failed(path, error) from error
-
-
-def session(url: str, ca: str = '') -> requests.Session:
-    """Return what asks a web server, whose certificate is verified.
-
-    :param ca: path of its CAs; empty for the system's
-    :raises ConfigError: the system has none
-    """
-    made = requests.Session()
-    # Neither .netrc nor another CA bundle than was given.
-    made.trust_env = False
-    made.proxies = requests.utils.get_environ_proxies(url)
-    made.verify = ca or _system_cas()
-    made.headers['Accept-Encoding'] = 'identity'
-    return made
-
-
-def _system_cas() -> str:
-    """Return the CAs of the system, and not those of a Python package.
-
-    :raises ConfigError: it has none
-    """
-    found = ssl.get_default_verify_paths()
-    path = found.cafile or found.capath
-    if not path:
-        raise ConfigError('The system has no CA certificates.',
-                          remedy='Name them with --tls-ca.')
-    return path
 
 
 def _failed(path: str, error: OSError) -> ConfigError:

@@ -32,6 +32,7 @@ from hepix_vm.errors import ConfigError
 from hepix_vm.exchange.fetch import Validators
 from hepix_vm.site import HOLDERS
 from hepix_vm.trust import fields
+from hepix_vm import wholefile
 
 LOG = logging.getLogger(__name__)
 
@@ -227,33 +228,10 @@ def _dumped(value: Any) -> bytes:
 
 
 def _write(path: str, content: bytes) -> None:
-    """Replace a file at once; whatever happens, it is the old or the new.
+    """Replace a file, which the group reads.
 
     :raises OSError: it cannot be written, and is the old one
     """
     # The same for all files of a folder, so that nothing is left in it that
     # nobody clears away.
-    folder, _ = os.path.split(path)
-    new = os.path.join(folder, '.new')
-    with contextlib.suppress(FileNotFoundError):
-        # Of who was killed; nobody else is at work.
-        os.unlink(new)
-    try:
-        descriptor = os.open(
-            new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o640)
-        with open(descriptor, 'wb') as file:
-            # The group reads it, whatever the umask says.
-            os.fchmod(descriptor, 0o640)
-            file.write(content)
-            file.flush()
-            os.fsync(descriptor)
-        os.replace(new, path)
-    except OSError:
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(new)
-        raise
-    descriptor = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    wholefile.replace(path, content, 0o640, '.new')

@@ -20,6 +20,7 @@ import socket
 import ssl
 import stat
 from typing import Any
+from typing import NamedTuple
 import urllib.parse
 
 import requests
@@ -38,14 +39,34 @@ ADDRESS = ('Look at url in subscriptions.yaml, or ask who publishes it; '
            'the next run tries again.')
 CREDENTIALS = 'Look at token_file in subscriptions.yaml.'
 
-_NETWORK = ('Look at the server, the network and the proxies; the next run '
-            'tries again.')
-_CERTIFICATES = 'Look at ca_bundle in subscriptions.yaml.'
+_NETWORK = 'Look at the server, the network and the proxies'
 # By which requests and others name CA certificates.
 _BUNDLE = 'REQUESTS_CA_BUNDLE'
 _LONGEST = 200  # characters of an address in a message
 _LONGEST_SECRET = 1024  # characters
 _PORTS = {'https': 443, 'http': 80}
+
+
+class Advice(NamedTuple):
+    """What somebody can do who waits for an answer in vain.
+
+    :param address: where the server is at fault, or its address
+    :param network: where it cannot be reached
+    :param certificates: where it cannot be verified
+    """
+
+    address: str
+    network: str
+    certificates: str
+
+
+SUBSCRIBER = Advice(
+    ADDRESS, f'{_NETWORK}; the next run tries again.',
+    'Look at ca_bundle in subscriptions.yaml.')
+PUBLISHER = Advice(
+    'Look at the address, and into the log of the web server.',
+    f'{_NETWORK}.', 'Look whether its certificate is for that name and of a '
+    'CA that is known (--tls-ca).')
 
 
 class PassingError(FetchError):
@@ -54,7 +75,7 @@ class PassingError(FetchError):
     :param pause: seconds for which the server asks us to wait
     """
 
-    def __init__(self, message: str, remedy: str = _NETWORK,
+    def __init__(self, message: str, remedy: str,
                  pause: float = 0.0) -> None:
         super().__init__(message, remedy)
         self.pause = pause
@@ -101,28 +122,31 @@ def secret(path: str) -> str:
     return found
 
 
-def adapter(ca_bundle: str,
-            trust_anchors: str) -> requests.adapters.HTTPAdapter:
+def adapter(ca_bundle: str, trust_anchors: str = '', certificate: str = '',
+            advice: Advice = SUBSCRIBER) -> requests.adapters.HTTPAdapter:
     """Return what sends requests to servers whose certificate is good.
 
-    :param ca_bundle: of subscriptions.yaml
+    :param ca_bundle: as subscriptions.yaml has it
     :param trust_anchors: folder of the CAs of the grid
-    :raises FetchError: the CAs cannot be read
+    :param certificate: PEM file with the certificate and key by which
+        servers know us; without it they do not
+    :raises FetchError: the CAs, or the certificate, cannot be read
     """
     place = {SYSTEM: os.environ.get(_BUNDLE, ''),
              IGTF: trust_anchors}.get(ca_bundle, ca_bundle)
     try:
-        return _Adapter(_context(place))
+        context = _context(place, certificate)
     except OSError as error:
         # OpenSSL's own are errors of the system, too.
         raise FetchError(
             f'The CA certificates in {place} cannot be read: '
-            f'{error.strerror or "there are none"}.', _CERTIFICATES
+            f'{error.strerror or "there are none"}.', advice.certificates
             ) from error
+    return _Adapter(context)
 
 
 @functools.lru_cache
-def _context(place: str) -> ssl.SSLContext:
+def _context(place: str, certificate: str) -> ssl.SSLContext:
     """Return how servers are verified; a run reads a bundle once.
 
     :param place: file or folder of the CAs; those of the system if empty
@@ -134,7 +158,25 @@ def _context(place: str) -> ssl.SSLContext:
         context.load_verify_locations(capath=place)
     else:
         context.load_verify_locations(cafile=place)
+    if certificate:
+        _load_own(context, certificate)
     return context
+
+
+def _load_own(context: ssl.SSLContext, path: str) -> None:
+    def no_passphrase() -> str:
+        # OpenSSL would ask at the terminal, if there is one.
+        raise FetchError(f'The key in {path} has a passphrase.',
+                         'Give a file whose key has none, and which nobody '
+                         'else can read.')
+
+    try:
+        context.load_cert_chain(path, password=no_passphrase)
+    except OSError as error:
+        raise FetchError(
+            f'{path} does not hold a certificate and its key: '
+            f'{getattr(error, "reason", "") or error.strerror}.',
+            'Give a PEM file that has both.') from error
 
 
 class _Adapter(requests.adapters.HTTPAdapter):
@@ -156,7 +198,7 @@ class _Adapter(requests.adapters.HTTPAdapter):
 
 
 @contextlib.contextmanager
-def translated(url: str) -> Iterator[None]:
+def translated(url: str, advice: Advice = SUBSCRIBER) -> Iterator[None]:
     """Say in our words what goes wrong on the way to an address.
 
     Those of the libraries repeat the address whole.
@@ -167,28 +209,29 @@ def translated(url: str) -> Iterator[None]:
         yield
     except (requests.RequestException, urllib3.exceptions.HTTPError,
             OSError, ValueError) as error:
-        raise _of(error, url) from None
+        raise _of(error, url, advice) from None
 
 
-def _of(error: Exception, url: str) -> FetchError:
+def _of(error: Exception, url: str, advice: Advice) -> FetchError:
     where = f'{shown(url)} cannot be fetched'
     causes = list(_causes(error))
     for cause in causes:
         if isinstance(cause, ssl.SSLCertVerificationError):
             return FetchError(f'{where}: its certificate is not accepted '
-                              f'({cause.verify_message}).', _CERTIFICATES)
+                              f'({cause.verify_message}).',
+                              advice.certificates)
     for cause in causes:
         if isinstance(cause, (ssl.SSLError, urllib3.exceptions.SSLError)):
             return FetchError(f'{where}: TLS fails '
                               f'({getattr(cause, "reason", "") or "?"}).',
-                              _NETWORK)
+                              advice.network)
     for kind, words in _PASSING:
         for cause in causes:
             if isinstance(cause, kind):
                 said = words or getattr(cause, 'strerror', '')
                 if said:
-                    return PassingError(f'{where}: {said}.')
-    return FetchError(f'{where}: {type(error).__name__}.', ADDRESS)
+                    return PassingError(f'{where}: {said}.', advice.network)
+    return FetchError(f'{where}: {type(error).__name__}.', advice.address)
 
 
 # What is looked for, in that order, and what is said of it; the system's own

@@ -16,16 +16,18 @@ import hashlib
 import os
 import stat
 
+from cryptography.hazmat.primitives import serialization
 import pytest
 
 from hepix_vm.errors import ConfigError
+from hepix_vm.errors import FetchError
 from hepix_vm.errors import ServiceError
 from hepix_vm.exchange import measure
-from hepix_vm.exchange import outlet
 from hepix_vm.exchange.outlet import Archive
 from hepix_vm.exchange.outlet import FileOutlet
 from hepix_vm.exchange.outlet import WebOutlet
 from hepix_vm.publicationfile import Declared
+from tests.testbed import pki
 from tests.testbed.publishing import https
 from tests.testbed.publishing import LIST
 from tests.testbed.site import file_entry
@@ -144,14 +146,14 @@ def test_what_is_no_good_answer(server, method, status, what):
 
 def refuses(place):
     for ask in (place.current, lambda: place.put(b'1')):
-        with pytest.raises(ServiceError, match='cannot be asked') as caught:
+        with pytest.raises(FetchError, match='cannot be fetched') as caught:
             ask()
         assert 's3cret' not in str(caught.value)
+        assert 'subscriptions.yaml' not in caught.value.remedy
     return True
 
 
-def test_a_server_whose_ca_is_not_known(server, monkeypatch):
-    monkeypatch.setenv('REQUESTS_CA_BUNDLE', server.ca)
+def test_a_server_whose_ca_is_not_known(server):
     assert refuses(web(server, '/?x=s3cret', ca=''))
     assert server.contents == {}
 
@@ -168,14 +170,33 @@ def test_nobody_there(server):
 
 
 def test_the_cas_of_the_system(server, monkeypatch):
-    monkeypatch.setenv('SSL_CERT_FILE', server.ca)
+    monkeypatch.setenv('REQUESTS_CA_BUNDLE', server.ca)
     place = web(server, ca='')
     place.put(b'1')
     assert server.contents == {'/image.list': b'1'}
-    monkeypatch.setenv('SSL_CERT_FILE', '/none')
-    monkeypatch.setenv('SSL_CERT_DIR', '/none')
-    with pytest.raises(ConfigError, match='no CA certificates'):
-        outlet.session(server.url)
+
+
+@pytest.mark.parametrize('content, words', [
+    (None, 'No such file'), (b'nonsense', 'does not hold')])
+def test_a_certificate_of_ours_that_is_none(server, tmp_path, content,
+                                            words):
+    path = tmp_path / 'ours.pem'
+    if content:
+        path.write_bytes(content)
+    with pytest.raises(FetchError, match=words):
+        web(server, certificate=str(path))
+
+
+def test_a_key_of_ours_with_a_passphrase(server, tmp_path):
+    """Nobody is asked for it in the midst of things."""
+    authority = pki.Authority.create('/CN=CA of users')
+    key = authority.issue('/CN=alice').key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8,
+        serialization.BestAvailableEncryption(b's3cret'))
+    path = tmp_path / 'ours.pem'
+    path.write_bytes(authority.pem + key)
+    with pytest.raises(FetchError, match='has a passphrase'):
+        web(server, certificate=str(path))
 
 
 DATA = os.urandom(3000)
@@ -205,15 +226,11 @@ def test_what_cannot_be_measured(server, tmp_path):
             ('', '/none', 'No such file'),
             ('', str(tmp_path / 'empty'), 'without data'),
             (f'{server.url}/empty', '', 'without data'),
-            (f'{server.url}/none?s3cret', '', 'answers 404'),
+            (f'{server.url}/none?s3cret', '', 'status 404'),
             (f'{server.url}/cut', '', 'cannot be fetched'),
             ('https://127.0.0.1:1/?s3cret', '', 'cannot be fetched'),
             ('http://images.example.org/x', '', 'cannot be measured')):
-        with pytest.raises((ConfigError, ServiceError),
+        with pytest.raises((ConfigError, FetchError),
                            match=what) as caught:
             measure.measure(declared(uri, path), server.ca)
         assert 's3cret' not in str(caught.value)
-    server.status['GET'] = 302
-    with pytest.raises(ServiceError, match='answers 302'):
-        measure.measure(declared(f'{server.url}/x'), server.ca)
-    assert {path for _, path, _ in server.asked}.isdisjoint({'/elsewhere'})

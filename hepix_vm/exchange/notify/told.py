@@ -28,6 +28,8 @@ import os
 
 from oslo_log import log as logging
 
+from hepix_vm import wholefile
+
 LOG = logging.getLogger(__name__)
 
 # What was told longest ago is forgotten first. It would be told once more.
@@ -146,14 +148,8 @@ class ToldFile:
             return Told({}, [])
 
     def _write(self, text: str) -> None:
-        new = f'{self._path}.new'
-        descriptor = os.open(
-            new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o640)
-        with open(descriptor, 'w', encoding='utf-8') as file:
-            file.write(text)
-            file.flush()
-            os.fsync(descriptor)
-        os.replace(new, self._path)
+        wholefile.replace(self._path, text.encode(), 0o640,
+                          f'{os.path.basename(self._path)}.new')
 
 
 @contextlib.contextmanager

@@ -102,7 +102,7 @@ def test_adoption_until_a_day(bare, adopt, audit):
         2099, 'ops: in use since 2019')
     for date in ('2020-01-01', 'tomorrow'):
         code, out, err = adopt('--until', date, image_id)
-        assert (code, out) == (2, [])
+        assert (code, out) == (3, [])
         assert err.startswith('hepix-vm-sync: --until: ')
     assert len(kept(bare)) == 2
 
@@ -154,7 +154,7 @@ def test_a_reason_is_needed(bare, adopt):
     image_id = upload(bare.client, b'whatever')
     for words in ({'reason': ' '}, {'author': ' '}, {'author': 'a\nb'}):
         code, out, err = adopt(image_id, **words)
-        assert (code, out) == (2, [])
+        assert (code, out) == (3, [])
         assert err.startswith('hepix-vm-sync: ')
     assert kept(bare) == []
 

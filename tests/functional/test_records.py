@@ -71,7 +71,9 @@ def test_blocking_and_lifting(swept, kind, value):
     (('--list', 'x', '--reason', ' '), 'may be empty'),
     (('--list', 'x'), '--reason'), (('--reason', 'x'), 'is required')])
 def test_what_cannot_be_blocked(swept, arguments, what):
-    assert what in run(swept, 'block', *arguments, status=3)
+    # argparse knows 2 alone.
+    status = 2 if len(arguments) == 2 else 3
+    assert what in run(swept, 'block', *arguments, status=status)
 
 
 def test_an_account_that_may_not(swept):

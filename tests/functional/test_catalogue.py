@@ -97,9 +97,10 @@ def test_long_properties_make_pages_smaller(bare, catalogue, monkeypatch):
     assert len(found) == len(set(found))
     # They become longer again behind what is long.
     asked = []
-    page = module.Catalogue._page
-    monkeypatch.setattr(module.Catalogue, '_page', lambda self, query, most: (
-        asked.append(int(query['limit'])) or page(self, query, most)))
+    page = module.Catalogue._bounded
+    monkeypatch.setattr(
+        module.Catalogue, '_bounded', lambda self, query, most: (
+            asked.append(int(query['limit'])) or page(self, query, most)))
     assert ids(catalogue.images()) == found
     assert any(more > less for less, more in itertools.pairwise(
         asked[:asked.index(max(asked), 1)]))

@@ -246,14 +246,21 @@ class Fetcher:
     def _flow(self, response: requests.Response) -> Iterator[bytes]:
         begin = time.monotonic()
         size = 0
-        for piece in _pieces(response):
-            size += len(piece)
-            seconds = time.monotonic() - begin
-            if seconds > _FIRST and size < seconds * _SLOWEST:
-                raise FetchError(
-                    f'{transport.shown(response.url or "")} comes with less '
-                    f'than {_SLOWEST} bytes a second.', transport.ADDRESS)
-            yield piece
+        pieces = _pieces(response)
+        slow = FetchError(
+            f'{transport.shown(response.url or "")} comes with less than '
+            f'{_SLOWEST} bytes a second.', transport.ADDRESS)
+        try:
+            # Behind the last byte there may be headers without end.
+            while piece := deadline.within(
+                    _FIRST, lambda: next(pieces, b'')):
+                size += len(piece)
+                seconds = time.monotonic() - begin
+                if seconds > _FIRST and size < seconds * _SLOWEST:
+                    raise slow
+                yield piece
+        except TimeoutError:
+            raise slow from None
 
     def _file(self, url: str) -> bytes:
         path = urllib.request.url2pathname(urllib.parse.urlsplit(url).path)

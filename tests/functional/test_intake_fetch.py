@@ -242,3 +242,17 @@ def test_a_stream_that_is_a_trickle(list_server, bundle, monkeypatch):
     list_server.answers['/image'] = Answer(tail=listserver.trickle)
     with pytest.raises(FetchError, match='less than 1024 bytes a second'):
         stream(list_server.url('/image'), list_server.url('/list'), bundle)
+
+
+def _trailers(handler):
+    handler.wfile.write(b'1\r\nx\r\n0\r\n')
+    for _ in handler.alive():
+        handler.wfile.write(b'X: y\r\n' * 1000)
+
+
+def test_a_stream_that_ends_without_end(list_server, bundle, monkeypatch):
+    list_server.answers['/image'] = Answer(
+        headers={'Transfer-Encoding': 'chunked'}, tail=_trailers)
+    monkeypatch.setattr(fetch, '_FIRST', 0.5)
+    with pytest.raises(FetchError, match='less than 1024 bytes a second'):
+        stream(list_server.url('/image'), list_server.url('/list'), bundle)

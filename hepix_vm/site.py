@@ -255,7 +255,7 @@ def read_holders(folder: str) -> dict[str, str]:
             found = json.load(file)
     except FileNotFoundError:
         return {}
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         LOG.error('%s cannot be read: %s', path, error)
         return {}
     if not isinstance(found, dict) or not all(

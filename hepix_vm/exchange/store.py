@@ -218,7 +218,7 @@ def _json(path: str) -> Any:
             return json.load(file)
     except FileNotFoundError:
         return None
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         LOG.warning('%s cannot be read: %s', path, error)
         return None
 

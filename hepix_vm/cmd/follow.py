@@ -45,12 +45,12 @@ from hepix_vm.exchange.follow import World
 from hepix_vm.exchange.intake import Intake
 from hepix_vm.exchange import metrics
 from hepix_vm.exchange.notify import Notifiers
-from hepix_vm.exchange.plan import Plan
-from hepix_vm.exchange.plan import Step
 from hepix_vm.exchange import progress
 from hepix_vm.exchange import report
 from hepix_vm.exchange.report import ListReport
 from hepix_vm.exchange.settle import newest
+from hepix_vm.exchange.steps import Plan
+from hepix_vm.exchange.steps import Step
 from hepix_vm.exchange import usage
 from hepix_vm.gate import utcnow
 from hepix_vm.site import Site

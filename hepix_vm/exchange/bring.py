@@ -20,6 +20,7 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager
 import hashlib
 import io
+import logging
 import re
 import time
 from typing import Any
@@ -35,6 +36,7 @@ from hepix_vm.exchange.catalogue import extra_of
 from hepix_vm.exchange.catalogue import Image
 from hepix_vm.exchange.catalogue import time_of
 from hepix_vm.exchange.record import record_of
+from hepix_vm.exchange import transport
 from hepix_vm.exchange.wanted import Wanted
 from hepix_vm.gate import utcnow
 from hepix_vm.held import LOCK
@@ -44,10 +46,12 @@ from hepix_vm.subscriptions import Following
 from hepix_vm.subscriptions import SYSTEM
 from hepix_vm.trust.imagelist import format_time
 
+LOG = logging.getLogger(__name__)
+
 # The ids of our images are made of digests, so that two who bring the same
 # bytes at once make one image.
 _NAMESPACE = uuid.UUID('6b1d0f5c-3a0e-5f43-9d5c-6d2f1f0a7e31')
-_MOST = 1000  # ids of one digest; each deletion uses one up
+_MOST = 100  # ids of one digest; each deletion uses one up
 # Without a sign of life an import is dead. Glance itself takes one for dead
 # after an hour, or two where it did not begin yet.
 _DEAD = 2 * 3600  # seconds
@@ -107,13 +111,39 @@ class Courier:
         image_id = str(image['id'])
         if image['status'] in STATUSES:
             return image_id
-        try:
-            self._fill(image_id, wanted)
-        except Refused as error:
-            self._note(image_id, wanted, error)
-            raise
-        self._checkpoint('imported')
-        return image_id
+        errors: list[HepixVmError] = []
+        for each in wanted.each:
+            try:
+                if errors:
+                    # Another list knows of another place, or size.
+                    image_id = self._other(image_id, each, errors[-1])
+                self._fill(image_id, each)
+            except Pending:
+                raise
+            except HepixVmError as error:
+                errors.append(error)
+                if isinstance(error, ServiceError) and not error.status:
+                    break
+            else:
+                self._checkpoint('imported')
+                return image_id
+        if isinstance(errors[0], Refused):
+            self._note(image_id, wanted, errors[0])
+        raise errors[0]
+
+    def _other(self, image_id: str, wanted: Wanted,
+               error: HepixVmError) -> str:
+        """Return the record in which another list's description is tried.
+
+        :param error: what came of the one before
+        """
+        LOG.warning('The image %s is tried as the list %s has it: %s',
+                    wanted.entry.identifier, wanted.image_list.identifier,
+                    error.message)
+        if isinstance(error, Refused):
+            # Glance may be busy with it still.
+            self._catalogue.discard(image_id)
+        return str(self._fresh(wanted)['id'])
 
     def keep(self, image: Image) -> str:
         """Make an empty record in place of an image; return its id."""
@@ -143,7 +173,7 @@ class Courier:
         if image['status'] in (*STATUSES, 'queued') and LOCK not in image:
             return image
         # What a crash left; only a new record can take bytes.
-        self._catalogue.delete(image_id)
+        self._catalogue.discard(image_id)
         return self._create(wanted.entry.sha512, record_of(wanted))
 
     def _create(self, sha512: str, record: dict[str, Any],
@@ -165,9 +195,8 @@ class Courier:
                     and there.get('hepix_sha512') == sha512
                     and properties.PARKED not in there):
                 return self._current(there, record)
-        raise HepixVmError(f'All ids for the bytes {sha512[:16]}... are '
-                           f'taken.', remedy='Purge deleted images from '
-                                             'Glance\'s database.')
+        # Users can make them all theirs, and must not keep the bytes out.
+        return self._catalogue.create(**record)
 
     def _current(self, image: Image, record: dict[str, Any]) -> Image:
         """Bring a record up to date that waits for its bytes."""
@@ -187,7 +216,7 @@ class Courier:
         To fetch them again in each run would cost their size each time.
         """
         # A new record: with the old one Glance may be busy still.
-        self._catalogue.delete(image_id)
+        self._catalogue.discard(image_id)
         self._create(wanted.entry.sha512, {
             **record_of(wanted), 'hepix_state': 'refused', 'hepix_reason':
             f'{error.code}: {error.message}'[:properties.LONGEST]})
@@ -204,7 +233,12 @@ class Courier:
             and not following.token and not following.token_file
             and following.ca_bundle == SYSTEM)
         if by_glance:
-            self._catalogue.download(image_id, uri, following.stores)
+            try:
+                self._catalogue.download(image_id, uri, following.stores)
+            except ServiceError as error:
+                raise ServiceError(
+                    _without(uri, error.message), error.status,
+                    error.remedy) from None
             self._checkpoint('download')
         elif 'glance-direct' in self._abilities.methods:
             self._stage(image_id, wanted)
@@ -221,7 +255,7 @@ class Courier:
                 'Its import gave no sign of life any more.',
                 remedy='Look into the log of glance-api; the next run begins '
                        'anew.')
-        self._look(image_id)
+        self._look(image_id, uri)
         if by_glance:
             self._advance(wanted.entry.size)
 
@@ -257,7 +291,7 @@ class Courier:
         return not tasks or (utcnow() - time_of(
             tasks[0], 'updated_at')).total_seconds() > _DEAD
 
-    def _look(self, image_id: str) -> None:
+    def _look(self, image_id: str, uri: str) -> None:
         """See what came of an import.
 
         :raises Refused: the gate did not let the bytes in
@@ -269,10 +303,16 @@ class Courier:
         tasks = self._catalogue.tasks(image_id) if image else ()
         words = str(tasks[0].get('message') or '') if tasks else (
             'Somebody deleted it.')
+        words = _without(uri, words)
         raise _refusal(words) or HepixVmError(
             f'Glance could not import it: {words.rstrip(".")}.',
             remedy='Look whether its hv:uri answers, and into the log of '
                    'glance-api; the next run tries again.')
+
+
+def _without(uri: str, words: str) -> str:
+    """Return what Glance said without what an address may hold secret."""
+    return words.replace(uri, transport.shown(uri))
 
 
 def _refusal(words: str) -> Refused | None:

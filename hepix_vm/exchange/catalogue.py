@@ -155,6 +155,16 @@ class Catalogue:
         """Remove an image and its bytes; one that is gone is no error."""
         self._rest.request('DELETE', _path(image_id), (204, 404))
 
+    def discard(self, image_id: str) -> None:
+        """Remove a record without bytes, though its owner protects it."""
+        try:
+            self.delete(image_id)
+        except ServiceError as error:
+            if error.status != 403:
+                raise
+            self.update(image_id, {'protected': False})
+            self.delete(image_id)
+
     def deactivate(self, image_id: str) -> None:
         """Take an image out of use."""
         self._rest.request(

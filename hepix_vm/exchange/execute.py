@@ -32,13 +32,13 @@ from hepix_vm.exchange.catalogue import Image
 from hepix_vm.exchange.event import Event
 from hepix_vm.exchange.event import Kind
 from hepix_vm.exchange.ledger import RestLedger
-from hepix_vm.exchange.plan import Action
-from hepix_vm.exchange.plan import Chain
-from hepix_vm.exchange.plan import Plan
-from hepix_vm.exchange.plan import Step
 from hepix_vm.exchange.progress import Progress
 from hepix_vm.exchange.settle import Settler
 from hepix_vm.exchange.steady import SERVICE
+from hepix_vm.exchange.steps import Action
+from hepix_vm.exchange.steps import Chain
+from hepix_vm.exchange.steps import Plan
+from hepix_vm.exchange.steps import Step
 from hepix_vm.exchange.wanted import Refusal
 from hepix_vm.exchange.wanted import Wanted
 from hepix_vm.gate import utcnow
@@ -82,6 +82,7 @@ class Executor:
     :param courier: brings images in; None where the plan brings none
     :param tell: told of what happens to images
     :param progress: shown to who began the run
+    :param owner: the project of our account; empty if it is not known
     """
 
     # Called with the name of each step before and after it.
@@ -90,13 +91,14 @@ class Executor:
     def __init__(self, catalogue: Catalogue, ledger: RestLedger,
                  settler: Settler, courier: Courier | None,
                  tell: Callable[[Event], None],
-                 progress: Progress) -> None:
+                 progress: Progress, owner: str = '') -> None:
         self._catalogue = catalogue
         self._ledger = ledger
         self._settler = settler
         self._courier = courier
         self._tell = tell
         self._progress = progress
+        self._owner = owner
         self._done = Done()
         # Only bytes come in at once; the rest is quick, and in order.
         self._one = threading.RLock()
@@ -104,10 +106,11 @@ class Executor:
 
     def run(self, plan: Plan) -> Done:
         """Carry out a plan as far as possible."""
-        bringing = [chain for chain in plan.chains if any(
-            step.action is Action.BRING for step in chain)]
+        bringing: list[Chain] = []
         for chain in plan.chains:
-            if chain not in bringing:
+            if any(step.action is Action.BRING for step in chain):
+                bringing.append(chain)
+            else:
                 self._chain(chain)
         with concurrent.futures.ThreadPoolExecutor(_AT_ONCE) as pool:
             for future in [pool.submit(self._chain, chain)
@@ -215,7 +218,7 @@ class Executor:
     def _discard(self, image: Image, step: Step) -> None:
         # It may have its bytes by now.
         if image['status'] not in ('active', 'deactivated'):
-            self._catalogue.delete(image['id'])
+            self._catalogue.discard(image['id'])
 
     def _share(self, image: Image, step: Step) -> None:
         access = step.wanted and step.wanted.access
@@ -225,9 +228,14 @@ class Executor:
             self._with_members(image, dict.fromkeys(
                 access.projects, 'accepted'))
             image = {**image, 'visibility': 'shared'}
+        owner = access.owner
+        if str(image.get(properties.SHARED, Share.PRIVATE)).startswith(
+                Share.PRIVATE):
+            # Whom it was for alone must not change what is for others.
+            owner = owner or self._owner
         self._show(image, {
             'visibility': access.visibility, properties.SHARED: access.word,
-            **({'owner': access.owner} if access.owner else {})})
+            **({'owner': owner} if owner else {})})
 
     def _replace(self, image: Image, step: Step) -> None:
         """Let a version take the place of the former one.

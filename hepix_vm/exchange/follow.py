@@ -36,9 +36,6 @@ from hepix_vm.exchange.event import Event
 from hepix_vm.exchange.execute import Done
 from hepix_vm.exchange.execute import Executor
 from hepix_vm.exchange.ledger import RestLedger
-from hepix_vm.exchange.plan import Action
-from hepix_vm.exchange.plan import Knowledge
-from hepix_vm.exchange.plan import Plan
 from hepix_vm.exchange.plan import plan
 from hepix_vm.exchange.present import concerns
 from hepix_vm.exchange.present import Present
@@ -47,6 +44,9 @@ from hepix_vm.exchange.progress import Progress
 from hepix_vm.exchange.settle import concerns_us
 from hepix_vm.exchange.settle import done_to
 from hepix_vm.exchange.settle import Settler
+from hepix_vm.exchange.steps import Action
+from hepix_vm.exchange.steps import Knowledge
+from hepix_vm.exchange.steps import Plan
 from hepix_vm.exchange import tidings
 from hepix_vm.exchange.wanted import Refusal
 from hepix_vm.exchange.wanted import Situation
@@ -189,7 +189,8 @@ class Follow:
             recorded=self._recorded, refused=self._refused,
             in_use=self._world.in_use, only=self._request.only,
             fetched=self._fetched(found, images),
-            max_bytes=site.subscriptions.max_bytes))
+            max_bytes=site.subscriptions.max_bytes,
+            unseen=any(map(self._unseen, site.accepted.subscriptions))))
         return dataclasses.replace(
             made, refusals=(*refusals, *made.refusals))
 
@@ -215,6 +216,14 @@ class Follow:
                         reason.code for reason in reasons)):
                 found.add(uuid)
         return frozenset(found)
+
+    def _unseen(self, uuid: str) -> bool:
+        """Return whether others have a version of a list that is not here.
+
+        """
+        held = self._world.site.accepted.by_uuid.get(uuid)
+        version = held.signed.image_list.version if held else ''
+        return compare_versions(version, self._settler.newest(uuid)) < 0
 
     def _projects(self, usable: Collection[str]) -> Mapping[str, str]:
         named = {
@@ -313,7 +322,7 @@ class Follow:
                 lambda name: Executor.checkpoint(name),
                 self._progress.advance)
         return Executor(world.catalogue, world.ledger, self._settler,
-                        courier, self._tell, self._progress)
+                        courier, self._tell, self._progress, world.owner)
 
     def _changed(self, held: Held, outcome: Outcome) -> None:
         """Say what became of an image."""

@@ -17,128 +17,24 @@ carried out, whole or in part, and made anew, it comes to the same end.
 """
 
 import collections
-from collections.abc import Callable
 from collections.abc import Collection
 from collections.abc import Iterator
 from collections.abc import Mapping
 from collections.abc import Sequence
-import dataclasses
-import datetime
-import enum
 
 from hepix_vm.errors import Code
 from hepix_vm.exchange.present import Present
+from hepix_vm.exchange.record import stored
+from hepix_vm.exchange.steps import Action
+from hepix_vm.exchange.steps import Chain
+from hepix_vm.exchange.steps import Knowledge
+from hepix_vm.exchange.steps import Plan
+from hepix_vm.exchange.steps import Step
 from hepix_vm.exchange.wanted import Refusal
 from hepix_vm.exchange.wanted import Wanted
-from hepix_vm.subscriptions import Following
 from hepix_vm.trust.imagelist import compare_versions
 from hepix_vm.trust.ledger import Fact
-from hepix_vm.trust.ledger import Record
-from hepix_vm.trust.model import ImageList
 from hepix_vm.trust.verdict import Reason
-
-
-class Action(enum.StrEnum):
-    """What a step does; their names are those that users read."""
-
-    SETTLE = 'judge'  # make it what the verdict on it says
-    RECORD = 'record'  # write it into the ledger
-    BRING = 'bring'  # record and bytes of a new image
-    DISCARD = 'discard'  # remove a record that never had its bytes
-    REPLACE = 'replace'  # take over what users see of the former version
-    SHARE = 'share'  # show it to whom it is for
-    HIDE = 'hide'  # from lists of images, and from nobody else
-    PARK = 'park'  # hidden, and shared with nobody
-    EVICT = 'evict'  # bytes dropped, record kept
-    DELETE = 'delete'
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class Step:
-    """One step, which may be done again.
-
-    :param present: the image that it is about, if it is there already
-    :param wanted: what that is to be
-    :param former: the version that it replaces
-    :param fact: what is recorded
-    :param image_list: by which list
-    :param why: in a few words
-    """
-
-    action: Action
-    present: Present | None = None
-    wanted: Wanted | None = None
-    former: Present | None = None
-    fact: Fact | None = None
-    image_list: ImageList | None = None
-    why: str = ''
-
-    @property
-    def bytes_in(self) -> int:
-        """Bytes that come into Glance."""
-        return (self.wanted.entry.size if self.wanted
-                and self.action is Action.BRING else 0)
-
-    @property
-    def bytes_out(self) -> int:
-        """Bytes that leave it."""
-        return (self.present.size if self.present and self.action in (
-            Action.EVICT, Action.DELETE) else 0)
-
-
-# Steps of which each needs the one before.
-Chain = tuple[Step, ...]
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class Plan:
-    """What is to be done, and what is not done, and why.
-
-    :param chains: those that bring nothing in come first
-    :param notes: what could not be found out, one sentence each
-    """
-
-    chains: tuple[Chain, ...]
-    refusals: tuple[Refusal, ...] = ()
-    notes: tuple[str, ...] = ()
-
-    @property
-    def steps(self) -> Sequence[Step]:
-        """All steps."""
-        return [step for chain in self.chains for step in chain]
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class Knowledge:
-    """What a plan is made of besides the images.
-
-    :param now: UTC
-    :param lists: those on which this controller may act, by UUID
-    :param waiting: UUIDs of lists that are subscribed, but not known here
-        as they are elsewhere; their images are left as they are
-    :param following: how lists are followed, by UUID
-    :param listed: digests that any accepted list has
-    :param recorded: what the ledger says of a digest, lifted or not
-    :param refused: why bytes would be refused if they came now
-    :param in_use: images that a server used within some days, or uses now;
-        None where that cannot be found out
-    :param only: UUIDs of the lists that are followed in this run; None for
-        all
-    :param fetched: digests that somebody asked for
-    :param max_bytes: that all images may take
-    """
-
-    now: datetime.datetime
-    lists: Mapping[str, ImageList]
-    waiting: Collection[str]
-    following: Mapping[str, Following]
-    listed: Collection[str]
-    recorded: Callable[[str], Sequence[Record]]
-    refused: Callable[[Wanted], Sequence[Reason]]
-    in_use: Callable[[int], Collection[str] | None]
-    only: Collection[str] | None = None
-    fetched: Collection[str] = ()
-    max_bytes: int | None = None
 
 
 def plan(wanted: Mapping[str, Wanted], images: Sequence[Present],
@@ -172,7 +68,8 @@ class _Planner:
                 self._taken[image.subscription] += image.size
         # What waits for its next version, by the digest of that.
         self._formers = self._find_formers()
-        self._waiting = {image.image_id for image in self._formers.values()}
+        self._waiting = {former.sha512 for formers in self._formers.values()
+                         for former in formers}
 
     def plan(self) -> Plan:
         chains = [self._stay(image) for image in self._images]
@@ -190,10 +87,10 @@ class _Planner:
     def _first(self, sha512: str) -> Present | None:
         return next(iter(self._ours.get(sha512, ())), None)
 
-    def _find_formers(self) -> dict[str, Present]:
+    def _find_formers(self) -> dict[str, list[Present]]:
         """Find what was shown and is to be replaced, by what replaces it.
 
-        It stays as it is until then.
+        It stays as it is until then. Several images may become one.
         """
         shown: dict[tuple[str, str], Present] = {}
         for group in self._ours.values():
@@ -201,12 +98,14 @@ class _Planner:
             if (image.has_bytes and image.shared and not image.parked
                     and image.sha512 not in self._wanted):
                 shown[image.list_id, image.identifier] = image
-        found: dict[str, Present] = {}
+        found: dict[str, list[Present]] = {}
         for sha512, wanted in self._wanted.items():
             there = self._first(sha512)
             if there is None or not there.shared:
-                found.update((sha512, shown[claim]) for claim
-                             in sorted(wanted.claims) if claim in shown)
+                formers = [shown[claim] for claim in sorted(wanted.claims)
+                           if claim in shown]
+                if formers:
+                    found[sha512] = formers
         return found
 
     # What is there.
@@ -218,7 +117,9 @@ class _Planner:
                     ) if self._superfluous(image) else ()
         record: Chain = ()
         parking: Chain = ()
-        if image.image_id not in self._waiting:
+        # Users may have the same bytes: to record them would take ours out
+        # of use as well.
+        if image.sha512 not in self._waiting:
             record, parking = self._record(image), self._parking(image)
         judging = (Step(Action.SETTLE, image, why=image.outcome),
                    ) if record or image.outcome else ()
@@ -247,14 +148,18 @@ class _Planner:
         known = self._known
         image_list = known.lists.get(image.list_id)
         if (image_list is None or image.sha512 in known.listed
-                or not self._followed({image.list_id})):
+                or known.unseen or not self._followed({image.list_id})
+                # A message that came with it may be newer than the list.
+                or compare_versions(image_list.version, image.list_version)
+                < 0):
             return ()
         fact = Fact.SUPERSEDED if self._has_newer(image) else Fact.REVOKED
         for record in known.recorded(image.sha512):
-            # Before that version it was listed, whatever came earlier.
+            # Before it was listed, whatever came earlier. A version that
+            # was made anew is the same.
             if (record.fact is fact and record.image_list == image.list_id
                     and compare_versions(
-                        record.version, image.list_version) > 0):
+                        record.version, image.list_version) >= 0):
                 return ()
         return (Step(Action.RECORD, image, fact=fact, image_list=image_list,
                      why=str(fact)),)
@@ -310,12 +215,10 @@ class _Planner:
         if image and not fetched and (
                 image.evicted or self._refused_before(wanted, image)):
             return ()
-        reasons = self._known.refused(wanted) or self._too_large(wanted)
-        if reasons:
-            self._refusals += [
-                Refusal.of(wanted.image_list, wanted.entry, reason)
-                for reason in reasons]
+        if not (good := [
+                each for each in wanted.each if not self._reasons(each)]):
             return ()
+        wanted = Wanted.first_of(good)
         self._taken[wanted.image_list.identifier] += wanted.entry.size
         # Its id cannot be had again; an age of its own keeps it here.
         anew = (Step(Action.DISCARD, image, why='is fetched'),
@@ -332,7 +235,8 @@ class _Planner:
         image_list = wanted.image_list
         if image.state != 'refused' or (
                 image.list_id, image.list_version, image.uri) != (
-                image_list.identifier, image_list.version, wanted.entry.uri):
+                image_list.identifier, image_list.version,
+                stored(wanted.entry.uri)):
             return False
         self._refusals.append(Refusal(
             image_list, wanted.entry, image.code,
@@ -340,6 +244,13 @@ class _Planner:
             f'It is fetched again with the next version of the list, or by '
             f'hepix-vm-sync fetch {wanted.entry.identifier}.'))
         return True
+
+    def _reasons(self, wanted: Wanted) -> Sequence[Reason]:
+        """Return why an image cannot be brought in, which is said."""
+        reasons = self._known.refused(wanted) or self._too_large(wanted)
+        self._refusals += [Refusal.of(wanted.image_list, wanted.entry, each)
+                           for each in reasons]
+        return reasons
 
     def _too_large(self, wanted: Wanted) -> Sequence[Reason]:
         size = wanted.entry.size
@@ -358,13 +269,16 @@ class _Planner:
     def _keep(self, wanted: Wanted, image: Present) -> Chain:
         """Return what becomes of an image that can be used."""
         access = wanted.access
+        if wanted.unsure and image.shared and not image.parked:
+            # Who has it is not taken it from for a name that is not found.
+            return ()
         if access is None:
             return (Step(Action.PARK, image, why='is not approved'),
                     ) if image.shared and not image.parked else ()
         days = wanted.following.evict_after
         if (days is not None and image.shared and not image.parked
                 and not image.protected
-                and known_since(image, self._known.now) >= days
+                and (self._known.now - image.created).days >= days
                 and self._unused(image, days)):
             return (Step(Action.EVICT, image, wanted,
                          why=f'was not used for {days} days'),)
@@ -381,17 +295,20 @@ class _Planner:
             return ()
         sharing = Step(Action.SHARE, image, wanted,
                        why=f'for {access.share}')
-        former = self._formers.get(wanted.entry.sha512)
-        if former is None:
+        formers = self._formers.get(wanted.entry.sha512)
+        if not formers:
             return (sharing,)
-        again = () if former.shared == access.word else (sharing,)
-        return (Step(Action.REPLACE, image, wanted, former,
+        again = () if wanted.unsure or (
+            formers[0].shared == access.word) else (sharing,)
+        return (Step(Action.REPLACE, image, wanted, formers[0],
                      why='is the new version'), *again,
-                *self._record(former),
-                Step(Action.SETTLE, former, why='is superseded'),
-                Step(Action.PARK, former, why='is superseded'))
+                *(step for former in formers
+                  for step in self._withdrawal(former)))
 
-
-def known_since(image: Present, now: datetime.datetime) -> int:
-    """Return for how many whole days an image is there."""
-    return (now - image.created).days
+    def _withdrawal(self, former: Present) -> Iterator[Step]:
+        """Yield how what was replaced, and its copies, go out of use."""
+        yield from self._record(former)
+        yield from (Step(Action.SETTLE, image, why='is superseded')
+                    for image in self._images
+                    if image.sha512 == former.sha512 and image.has_bytes)
+        yield Step(Action.PARK, former, why='is superseded')

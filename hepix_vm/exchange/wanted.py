@@ -44,6 +44,8 @@ _FORMATS = {
     'aki': 'aki', 'ari': 'ari'}
 _CONTAINERS = {'ova': 'ova', 'ami': 'ami', 'aki': 'aki', 'ari': 'ari'}
 _PACKED = re.compile(r'\.(gz|bz2|xz|zip|zst)$', re.ASCII)
+# With projects that are named.
+_SHARED = (Share.MEMBERS, Share.PRIVATE)
 # The most open last.
 _OPENNESS = (Share.PRIVATE, Share.MEMBERS, Share.COMMUNITY, Share.PUBLIC)
 
@@ -110,6 +112,10 @@ class Wanted:
     :param image_list: the first list that has them
     :param claims: UUIDs of all lists that do, each with ``dc:identifier``
     :param access: None until an operator approves the image
+    :param unsure: whether more may be meant to see it: not all projects
+        are known
+    :param others: the same as later lists describe them, for when the first
+        is wrong about them: nobody spoils what another list has
     """
 
     entry: ImageEntry
@@ -119,6 +125,19 @@ class Wanted:
     disk_format: str
     container_format: str
     access: Access | None
+    unsure: bool = False
+    others: 'tuple[Wanted, ...]' = ()
+
+    @property
+    def each(self) -> 'tuple[Wanted, ...]':
+        """All descriptions of them, the first one first."""
+        return (dataclasses.replace(self, others=()), *self.others)
+
+    @classmethod
+    def first_of(cls, described: 'Sequence[Wanted]') -> 'Wanted':
+        """Return the first of several descriptions, with the others."""
+        first, *others = described
+        return dataclasses.replace(first, others=tuple(others))
 
     @property
     def lists(self) -> frozenset[str]:
@@ -175,19 +194,31 @@ def wanted(accepted: AcceptedLists, subscriptions: Subscriptions,
         if not reasons:
             claims.setdefault(claim.entry.sha512, []).append(claim)
     for sha512, each in claims.items():
-        first = each[0]
-        formats = formats_of(first.entry, situation.abilities)
-        if isinstance(formats, Reason):
-            refusals.append(Refusal.of(
-                first.image_list, first.entry, formats))
+        formats = [(claim, formats_of(claim.entry, situation.abilities))
+                   for claim in each]
+        good = [(claim, known) for claim, known in formats
+                if not isinstance(known, Reason)]
+        refusals += [
+            Refusal.of(claim.image_list, claim.entry, reason)
+            for claim, reason in formats if isinstance(reason, Reason)]
+        if not good:
             continue
         access, missing = _access(each, situation)
         refusals += missing
-        found[sha512] = Wanted(
-            first.entry, first.image_list, first.following,
-            frozenset((claim.image_list.identifier, claim.entry.identifier)
-                      for claim in each),
-            *formats, access)
+        unsure = any(name not in situation.projects for claim in each
+                     if claim.following.share in _SHARED
+                     for name in _named(claim))
+        # One of each list: a list that is wrong costs one attempt.
+        described: dict[str, tuple[_Claim, tuple[str, str]]] = {}
+        for claim, known in good:
+            described.setdefault(claim.image_list.identifier, (claim, known))
+        listed = frozenset(
+            (claim.image_list.identifier, claim.entry.identifier)
+            for claim in each)
+        found[sha512] = Wanted.first_of([
+            Wanted(claim.entry, claim.image_list, claim.following, listed,
+                   *known, access, unsure)
+            for claim, known in described.values()])
     return found, refusals
 
 
@@ -212,7 +243,10 @@ def formats_of(entry: ImageEntry,
     the file says it.
     """
     stated = entry.format.lower()
-    path = urllib.parse.urlsplit(entry.uri).path.lower()
+    try:
+        path = urllib.parse.urlsplit(entry.uri).path.lower()
+    except ValueError:
+        return Reason(Code.MALFORMED, 'Its hv:uri is no address.')
     kind = stated or path.rpartition('/')[2].partition('.')[2]
     inner = _PACKED.sub('', kind)
     packed = inner != kind
@@ -257,7 +291,7 @@ def _access(claims: Sequence[_Claim], situation: Situation,
             continue
         share = claim.following.share
         projects: frozenset[str] = frozenset()
-        if share in (Share.MEMBERS, Share.PRIVATE):
+        if share in _SHARED:
             named = _named(claim)
             projects = frozenset(
                 situation.projects[name] for name in named

@@ -145,3 +145,35 @@ def test_evicted_and_fetched_again(world, lists, run):
     assert run('--no-fetch').out == 'refused 0, failed 0\n'
     ran = run('fetch', image_list.identifier, status=2)
     assert 'No list that is followed has the image' in ran.err
+
+
+def test_who_had_it_alone_does_not_own_what_is_for_all(world, lists, run):
+    listed = lists.image()
+    image_list = lists.accept(listed, block={
+        'projects': {VO: 'atlas'}, 'share': 'private'})
+    run('--no-fetch')
+    assert lists.of(listed)['owner'] == world.keystone.project('atlas')
+    lists.block(image_list.identifier, projects=None, share='public')
+    run('--no-fetch')
+    image = lists.of(listed)
+    assert (image['visibility'], image['owner']) == (
+        'public', world.keystone.project('admin'))
+    assert run('--no-fetch').out == 'refused 0, failed 0\n'
+
+
+def test_a_project_that_is_not_found_takes_it_from_nobody(
+        world, lists, run):
+    listed = lists.image()
+    image_list = lists.accept(listed, block={
+        'projects': {VO: ['atlas', 'cms']}})
+    run('--no-fetch')
+    before = lists.members(lists.of(listed))
+    assert len(before) == 2
+    for projects in (['atlas', 'cmss'], ['atlass', 'cmss']):
+        lists.block(image_list.identifier, projects={VO: projects})
+        assert 'There is no project' in run('--no-fetch', status=1).err
+        image = lists.of(listed)
+        assert (image['os_hidden'], lists.members(image)) == (False, before)
+    lists.block(image_list.identifier, projects={VO: 'atlas'})
+    run('--no-fetch')
+    assert len(lists.members(lists.of(listed))) == 1

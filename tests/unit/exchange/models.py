@@ -17,10 +17,10 @@ import hashlib
 import uuid
 
 from hepix_vm.exchange.catalogue import Abilities
-from hepix_vm.exchange.plan import Action
-from hepix_vm.exchange.plan import Knowledge
 from hepix_vm.exchange.plan import plan
 from hepix_vm.exchange.present import Present
+from hepix_vm.exchange.steps import Action
+from hepix_vm.exchange.steps import Knowledge
 from hepix_vm.exchange.wanted import Situation
 from hepix_vm.exchange.wanted import wanted
 from hepix_vm.subscriptions import Block

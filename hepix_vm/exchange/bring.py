@@ -60,6 +60,7 @@ _PATIENCE = 60.0  # seconds
 _SHORTEST, _LONGEST = 0.2, 5.0  # seconds between two looks
 _REFUSED = 'Refused by the image trust policy of this cloud: '
 _CODE = re.compile(r'\[([a-z-]+)\] ', re.ASCII)
+_URL = re.compile(r'[a-z][a-z0-9+.-]*://\S+', re.ASCII | re.IGNORECASE)
 # Properties that Glance writes alone.
 _GLANCES = 'os_glance_'
 # What a verdict said of bytes that are gone.
@@ -312,7 +313,9 @@ class Courier:
 
 def _without(uri: str, words: str) -> str:
     """Return what Glance said without what an address may hold secret."""
-    return words.replace(uri, transport.shown(uri))
+    # It may be cut off.
+    return _URL.sub(lambda found: transport.shown(found[0]),
+                    words.replace(uri, transport.shown(uri)))
 
 
 def _refusal(words: str) -> Refused | None:

@@ -102,7 +102,8 @@ def test_an_address_that_is_none_stops_no_other_image(lists, run):
 def test_a_secret_in_an_address_is_not_repeated(lists, run):
     listed = lists.image()
     lists.accept(dataclasses.replace(
-        listed, uri='https://user:S3CRET@127.0.0.1:9/x.raw?token=S3CRET'))
+        listed, uri='https://user:S3CRET@127.0.0.1:9/x.raw?token=S3CRET'
+        + 'x' * 1000))
     ran = run('--no-fetch', status=2)
     assert 'https://127.0.0.1:9/x.raw' in ran.err
     assert 'S3CRET' not in ran.out + ran.err

@@ -14,6 +14,7 @@
 Whatever ends it in between, the next plan goes on from what is there.
 """
 
+import collections
 from collections.abc import Callable
 from collections.abc import Mapping
 import concurrent.futures
@@ -103,6 +104,8 @@ class Executor:
         # Only bytes come in at once; the rest is quick, and in order.
         self._one = threading.RLock()
         self._ended = threading.Event()
+        self._turn = threading.Lock()
+        self._at_work: collections.Counter[str] = collections.Counter()
 
     def run(self, plan: Plan) -> Done:
         """Carry out a plan as far as possible."""
@@ -112,11 +115,35 @@ class Executor:
                 bringing.append(chain)
             else:
                 self._chain(chain)
+        waiting: dict[str, collections.deque[Chain]] = {}
+        for chain in bringing:
+            waiting.setdefault(_list_of(chain), collections.deque()).append(
+                chain)
         with concurrent.futures.ThreadPoolExecutor(_AT_ONCE) as pool:
-            for future in [pool.submit(self._chain, chain)
-                           for chain in bringing]:
+            for future in [pool.submit(self._in_turn, waiting)
+                           for _ in range(_AT_ONCE)]:
                 future.result()
         return self._done
+
+    def _in_turn(self, waiting: dict[str, collections.deque[Chain]]) -> None:
+        """Carry out chains of the list of which the fewest are at work.
+
+        So one whose images come slowly does not keep out the others'.
+        """
+        while True:
+            with self._turn:
+                if not waiting:
+                    return
+                uuid = min(waiting, key=lambda each: self._at_work[each])
+                chain = waiting[uuid].popleft()
+                if not waiting[uuid]:
+                    del waiting[uuid]
+                self._at_work[uuid] += 1
+            try:
+                self._chain(chain)
+            finally:
+                with self._turn:
+                    self._at_work[uuid] -= 1
 
     def _chain(self, chain: Chain) -> None:
         """Do the steps of a chain; what fails does not concern others."""
@@ -317,6 +344,12 @@ _ACTIONS: Mapping[Action, Callable[[Executor, Image, Step], None]] = {
     Action.REPLACE: Executor._replace, Action.HIDE: Executor._hide,
     Action.PARK: Executor._park, Action.EVICT: Executor._evict,
 }
+
+
+def _list_of(chain: Chain) -> str:
+    """Return the list whose image is brought in."""
+    return next(step.wanted.image_list.identifier for step in chain
+                if step.wanted)
 
 
 def _what(step: Step) -> str:

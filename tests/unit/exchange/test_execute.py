@@ -11,6 +11,8 @@
 # under the License.
 """How a plan is carried out."""
 
+import threading
+
 from hepix_vm.exchange.execute import Executor
 from hepix_vm.exchange.steps import Step
 from tests.unit.exchange.models import entry
@@ -27,3 +29,24 @@ def test_chains_are_not_compared(monkeypatch):
     monkeypatch.setattr(Step, '__eq__', None)
     Executor(None, None, None, None, None, None).run(made)
     assert len(done) == 3
+
+
+def test_a_slow_list_does_not_keep_out_others(monkeypatch):
+    slow = image_list('slow', *(entry(f's{n}') for n in range(20)))
+    quick = image_list('quick', *(entry(f'q{n}') for n in range(20)))
+    made = Model(slow, quick).plan()
+    ended = threading.Event()
+    done = []
+
+    def chain(self, chain):
+        step = next(step for step in chain if step.wanted)
+        if step.wanted.image_list is slow:
+            assert ended.wait(10)
+            return
+        done.append(step)
+        if len(done) == len(quick.images):
+            ended.set()
+
+    monkeypatch.setattr(Executor, '_chain', chain)
+    Executor(None, None, None, None, None, None).run(made)
+    assert ended.is_set()

@@ -50,6 +50,11 @@ if TYPE_CHECKING:
     _Parsers = argparse._SubParsersAction[argparse.ArgumentParser]
 
 _REFUSED = 1  # exit status
+_KEPT = (
+    'Nothing is published: the version that is there has these images, and '
+    'without them subscribers would take them out of use. Bring the lists, '
+    'the CRLs and the images of this site up to date, and publish again; or '
+    'take back that others may have them (hepix-vm-sync lift).')
 _GLOBUS = os.path.join('~', '.globus')
 
 
@@ -133,13 +138,13 @@ def _publish(given: argparse.Namespace) -> int:
     place = _place(given, settings)
     archive = outlet.Archive(given.archive or os.path.join(
         settings.state_dir, 'published'), publication.uuid)
-    images = _images(publication, site, given.tls_ca)
-    if images is None:
-        return _REFUSED
-    who = _signer(given, site)
     current = place.current()
     old = (None if current is None
            else publish.check_old(current, site, publication.uuid))
+    images = _images(publication, site, given.tls_ca, old)
+    if images is None:
+        return _REFUSED
+    who = _signer(given, site)
     new = publish.build(
         publication, images, who.endorser(
             publication.email, publication.creator),
@@ -192,21 +197,25 @@ def _place(given: argparse.Namespace,
                             given.tls_certificate, given.tls_ca)
 
 
-def _images(publication: Publication, site: Site,
-            ca: str) -> list[ImageEntry] | None:
-    """Return all images, or None if one that is named is refused."""
+def _images(publication: Publication, site: Site, ca: str,
+            old: ImageList | None) -> list[ImageEntry] | None:
+    """Return all images, or None if nothing is published for one's sake."""
     images = [measure.measure(each, ca) for each in publication.images]
     if not publication.asks_glance:
         return images
     cloud = common.connect()
     shareable = Shareable(cloud.catalogue, cloud.ledger, site)
-    images += shareable.collect(publication)
+    images += shareable.collect(publication, old)
     for refused in shareable.refused:
-        done = 'refused' if refused.asked else 'left out'
+        done = 'refused' if refused.final else 'left out'
         for reason in refused.reasons:
             print(f'{refused.image_id} {done}: [{reason.code}] '
                   f'{reason.message} {reason.remedy}', file=sys.stderr)
-    return None if any(each.asked for each in shareable.refused) else images
+    if not any(each.final for each in shareable.refused):
+        return images
+    if publication.every_shareable:
+        print(_KEPT, file=sys.stderr)
+    return None
 
 
 def _signer(given: argparse.Namespace, site: Site) -> Signer:

@@ -16,6 +16,7 @@ The gate is asked anew for each of them: properties are a display.
 """
 
 from collections.abc import Iterator
+from collections.abc import Mapping
 from collections.abc import Sequence
 import dataclasses
 import urllib.parse
@@ -35,8 +36,12 @@ from hepix_vm.publicationfile import GlanceImage
 from hepix_vm.publicationfile import Publication
 from hepix_vm.site import Site
 from hepix_vm.trust.imagelist import compare_versions
+from hepix_vm.trust.ledger import Fact
+from hepix_vm.trust.ledger import Ledger
 from hepix_vm.trust.model import Endorsement
 from hepix_vm.trust.model import ImageEntry
+from hepix_vm.trust.model import ImageList
+from hepix_vm.trust import standing
 from hepix_vm.trust.verdict import Reason
 
 _NO_ADDRESS = ('Set base_url, or give the image an uri, in the file that '
@@ -47,12 +52,13 @@ _NO_ADDRESS = ('Set base_url, or give the image an uri, in the file that '
 class Refused:
     """An image that is not published.
 
-    :param asked: whether the file names it
+    :param image_id: of Glance, or ``dc:identifier`` of what it has no more
+    :param final: whether nothing is published for its sake
     """
 
     image_id: str
     reasons: tuple[Reason, ...]
-    asked: bool
+    final: bool
 
 
 class Shareable:
@@ -66,14 +72,19 @@ class Shareable:
     def __init__(self, catalogue: Catalogue, ledger: RestLedger,
                  site: Site) -> None:
         self._catalogue = catalogue
+        self._ledger = ledger
         self._gate = SteadyGate(site, ledger.search, journalled=False)
         self.refused: list[Refused] = []
+        # By digest: what was looked at; and of that, what cannot be decided.
+        self._undecided: dict[str, list[Refused]] = {}
 
-    def collect(self, publication: Publication) -> list[ImageEntry]:
+    def collect(self, publication: Publication,
+                former: ImageList | None = None) -> list[ImageEntry]:
         """Return the images, as the list will have them.
 
         What may not be published is added to :attr:`refused`.
 
+        :param former: the version that is published now
         :raises HepixVmError: Glance does not say, or an image has no
             address
         """
@@ -97,7 +108,36 @@ class Shareable:
                     f'Two images that are named are versions of one, '
                     f'{endorsement.entry.identifier}.', Code.UUID_CONFLICT,
                     'Publish the newer one only.')
+        if former and publication.every_shareable:
+            self._keep(former, found, publication.uuid)
         return list(found.values())
+
+    def _keep(self, former: ImageList, found: Mapping[str, ImageEntry],
+              uuid: str) -> None:
+        """Refuse to drop an image for no decision of this site.
+
+        Subscribers read that an image is not there as its revocation, which
+        a list or a CRL that is late here must not become.
+        """
+        dropped = [entry for entry in former.images
+                   if not _stays(entry, found.get(entry.identifier))]
+        records = [record for record in self._ledger.all()
+                   if not record.lifted] if dropped else []
+        shared = {name for record in records if record.fact is Fact.SHAREABLE
+                  for name in (record.value, _identifier(record.value, uuid))}
+        refused = {record.value for record in Ledger(records).refusals()}
+        for entry in dropped:
+            if shared.isdisjoint((entry.sha512, entry.identifier)):
+                continue
+            if entry.sha512 in self._undecided:
+                late = self._undecided[entry.sha512]
+                self.refused = [
+                    *(each for each in self.refused if each.image_id not in
+                      {other.image_id for other in late}), *late]
+            elif entry.sha512 not in refused:
+                self._refuse(entry.identifier, True, Reason(
+                    Code.NOT_SHAREABLE, 'Operators let others have it, and '
+                    'Glance has no such image with data.'))
 
     def _every(self) -> Iterator[tuple[GlanceImage, Image]]:
         for image in self._catalogue.images():
@@ -117,7 +157,12 @@ class Shareable:
 
     def _judge(self, held: Held, asked: bool) -> Endorsement | None:
         """Return what endorses an image, if it may be published."""
-        verdict = Case(self._gate, held.subject(self._gate.now())).look()
+        subject = held.subject(self._gate.now())
+        verdict = Case(self._gate, subject).look()
+        undecided = self._undecided.setdefault(
+            subject.came_as or subject.sha512, [])
+        if held.status == 'active' and standing.undecided(verdict):
+            undecided.append(Refused(held.image_id, verdict.reasons, True))
         endorsement = verdict.endorsement
         if endorsement is None or not endorsement.shareable:
             # Whoever publishes all that is shareable does not mean it.
@@ -138,8 +183,19 @@ class Shareable:
             return None
         return endorsement
 
-    def _refuse(self, image_id: str, asked: bool, *reasons: Reason) -> None:
-        self.refused.append(Refused(image_id, reasons, asked))
+    def _refuse(self, image_id: str, final: bool, *reasons: Reason) -> None:
+        self.refused.append(Refused(image_id, reasons, final))
+
+
+def _stays(former: ImageEntry, new: ImageEntry | None) -> bool:
+    """Return whether a version is published on, or a newer one."""
+    return new is not None and compare_versions(
+        new.version, former.version) >= 0
+
+
+def _identifier(identifier: str, image_list: str) -> str:
+    """Return what an image of somebody else is called in a list of ours."""
+    return str(uuid.uuid5(uuid.UUID(image_list), identifier))
 
 
 def _entry(endorsement: Endorsement, given: GlanceImage,
@@ -154,7 +210,7 @@ def _entry(endorsement: Endorsement, given: GlanceImage,
     entry = endorsement.entry
     identifier = entry.identifier
     if endorsement.image_list.identifier != publication.uuid:
-        identifier = str(uuid.uuid5(uuid.UUID(publication.uuid), identifier))
+        identifier = _identifier(identifier, publication.uuid)
     uri = given.uri or entry.uri
     if urllib.parse.urlsplit(uri).scheme not in ('http', 'https'):
         if not publication.base_url:

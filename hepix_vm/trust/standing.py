@@ -84,13 +84,18 @@ def change_for(verdict: Verdict, state: str) -> Change:
     if verdict.exemption is Exemption.LEGACY:
         # It bears no mark: nothing was decided on it for good.
         return Change(True, '')
-    undecided = _UNDECIDED.issuperset(verdict.codes)
-    if verdict.mode is Mode.PERMISSIVE or (undecided and state in _LET_IN):
+    late = undecided(verdict)
+    if verdict.mode is Mode.PERMISSIVE or (late and state in _LET_IN):
         return Change()
-    if undecided and state in _KNOWN:
+    if late and state in _KNOWN:
         # Why it was refused is known already, and holds.
         return Change(False)
     return Change(False, state_of(verdict))
+
+
+def undecided(verdict: Verdict) -> bool:
+    """Return whether a refusal only says that nothing can be said now."""
+    return bool(verdict.codes) and _UNDECIDED.issuperset(verdict.codes)
 
 
 def state_of(verdict: Verdict) -> State:

@@ -217,3 +217,96 @@ def test_only_administrators_publish(home, alice):
     assert done.returncode > 1
     assert 'Glance answers 403' in done.stderr
     assert not alice.output.exists()
+
+
+@pytest.fixture
+def followed(home, alice):
+    """An image that came by a list, and that version 1 of ours has."""
+    data = os.urandom(100)
+    share(home, data)
+    home.site.accept(home.site.image_list(entry(data)))
+    image_id = home.client.create()
+    assert home.client.put(image_id, data).status_code == 204
+    assert [image.sha512 for image in publish(alice).images] == [
+        entry(data).sha512]
+    yield data, image_id
+    home.site.write_anchors()
+    home.site.write_subscriptions([])
+    for path in home.site.state.glob('lists/*'):
+        path.unlink()
+
+
+def held_back(alice):
+    """Return what is said where version 1 stays."""
+    before = alice.output.read_bytes()
+    done = alice.run(*alice.signer, '--yes')
+    assert (done.returncode, alice.output.read_bytes()) == (1, before)
+    assert 'Nothing is published' in done.stderr
+    assert 'left out' not in done.stderr
+    return done.stderr
+
+
+def dropped(alice):
+    done = alice.run(*alice.signer, '--yes')
+    assert done.returncode == 0, done.stderr
+    assert ': revoked at all subscribers' in done.stdout
+    return endorsement.open_list(
+        alice.output.read_bytes(), TrustSettings()).image_list.images == ()
+
+
+def lift(home, data):
+    done = home.command(
+        'hepix-vm-sync', 'lift', '--sha512', entry(data).sha512, '--reason',
+        'over', '--author', 'ops')
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_list_that_is_not_here_revokes_nothing(home, alice, followed):
+    data, image_id = followed
+    for path in home.site.state.glob('lists/*.smime'):
+        path.unlink()
+    said = held_back(alice)
+    assert f'{image_id} refused: [list-rollback]' in said
+    assert 'hepix-vm-sync lift' in said
+    # What an operator takes back is gone, whatever else is known.
+    lift(home, data)
+    assert dropped(alice)
+
+
+def test_a_late_crl_revokes_nothing(home, alice, followed):
+    home.site.write_anchors(
+        this_update=pki.utcnow() - 30 * pki.DAY,
+        next_update=pki.utcnow() - 20 * pki.DAY)
+    assert f'{followed[1]} refused: [crl-expired]' in held_back(alice)
+
+
+@pytest.mark.parametrize('spoil', [blocked, revoked])
+def test_what_is_decided_is_dropped(home, alice, followed, spoil):
+    spoil(home, *followed)
+    assert dropped(alice)
+
+
+def test_an_image_that_is_no_more(home, alice, followed):
+    """Whoever deleted it, operators still let others have it."""
+    data, image_id = followed
+    assert home.client.delete(image_id).status_code == 204
+    said = held_back(alice)
+    assert 'refused: [not-shareable] Operators let others have it' in said
+    lift(home, data)
+    assert dropped(alice)
+
+
+def test_a_deleted_image_that_was_blocked(home, alice, followed):
+    home.block(followed[0])
+    assert home.client.delete(followed[1]).status_code == 204
+    assert dropped(alice)
+
+
+def test_images_of_one_identifier(home, alice, followed):
+    """Shared by that of the list by which this site has it."""
+    data, image_id = followed
+    named = home.client.image(image_id)['hepix_image_id']
+    lift(home, data)
+    home.record(Fact.SHAREABLE, Blockable.IMAGE, named)
+    assert home.client.delete(image_id).status_code == 204
+    assert 'refused: [not-shareable]' in held_back(alice)

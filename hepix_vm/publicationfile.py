@@ -17,12 +17,14 @@ from collections.abc import Mapping
 import dataclasses
 import datetime
 import os
+import re
 from typing import Any
 from typing import TypeVar
 import urllib.parse
 
 from hepix_vm.trust import fields
 from hepix_vm.trust.model import ImageEntry
+from hepix_vm.trust import policy
 from hepix_vm import yamlfile
 from hepix_vm.yamlfile import Node
 
@@ -32,6 +34,7 @@ _T = TypeVar('_T')
 _VALID_DAYS = 30
 _MAX_DAYS = 3650
 SHAREABLE = 'shareable'
+_EMAIL = re.compile(r'[^@\s]+@[^@\s]+')
 _FETCHED = ('http', 'https')
 
 
@@ -70,6 +73,7 @@ class Publication:
 
     :param uri: where subscribers fetch the list
     :param valid: for how long a version counts
+    :param end: until when it counts, UTC; None for as long as that
     :param base_url: below which images of Glance are, by their ids, that
         have no address of their own
     :param every_shareable: whether all shareable images of Glance are taken
@@ -84,6 +88,7 @@ class Publication:
     vo: str = ''
     creator: str = ''
     valid: datetime.timedelta = datetime.timedelta(days=_VALID_DAYS)
+    end: datetime.datetime | None = None
     base_url: str = ''
     every_shareable: bool = False
     glance_images: tuple[GlanceImage, ...] = ()
@@ -121,9 +126,11 @@ def parse(data: bytes, path: str) -> Publication:
     return Publication(**values)
 
 
-def read(node: Node, reader: Callable[[Any], _T]) -> _T:
+def read(node: Node, reader: Callable[[Any], _T],
+         key: str = 'The value') -> _T:
     """Return a value as an image list holds it.
 
+    :param key: what messages call it
     :raises ConfigError: a list cannot hold it
     """
     # As it stands there: 1.10 is a version and no number.
@@ -131,12 +138,34 @@ def read(node: Node, reader: Callable[[Any], _T]) -> _T:
     try:
         return reader(value)
     except fields.Flaw as flaw:
-        raise node.error(f'The value {flaw}.') from flaw
+        raise node.error(f'{key} {flaw}.') from flaw
+
+
+def _email(value: Any) -> str:
+    """Return an address of electronic mail.
+
+    :raises Flaw: nothing could be sent there
+    """
+    if not _EMAIL.fullmatch(fields.name(value)):
+        raise fields.Flaw(f'must be an address such as images@example.org, '
+                          f'not {fields.shown(value)}')
+    return str(value)
+
+
+def _format(value: Any) -> str:
+    """Return a format whose spelling is known.
+
+    :raises Flaw: no site could compare it with what Glance says
+    """
+    if not policy.known_format(fields.name(value)):
+        raise fields.Flaw(f'must be a format such as QCOW2 or RAW, not '
+                          f'{fields.shown(value)}')
+    return str(value)
 
 
 def _all(readers: Mapping[str, Callable[[Any], Any]],
          keys: Mapping[str, Node]) -> dict[str, Any]:
-    return {key: read(keys[key], reader)
+    return {key: read(keys[key], reader, key)
             for key, reader in readers.items() if key in keys}
 
 
@@ -196,7 +225,7 @@ def _image(node: Node) -> Declared:
     values.setdefault('osname', values['os'])
     if 'extra' in keys:
         values['extra'] = {
-            key: read(value, fields.text)
+            key: read(value, fields.text, key)
             for key, value in keys['extra'].mapping().items()}
     path = keys['path'].text() if 'path' in keys else ''
     return Declared(
@@ -206,12 +235,12 @@ def _image(node: Node) -> Declared:
 
 _LIST: Mapping[str, Callable[[Any], Any]] = {
     'uuid': fields.uuid, 'uri': fields.name, 'title': fields.name,
-    'email': fields.name, 'description': fields.text, 'source': fields.line,
+    'email': _email, 'description': fields.text, 'source': fields.line,
     'vo': fields.line, 'creator': fields.line,
 }
 _IMAGE: Mapping[str, Callable[[Any], Any]] = {
     'uuid': fields.uuid, 'title': fields.name, 'version': fields.name,
-    'uri': fields.name, 'hypervisor': fields.name, 'format': fields.name,
+    'uri': fields.name, 'hypervisor': fields.name, 'format': _format,
     'arch': fields.name, 'os': fields.name, 'osversion': fields.name,
     'osname': fields.line, 'description': fields.text,
     'comments': fields.text, 'expires': fields.time, 'sha512': fields.digest,

@@ -13,6 +13,7 @@
 """``hepix-vm-sync publish``: a signed list for other sites."""
 
 import argparse
+import contextlib
 import dataclasses
 import getpass
 import os
@@ -132,12 +133,22 @@ def run(given: argparse.Namespace) -> int:
 
 
 def _publish(given: argparse.Namespace) -> int:
+    """Publish what is asked for, while nobody else publishes this list."""
     publication = _publication(given)
     settings = config.load()[opts.GROUP]
     site = SiteFiles(settings, publication.asks_glance).current()
     place = _place(given, settings)
     archive = outlet.Archive(given.archive or os.path.join(
         settings.state_dir, 'published'), publication.uuid)
+    with contextlib.nullcontext() if given.dry_run else archive.alone():
+        return _publish_to(
+            place, archive, publication, site, settings, given)
+
+
+def _publish_to(place: outlet.Outlet, archive: outlet.Archive,
+                publication: Publication, site: Site,
+                settings: cfg.ConfigOpts.GroupAttr,
+                given: argparse.Namespace) -> int:
     current = place.current()
     old = (None if current is None
            else publish.check_old(current, site, publication.uuid))
@@ -178,7 +189,7 @@ def _publication(given: argparse.Namespace) -> Publication:
         end = Node(given.expires, '--expires', 0).time()
         if end <= utcnow():
             raise ConfigError('The end lies in the past.', '--expires')
-        found = dataclasses.replace(found, valid=end - utcnow())
+        found = dataclasses.replace(found, end=end)
     if given.decommission:
         found = dataclasses.replace(
             found, every_shareable=False, glance_images=(), images=())
@@ -225,9 +236,13 @@ def _signer(given: argparse.Namespace, site: Site) -> Signer:
             return signer.read_secret(given.passphrase_file).rstrip(b'\r\n')
         return _ask(prompt).encode()
 
-    found = (signer.from_pkcs12(given.pkcs12, ask) if given.pkcs12
-             else signer.from_pem(os.path.expanduser(given.certificate),
-                                  os.path.expanduser(given.key), ask))
+    remedy = ('Correct the passphrase file; if it is right, the file of the '
+              'key is damaged.' if given.passphrase_file
+              else signer.TYPE_AGAIN)
+    found = (signer.from_pkcs12(given.pkcs12, ask, remedy) if given.pkcs12
+             else signer.from_pem(
+                 os.path.expanduser(given.certificate),
+                 os.path.expanduser(given.key), ask, remedy))
     signer.check(found, utcnow(), site.trust.chain.purposes)
     return found
 

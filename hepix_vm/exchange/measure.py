@@ -15,6 +15,7 @@
 import dataclasses
 import hashlib
 import os
+import time
 
 from hepix_vm.errors import ConfigError
 from hepix_vm.errors import FetchError
@@ -28,6 +29,9 @@ from hepix_vm.trust.model import ImageEntry
 
 _PATIENCE = 120.0  # seconds for a server to answer
 _RETRIES = 1
+# Of what is fetched: a server may go on without end.
+LARGEST = 2 ** 40  # bytes
+LONGEST = 6 * 3600.0  # seconds
 
 
 def measure(declared: Declared, ca: str = '') -> ImageEntry:
@@ -65,6 +69,7 @@ def _of_address(uri: str, ca: str) -> tuple[str, int]:
             f'may change it.', remedy='Give the path of the file, or sha512 '
             'and size.')
     digest, size = hashlib.sha512(), 0
+    end = time.monotonic() + LONGEST
     fetcher = Fetcher(Following(uri, ca_bundle=ca or SYSTEM), '',
                       Limits(_PATIENCE, _RETRIES, 0))
     try:
@@ -72,9 +77,15 @@ def _of_address(uri: str, ca: str) -> tuple[str, int]:
             for piece in pieces:
                 digest.update(piece)
                 size += len(piece)
+                if size > LARGEST:
+                    raise FetchError(f'{shown} has more than {LARGEST} '
+                                     f'bytes.', '')
+                if time.monotonic() > end:
+                    raise FetchError(f'{shown} takes longer than '
+                                     f'{LONGEST:g} seconds.', '')
     except (FetchError, TrustError) as error:
         raise FetchError(
             error.message, 'Give the address at which the image itself is, '
-            'the CA of its server (--tls-ca), or the path of the file.',
-            ) from error
+            'the CA of its server (--tls-ca), the path of the file, or '
+            'sha512 and size.') from error
     return digest.hexdigest(), size

@@ -18,6 +18,7 @@ Every version is kept besides, so that none is given twice.
 import abc
 from collections.abc import Iterator
 import contextlib
+import fcntl
 import os
 import urllib.parse
 
@@ -69,7 +70,10 @@ class FileOutlet(Outlet):
         try:
             with open(self._path, 'rb') as file:
                 return file.read(self._max_bytes + 1)
-        except FileNotFoundError:
+        except FileNotFoundError as error:
+            if not os.path.isdir(os.path.dirname(
+                    os.path.abspath(self._path))):
+                raise _failed(self._path, error) from error
             return None
         except OSError as error:
             raise _failed(self._path, error) from error
@@ -181,6 +185,34 @@ class Archive:
 
     def __init__(self, folder: str, uuid: str) -> None:
         self._folder = os.path.join(folder, uuid)
+
+    @contextlib.contextmanager
+    def alone(self) -> Iterator[None]:
+        """Keep others from publishing this list meanwhile.
+
+        From looking at the versions until one is in its place: else two
+        would give the same version, or put the older one last.
+
+        :raises ConfigError: the folder cannot be used
+        :raises ServiceError: somebody publishes it
+        """
+        path = f'{self._folder}.lock'
+        try:
+            os.makedirs(os.path.dirname(path), mode=0o750, exist_ok=True)
+            descriptor = os.open(
+                path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
+        except OSError as error:
+            raise _failed(path, error) from error
+        try:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                raise ServiceError(
+                    'Somebody else publishes this list now.', 0,
+                    'Wait until that is done, and publish again.') from error
+            yield
+        finally:
+            os.close(descriptor)
 
     def versions(self) -> list[str]:
         """Return the versions that were published.

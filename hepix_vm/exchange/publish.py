@@ -75,7 +75,7 @@ def build(publication: Publication, images: Sequence[ImageEntry],
     :param images: with their digests
     :param at: now, UTC
     """
-    end = at + publication.valid
+    end = publication.end or at + publication.valid
     return imagelist.complete(ImageList(
         identifier=publication.uuid, version=version, created=at,
         expires=end, endorser=endorser, uri=publication.uri,
@@ -129,13 +129,19 @@ def differences(old: ImageList | None, new: ImageList) -> Iterator[str]:
     """
     before = old.version if old else 'none'
     yield (f'list {new.identifier} version {before} -> {new.version}, '
-           f'{len(new.images)} images, until {format_time(new.expires)}')
+           f'{_number(len(new.images))}, until {format_time(new.expires)}')
     for name in ('title', 'description', 'source', 'vo', 'uri', 'endorser'):
         was, now = getattr(old, name, None), getattr(new, name)
         if old and was != now:
             yield f'~ {name}: {_shown(was)} -> {_shown(now)}'
-    known = {entry.identifier: entry for entry in old.images} if old else {}
-    for entry in new.images:
+    images = list(_images(old.images if old else (), new.images))
+    yield from images or ['no image changes']
+
+
+def _images(old: Iterable[ImageEntry],
+            new: Iterable[ImageEntry]) -> Iterator[str]:
+    known = {entry.identifier: entry for entry in old}
+    for entry in new:
         former = known.pop(entry.identifier, None)
         if former is None:
             yield f'+ {_image(entry)}'
@@ -146,6 +152,10 @@ def differences(old: ImageList | None, new: ImageList) -> Iterator[str]:
             yield f'~ {_image(entry)}, the same bytes'
     for former in known.values():
         yield f'- {_image(former)}: revoked at all subscribers'
+
+
+def _number(images: int) -> str:
+    return f'{images or "no"} image{"" if images == 1 else "s"}'
 
 
 def _image(entry: ImageEntry) -> str:

@@ -44,7 +44,10 @@ Ask = Callable[[str], bytes]
 _PUBLIC = stat.S_IRWXG | stat.S_IRWXO
 # Of an empty passphrase for a key that has one: TypeError.
 _UNREADABLE = (TypeError, ValueError, exceptions.UnsupportedAlgorithm)
-_WRONG = 'Type it again; if it is right, the file is damaged.'
+TYPE_AGAIN = 'Type it again; if it is right, the file is damaged.'
+_NO_SIGNER = ('Use an endorser\'s certificate whose key usage has '
+              'digitalSignature, and whose extended key usage this site '
+              'accepts of endorsers; neither a CA\'s nor a proxy.')
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -93,12 +96,14 @@ def read_secret(path: str) -> bytes:
         raise _unreadable(path, error) from error
 
 
-def from_pem(certificate: str, key: str, ask: Ask) -> Signer:
+def from_pem(certificate: str, key: str, ask: Ask,
+             remedy: str = TYPE_AGAIN) -> Signer:
     """Read a certificate and its key.
 
     :param certificate: path of a PEM file; CAs may follow the certificate
     :param key: path of a PEM file
     :param ask: returns the passphrase for a prompt
+    :param remedy: where the passphrase is wrong
     :raises ConfigError: they cannot be read
     """
     try:
@@ -120,14 +125,15 @@ def from_pem(certificate: str, key: str, ask: Ask) -> Signer:
                 data, ask(f'Passphrase of {key}: '))
     except _UNREADABLE as error:
         raise ConfigError('It holds no key in PEM, or the passphrase does '
-                          'not open it.', key, remedy=_WRONG) from error
+                          'not open it.', key, remedy=remedy) from error
     return _signer(first, loaded, others, key)
 
 
-def from_pkcs12(path: str, ask: Ask) -> Signer:
+def from_pkcs12(path: str, ask: Ask, remedy: str = TYPE_AGAIN) -> Signer:
     """Read a PKCS#12 file, such as browsers export.
 
     :param ask: returns the passphrase for a prompt
+    :param remedy: where the passphrase is wrong
     :raises ConfigError: it cannot be read
     """
     data = read_secret(path)
@@ -137,7 +143,7 @@ def from_pkcs12(path: str, ask: Ask) -> Signer:
     except _UNREADABLE as error:
         raise ConfigError('It is no PKCS#12 file that can be read, or the '
                           'passphrase does not open it.', path,
-                          remedy=_WRONG) from error
+                          remedy=remedy) from error
     if certificate is None or loaded is None:
         raise ConfigError('It lacks the certificate or its key.', path)
     return _signer(certificate, loaded, others, path)
@@ -160,7 +166,9 @@ def check(signer: Signer, at: datetime.datetime,
             'Give the key with which this certificate was requested.')
     for reason in rfc5280.signer_reasons(
             Certificate.of(signer.certificate), at, purposes):
-        raise TrustError(reason.message, reason.code)
+        raise TrustError(
+            reason.message, reason.code,
+            _NO_SIGNER if reason.code is Code.UNTRUSTED_CA else None)
 
 
 def _signer(certificate: x509.Certificate, key: object,

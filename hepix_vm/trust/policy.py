@@ -363,6 +363,12 @@ def check_hypervisor(subject: Subject, found: Found,
                      f'{", ".join(sorted(policy.hypervisors))}.')
 
 
+def known_format(stated: str) -> bool:
+    """Return whether a spelling of hv:format is compared with anything."""
+    kind = stated.lower()
+    return kind in _FORMATS or bool(_PACKED.search(kind))
+
+
 def check_format(subject: Subject, found: Found,
                  policy: Policy) -> Iterator[Reason]:
     """Glance takes the bytes for what the endorser says they are."""

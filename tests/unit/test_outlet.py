@@ -29,6 +29,7 @@ from hepix_vm.exchange.outlet import WebOutlet
 from hepix_vm.publicationfile import Declared
 from tests.testbed import pki
 from tests.testbed.publishing import https
+from tests.testbed.publishing import IMAGE
 from tests.testbed.publishing import LIST
 from tests.testbed.site import file_entry
 
@@ -72,6 +73,27 @@ def test_a_file_that_cannot_be_used(tmp_path):
             FileOutlet(str(path), LONGEST).put(b'1')
     with pytest.raises(ConfigError, match='cannot be used'):
         FileOutlet(str(tmp_path), LONGEST).current()
+
+
+def test_a_folder_that_is_missing(tmp_path):
+    with pytest.raises(ConfigError, match='No such file'):
+        FileOutlet(str(tmp_path / 'none' / 'x'), LONGEST).current()
+
+
+def test_one_publishes_a_list_at_a_time(tmp_path):
+    archive = Archive(str(tmp_path), LIST)
+    with archive.alone():
+        with (pytest.raises(ServiceError, match='Somebody else publishes'),
+              Archive(str(tmp_path), LIST).alone()):
+            raise AssertionError('two publish one list')
+        with Archive(str(tmp_path), IMAGE).alone():
+            archive.keep('1', b'1')
+    with archive.alone():
+        assert archive.versions() == ['1']
+    (tmp_path / 'file').touch()
+    with (pytest.raises(ConfigError, match='cannot be used'),
+          Archive(str(tmp_path / 'file'), LIST).alone()):
+        raise AssertionError('a file is no folder')
 
 
 def test_a_long_file_is_not_read_to_its_end(tmp_path):
@@ -217,6 +239,18 @@ def test_images_are_measured(server, tmp_path):
             hashlib.sha512(DATA).hexdigest(), len(DATA))
     known = declared('https://images.example.org/', '', 'ab' * 64, 7)
     assert measure.measure(known) is known.entry
+
+
+@pytest.mark.parametrize('limit, value, what', [
+    ('LARGEST', len(DATA) - 1, 'has more than 2999 bytes'),
+    ('LONGEST', -1.0, 'takes longer than')])
+def test_a_server_that_goes_on_without_end(server, monkeypatch, limit, value,
+                                           what):
+    server.contents['/x.raw'] = DATA
+    monkeypatch.setattr(measure, limit, value)
+    with pytest.raises(FetchError, match=what) as caught:
+        measure.measure(declared(f'{server.url}/x.raw'), server.ca)
+    assert 'sha512' in caught.value.remedy
 
 
 def test_what_cannot_be_measured(server, tmp_path):

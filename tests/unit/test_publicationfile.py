@@ -77,6 +77,18 @@ def test_numbers_are_taken_as_they_are_written():
         assert found.images[0].entry.version == written
 
 
+@pytest.mark.parametrize('format', ['QCOW2', 'raw', 'qcow2.gz', 'tar'])
+def test_formats_that_lists_have(format):
+    found = parse(images=[declared(b'x', format=format)])
+    assert found.images[0].entry.format == format
+
+
+def test_a_key_without_value_is_named():
+    with pytest.raises(ConfigError, match='uuid must be text, not null'):
+        publicationfile.parse(
+            b'uuid:\nuri: x\ntitle: x\nemail: x\n', 'publish.yaml')
+
+
 def test_every_shareable_image():
     assert parse(glance_images='shareable').every_shareable
     assert parse(glance_images='shareable').asks_glance
@@ -85,7 +97,10 @@ def test_every_shareable_image():
 @pytest.mark.parametrize('keys, what', [
     ({'uuid': None}, 'The key uuid is missing'),
     ({'email': None}, 'The key email is missing'),
-    ({'uuid': 'x'}, 'must be a UUID'), ({'title': ''}, 'not be empty'),
+    ({'uuid': 'x'}, 'uuid must be a UUID'),
+    ({'title': ''}, 'title must not be empty'),
+    ({'email': 'not an address'}, 'email must be an address'),
+    ({'email': 'alice@'}, 'email must be an address'),
     ({'titel': 'x'}, 'The key titel is unknown'),
     ({'title': 'a\nb'}, 'must be one line'),
     ({'uri': 'https://a:b@lists.example.org/'}, 'has no password'),
@@ -102,6 +117,7 @@ def test_every_shareable_image():
     ({'glance_images': [{'id': GLANCE, 'uri': 'x'}]}, 'An address such as'),
     ({'images': {}}, 'A list is expected'),
     ({'images': [declared(b'x', title=None)]}, 'The key title is missing'),
+    ({'images': [declared(b'x', format='QCOW3')]}, 'format must be a format'),
     ({'images': [declared(b'x', sha512=None)]}, 'given together'),
     ({'images': [declared(b'x', size=None)]}, 'given together'),
     ({'images': [declared(b'x', path='x')]}, 'no file is read'),

@@ -82,6 +82,11 @@ def test_dates():
     assert found.version == '7'
 
 
+def test_an_end_is_not_shifted():
+    end = NOW + 3 * DAY
+    assert build(entry(b'a'), end=end).expires == end
+
+
 def said(old, new):
     return list(publish.differences(old, new))
 
@@ -125,6 +130,16 @@ def test_what_was_shown_is_what_was_signed(site):
 def pki_anchors(site):
     return anchors.load({path.name: path.read_bytes()
                          for path in site.anchors.iterdir()})
+
+
+@pytest.mark.parametrize('number, words', [
+    (0, ', no images, until'), (1, ', 1 image, until'),
+    (2, ', 2 images, until')])
+def test_a_version_without_changes(number, words):
+    images = [entry(bytes([each])) for each in range(number)]
+    lines = said(build(*images), build(*images))
+    assert words in lines[0]
+    assert lines[1:] == ['no image changes']
 
 
 def test_the_first_version():

@@ -23,6 +23,7 @@ import subprocess
 from cryptography.hazmat.primitives import serialization
 import pytest
 
+from hepix_vm.exchange.outlet import Archive
 from hepix_vm.trust import endorsement
 from hepix_vm.trust.endorsement import TrustSettings
 from tests.testbed.client import LIMIT
@@ -102,6 +103,20 @@ def test_a_dry_run_shows_and_does_nothing(alice):
     assert done.returncode == 0, done.stderr
     assert f'+ {IMAGE}' in done.stdout
     assert untouched(alice)
+    done = alice.run(*alice.signer, '--dry-run', to=(
+        '--output', str(alice.folder / 'none' / 'x')))
+    assert (done.returncode, 'No such file' in done.stderr) == (3, True)
+
+
+def test_two_do_not_publish_a_list_at_once(alice):
+    alice.publish()
+    before = alice.output.read_bytes()
+    with Archive(str(archive(alice).parent), LIST).alone():
+        done = alice.run(*alice.signer, '--yes')
+        shown = alice.run(*alice.signer, '--dry-run')
+    assert (done.returncode, untouched(alice, before)) == (2, True)
+    assert 'Somebody else publishes this list' in done.stderr
+    assert shown.returncode == 0
 
 
 def test_a_list_is_decommissioned(alice):
@@ -115,7 +130,7 @@ def test_when_it_ends(alice):
     day = (pki.utcnow() + 3 * pki.DAY).strftime('%Y-%m-%d')
     alice.publish('--expires', day)
     assert published(alice.output).expires.strftime(
-        '%Y-%m-%dT%H:%M') == f'{day}T00:00'
+        '%Y-%m-%dT%H:%M:%S') == f'{day}T00:00:00'
     for wrong in ('2001-01-01', 'soon'):
         done = alice.run(*alice.signer, '--yes', '--expires', wrong)
         assert done.returncode not in (0, 1)
@@ -161,6 +176,17 @@ def test_what_no_site_would_believe_is_not_published(alice, change, code):
     done = alice.run(*alice.signer, '--yes')
     assert (done.returncode, untouched(alice, before)) == (1, True)
     assert f'refused: [{code}]' in done.stderr
+
+
+def test_a_ca_does_not_sign_lists(alice):
+    authority = alice.site.authority
+    alice.certificate.write_bytes(authority.pem)
+    alice.key.write_bytes(authority.key_pem)
+    done = alice.run(*alice.signer, '--yes')
+    assert (done.returncode, untouched(alice)) == (1, True)
+    assert 'refused: [untrusted-ca]' in done.stderr
+    assert 'key usage has digitalSignature' in done.stderr
+    assert 'operator' not in done.stderr
 
 
 @pytest.mark.parametrize('change, code', [
@@ -237,6 +263,7 @@ def test_a_passphrase_from_a_file(alice, tmp_path):
     (tmp_path / 'passphrase').write_text(f'{SECRET}x')
     done = alice.run(*alice.signer, '--yes', *given)
     assert 'does not open it' in done.stderr
+    assert 'Correct the passphrase file' in done.stderr
     assert SECRET not in done.stdout + done.stderr
 
 

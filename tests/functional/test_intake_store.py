@@ -25,6 +25,7 @@ from hepix_vm.errors import ConfigError
 from hepix_vm.exchange.report import status_of
 from hepix_vm.exchange import store
 from hepix_vm.exchange.store import ListStore
+from tests.testbed.client import wait
 from tests.testbed.follower import codes
 from tests.testbed.follower import newer
 from tests.testbed.listserver import Answer
@@ -217,17 +218,27 @@ def test_who_is_told_may_take_his_time(follower, first):
     assert said == ['list-accepted']
 
 
+def awaited(follower):
+    """Return whether somebody waits for the lock of the store."""
+    inode = (follower.site.state / 'lists.lock').stat().st_ino
+    with open('/proc/locks') as file:
+        return any('->' in line and f':{inode} ' in line for line in file)
+
+
 def test_who_stores_is_waited_for(follower, first):
     publish(follower, newer(first, '2'))
     begun, end = os.pipe()
     child = os.fork()
     if not child:
-        with ListStore(str(follower.site.state)).alone():
-            os.write(end, b'x')
-            time.sleep(1)
-            intact = follower.stored(first)
-        os._exit(intact != follower.site.folder.joinpath(
-            'image.list').read_bytes())
+        held_up = False
+        try:
+            with ListStore(str(follower.site.state)).alone():
+                os.write(end, b'x')
+                wait(lambda: awaited(follower), bool)
+                held_up = follower.stored(first) != (
+                    follower.site.folder.joinpath('image.list').read_bytes())
+        finally:
+            os._exit(held_up)
     assert os.read(begun, 1)
     assert codes(follower.run()) == [ACCEPTED]
     assert os.waitpid(child, 0)[1] == 1 << 8

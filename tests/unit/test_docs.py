@@ -270,7 +270,8 @@ def test_all_keys_of_what_is_published():
                   rows('user/publish.rst')} - {'Key'}
     assert documented == known_keys(publicationfile.parse, 'nothing: 1')
     least = ('uuid: 8d1c6f6e-6a0a-4b7c-9d67-0f6f5d9d7a11\n'
-             'uri: https://lists.example.org/\ntitle: T\nemail: E\n')
+             'uri: https://lists.example.org/\ntitle: T\n'
+             'email: e@example.org\n')
     assert {key for key in known_keys(
         publicationfile.parse, f'{least}images: [{{nothing: 1}}]')
         if f'``{key}``' not in text} == set()

@@ -24,6 +24,8 @@ from concurrent.futures import ThreadPoolExecutor
 import dataclasses
 import datetime
 import logging
+import threading
+import urllib.parse
 
 from oslo_config import cfg
 
@@ -40,10 +42,12 @@ from hepix_vm.exchange.fetch import Fetcher
 from hepix_vm.exchange.fetch import Limits
 from hepix_vm.exchange.report import ListReport
 from hepix_vm.exchange.store import ListStore
+from hepix_vm.exchange import transport
 from hepix_vm.gate import utcnow
 from hepix_vm.site import Site
 from hepix_vm.site import SiteFiles
 from hepix_vm.subscriptions import Block
+from hepix_vm.subscriptions import Following
 from hepix_vm.trust import endorsement
 from hepix_vm.trust.endorsement import AcceptedList
 from hepix_vm.trust.endorsement import AcceptedLists
@@ -54,8 +58,10 @@ from hepix_vm.trust.verdict import Reason
 
 LOG = logging.getLogger(__name__)
 
-# Lists that are fetched at the same time.
-_AT_ONCE = 16
+# Lists that are fetched at the same time: nearly all that they do is wait.
+_AT_ONCE = 100
+# Of one server; one that is silent holds up its own lists only.
+_OF_A_SERVER = 4
 # What came of fetching: nothing where a list is brought by hand.
 _Came = Fetched | HepixVmError | None
 
@@ -87,6 +93,7 @@ class Intake:
         self._dry_run = dry_run
         self._store = ListStore(settings.state_dir)
         self._site = files.current()
+        self._turns: Mapping[str, threading.Semaphore] = {}
 
     @property
     def site(self) -> Site:
@@ -104,6 +111,8 @@ class Intake:
             written
         """
         blocks = self._chosen()
+        self._turns = {_server(block): threading.BoundedSemaphore(
+            _OF_A_SERVER) for block in blocks}
         with ThreadPoolExecutor(_AT_ONCE) as pool:
             came = list(pool.map(self._fetch, blocks))
         if self._dry_run:
@@ -129,15 +138,27 @@ class Intake:
     def _fetch(self, block: Block) -> _Came:
         if block.following is None:
             return None
+        seconds = self._settings.fetch_timeout
+        turn = self._turns[_server(block)]
+        if not turn.acquire(timeout=seconds):
+            return FetchError(
+                f'{transport.shown(block.following.url)} was not asked for: '
+                f'for {seconds} seconds other lists waited for its server.',
+                transport.SUBSCRIBER.network)
+        try:
+            return self._fetch_now(block.subscription.uuid, block.following)
+        finally:
+            turn.release()
+
+    def _fetch_now(self, uuid: str, following: Following) -> _Came:
         settings = self._settings
-        uuid = block.subscription.uuid
         try:
             return Fetcher(
-                block.following, settings.trust_anchors,
+                following, settings.trust_anchors,
                 Limits(settings.fetch_timeout, settings.fetch_retries,
                        settings.max_list_bytes)).get(
                 self._store.note(uuid).validators(
-                    block.following.url, self._store.read(uuid)))
+                    following.url, self._store.read(uuid)))
         except HepixVmError as error:
             return error
         except Exception as error:
@@ -272,6 +293,12 @@ class Intake:
                     f'The list cannot be stored: {error.strerror}.',
                     f'Look at {self._settings.state_dir}; the next run '
                     f'tries again.'))
+
+
+def _server(block: Block) -> str:
+    """Return what answers for a list; nothing for a file."""
+    return urllib.parse.urlsplit(
+        block.following.url if block.following else '').netloc
 
 
 def _unforeseen(uuid: str, error: Exception) -> HepixVmError:

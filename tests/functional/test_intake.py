@@ -16,11 +16,16 @@ import dataclasses
 import json
 import os
 import stat
+import threading
+import uuid
 
 import pytest
 
+from hepix_vm.errors import FetchError
 from hepix_vm.exchange.event import Kind
+from hepix_vm.exchange.fetch import Fetcher
 from hepix_vm.exchange.report import status_of
+from tests.testbed.client import LIMIT
 from tests.testbed.follower import codes
 from tests.testbed.follower import newer
 from tests.testbed.follower import PINNED
@@ -296,3 +301,49 @@ def test_lists_of_files(follower, tmp_path):
     report, = follower.run()
     assert report.outcome == 'failed'
     assert '(a file)' in str(report)
+
+
+def test_a_silent_server_holds_up_its_own_lists_only(follower, monkeypatch):
+    """Though it has more lists than are fetched from a server at once."""
+    silent = [follower.block(str(uuid.uuid4()),
+                             url=f'https://silent.example.org/{number}')
+              for number in range(30)]
+    other = follower.site.image_list(entry(b'one'))
+    follower.site.write_subscriptions([
+        *silent, follower.block(other.identifier)])
+    follower.publish(other, path='/list')
+    came = threading.Event()
+    lock, at_work = threading.Lock(), [0, 0]
+    get = Fetcher.get
+
+    def slow(fetcher, *given):
+        if 'silent' not in fetcher._following.url:
+            try:
+                return get(fetcher, *given)
+            finally:
+                came.set()
+        with lock:
+            at_work[0] += 1
+            at_work[1] = max(at_work)
+        assert came.wait(LIMIT)
+        with lock:
+            at_work[0] -= 1
+        raise FetchError('It is silent.', 'Wait.')
+
+    monkeypatch.setattr(Fetcher, 'get', slow)
+    assert codes(follower.run()) == [('failed', '')] * 30 + [ACCEPTED]
+    assert at_work == [0, 4]
+
+
+def test_whose_turn_does_not_come(follower):
+    follower.site.write_config(fetch_timeout='1', fetch_retries='0')
+    follower.server.answers['/list'] = Answer(whole=listserver.silent)
+    follower.site.write_subscriptions([
+        follower.block(str(uuid.uuid4())) for _ in range(20)])
+    reports = follower.run()
+    assert codes(reports) == [('failed', '')] * 20
+    # Four at a time, for a second, and once more.
+    waited = [report for report in reports
+              if 'other lists waited for its server' in report.message]
+    assert len(waited) >= 12
+    assert 'next run tries again' in waited[0].remedy

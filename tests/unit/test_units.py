@@ -184,7 +184,7 @@ def test_what_glance_may_do_there(reachable):
     assert 'verdict' in as_user(*glance, journal('glance-api'))
     assert as_user(
         *glance, (state / 'lists' / 'a.smime').read_text) == 'a list'
-    for path in ('lists/a.smime', 'lists/b.smime', 'told.json',
+    for path in ('lists/a.smime', 'lists/b.smime', 'told.db',
                  'fetched/a.json', 'journal/hepix-vm-sync.jsonl'):
         assert as_user(*glance, lambda path=path: (
             state / path).open('a').close()) == 'PermissionError', path

@@ -13,7 +13,7 @@
 """The notifier ``email``: mail to endorsers and operators.
 
 What happens in a run is mailed when the run ends, one message to each
-address; else at once. What could not be sent waits in ``told.json``.
+address; else at once. What could not be sent waits in ``told.db``.
 
 Addresses and names come from lists, that is from outside: an address is
 used only if nothing speaks against who signed, and nothing of a list gets
@@ -22,6 +22,7 @@ into a header but that address.
 
 from collections.abc import Iterable
 from collections.abc import Sequence
+import dataclasses
 from email.headerregistry import Address
 from email.message import EmailMessage
 from email import policy
@@ -42,7 +43,6 @@ from hepix_vm.errors import ServiceError
 from hepix_vm.exchange.event import Event
 from hepix_vm.exchange.event import Kind
 from hepix_vm.exchange.notify import Notifier
-from hepix_vm.exchange.notify.told import Item
 from hepix_vm.exchange.notify.told import ToldFile
 from hepix_vm.exchange.notify import words
 from hepix_vm.trust.imagelist import format_time
@@ -83,6 +83,20 @@ def is_address(text: str) -> bool:
             and _ADDRESS.fullmatch(text) is not None)
 
 
+@dataclasses.dataclass(frozen=True, slots=True)
+class Item:
+    """One event as it is mailed.
+
+    :param to: an address; empty for the operators
+    :param title: what happened, in a few words of ours
+    :param text: all that is said of it
+    """
+
+    to: str
+    title: str
+    text: str
+
+
 class Email(Notifier):
     """Sends mail by SMTP."""
 
@@ -100,14 +114,14 @@ class Email(Notifier):
         if settings.smtp_user and settings.smtp_tls == 'none':
             raise _wrong('smtp_tls', 'none would send smtp_password in the '
                          'clear')
-        self._file = ToldFile(settings.state_dir)
+        self._file = ToldFile(settings.state_dir, 'email')
         self._in_run = False
 
     def tell(self, event: Event) -> None:
         """Queue one event, and send what is due.
 
         :raises ServiceError: the server does not take it; it waits
-        :raises OSError: ``told.json`` cannot be written
+        :raises OSError: ``told.db`` cannot be written
         """
         if event.kind in (Kind.RUN_BEGINS, Kind.RUN_ENDS):
             self._in_run = event.kind is Kind.RUN_BEGINS
@@ -117,8 +131,9 @@ class Email(Notifier):
             return
         elif event.kind in _OPERATORS_TOLD:
             with self._file.open() as told:
-                told.add(_key(event), _about(event), event.at,
-                         self._items(event))
+                told.add(_key(event), _about(event), event.at, [
+                    json.dumps(dataclasses.astuple(item))
+                    for item in self._items(event)])
         else:
             return
         if not self._in_run:
@@ -142,22 +157,25 @@ class Email(Notifier):
             if not alone:
                 return  # who does takes ours along
             with self._file.open() as told:
-                waiting, more = list(told.waiting), told.more
+                waiting = {number: Item(*json.loads(item))
+                           for number, item in told.waiting().items()}
+                more = told.missed()
             if not waiting:
                 return
             failed: ServiceError | None = None
             with self._connect() as server:
-                for to in dict.fromkeys(item.to for item in waiting):
-                    items = [item for item in waiting if item.to == to]
+                for to in dict.fromkeys(
+                        item.to for item in waiting.values()):
+                    items = {number: item for number, item in waiting.items()
+                             if item.to == to}
                     try:
-                        self._deliver(server, to, items, more)
+                        self._deliver(server, to, [*items.values()], more)
                     except ServiceError as error:
                         failed = failed or error
                         continue
                     with self._file.open() as told:
-                        told.waiting = [item for item in told.waiting
-                                        if item not in items]
-                        told.more -= 0 if to else more
+                        told.done(items)
+                        told.said(0 if to else more)
             if failed is not None:
                 raise failed
 

@@ -10,102 +10,139 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""What mail told already, and what still waits to be told.
+"""What notifiers told already, and what still waits to be told.
 
-``state_dir/told.json`` of a controller. All processes of the controller
-share it; it is written to a temporary name and renamed, so it is whole
-whenever somebody reads it.
+``state_dir/told.db`` of a controller, a database of SQLite, which all
+processes of the controller share: an event costs the same however many there
+were, and what was added survives whoever is killed.
 """
 
+from collections.abc import Iterable
 from collections.abc import Iterator
 from collections.abc import Sequence
 import contextlib
-import dataclasses
 import datetime
 import fcntl
-import json
 import os
+import sqlite3
 
 from oslo_log import log as logging
 
-from hepix_vm import wholefile
-
 LOG = logging.getLogger(__name__)
 
-# What was told longest ago is forgotten first. It would be told once more.
+NAME = 'told.db'
 _REMEMBERED = 10_000
 _LONGEST_QUEUE = 500
+_PATIENCE = 60.0  # seconds for another process to be done
+
+_TABLES = '''
+    PRAGMA journal_mode = WAL;
+    PRAGMA synchronous = NORMAL;
+    CREATE TABLE IF NOT EXISTS told (
+        key TEXT PRIMARY KEY, about TEXT NOT NULL, at TEXT NOT NULL);
+    CREATE INDEX IF NOT EXISTS told_about ON told (about);
+    CREATE INDEX IF NOT EXISTS told_at ON told (at);
+    CREATE TABLE IF NOT EXISTS waiting (
+        id INTEGER PRIMARY KEY AUTOINCREMENT, queue TEXT NOT NULL,
+        item TEXT NOT NULL);
+    CREATE TABLE IF NOT EXISTS missed (
+        queue TEXT PRIMARY KEY, number INTEGER NOT NULL);
+'''
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Item:
-    """One event as it is mailed.
-
-    :param to: an address; empty for the operators
-    :param title: what happened, in a few words of ours
-    :param text: all that is said of it
-    """
-
-    to: str
-    title: str
-    text: str
-
-
-@dataclasses.dataclass(slots=True)
 class Told:
     """The file, as long as it is open.
 
-    :param keys: of what was told: what it is about, and when (ISO 8601)
-    :param waiting: what is to be sent, oldest first
-    :param more: how many did not fit there
+    :param queue: name of the notifier whose it is
+    :param longest: how many items may wait
     """
 
-    keys: dict[str, tuple[str, str]]
-    waiting: list[Item]
-    more: int = 0
+    def __init__(self, database: sqlite3.Connection, queue: str,
+                 longest: int) -> None:
+        self._database = database
+        self._queue = queue
+        self._longest = longest
 
     def add(self, key: str, about: str, at: datetime.datetime,
-            items: Sequence[Item]) -> bool:
+            items: Sequence[str]) -> bool:
         """Queue an event, unless it was told.
 
         :param about: list or image, for :meth:`forget`
         :returns: whether it is new
         """
-        if key in self.keys:
+        if not self._database.execute(
+                'INSERT OR IGNORE INTO told VALUES (?, ?, ?)',
+                (key, about, at.isoformat())).rowcount:
             return False
-        self.keys[key] = (about, at.isoformat())
-        room = max(0, _LONGEST_QUEUE - len(self.waiting))
-        self.waiting += items[:room]
-        self.more += len(items[room:])
+        self._database.execute(
+            'DELETE FROM told WHERE rowid IN (SELECT rowid FROM told '
+            'ORDER BY at DESC, rowid DESC LIMIT -1 OFFSET ?)',
+            (_REMEMBERED,))
+        self.queue(items)
         return True
+
+    def queue(self, items: Sequence[str]) -> None:
+        """Let something wait; what does not fit is counted."""
+        count, = self._database.execute(
+            'SELECT count(*) FROM waiting WHERE queue = ?',
+            (self._queue,)).fetchone()
+        room = max(0, self._longest - count)
+        self._database.executemany(
+            'INSERT INTO waiting (queue, item) VALUES (?, ?)',
+            [(self._queue, item) for item in items[:room]])
+        if items[room:]:
+            self._database.execute(
+                'INSERT INTO missed VALUES (?, ?) ON CONFLICT DO UPDATE '
+                'SET number = number + excluded.number',
+                (self._queue, len(items[room:])))
 
     def forget(self, about: str) -> bool:
         """Let what follows about a list or an image be told again.
 
         :returns: whether there was anything
         """
-        old = [key for key, (what, _) in self.keys.items() if what == about]
-        for key in old:
-            del self.keys[key]
-        return bool(old)
+        return self._database.execute(
+            'DELETE FROM told WHERE about = ?', (about,)).rowcount > 0
 
-    def as_json(self) -> str:
-        """Return it as it is stored."""
-        newest = sorted(self.keys.items(), key=lambda item: item[1][1])
-        return json.dumps({
-            'told': dict(newest[-_REMEMBERED:]),
-            'waiting': [dataclasses.astuple(item) for item in self.waiting],
-            'more': self.more})
+    def waiting(self) -> dict[int, str]:
+        """Return what waits, oldest first, with a number of each."""
+        return dict(self._database.execute(
+            'SELECT id, item FROM waiting WHERE queue = ? ORDER BY id',
+            (self._queue,)))
+
+    def done(self, numbers: Iterable[int]) -> None:
+        """Take away what waits no more."""
+        self._database.executemany(
+            'DELETE FROM waiting WHERE id = ?',
+            [(number,) for number in numbers])
+
+    def missed(self) -> int:
+        """Return how many did not fit in the queue."""
+        found = self._database.execute(
+            'SELECT number FROM missed WHERE queue = ?',
+            (self._queue,)).fetchone()
+        return int(found[0]) if found else 0
+
+    def said(self, missed: int) -> None:
+        """Count some less that did not fit, since it was said."""
+        self._database.execute(
+            'UPDATE missed SET number = number - ? WHERE queue = ?',
+            (missed, self._queue))
 
 
 class ToldFile:
-    """Opens ``told.json`` for one process at a time.
+    """Opens ``told.db`` for one process at a time.
 
     :param state_dir: where it lies
+    :param queue: name of the notifier that asks
     """
 
-    def __init__(self, state_dir: str) -> None:
-        self._path = os.path.join(state_dir, 'told.json')
+    def __init__(self, state_dir: str, queue: str,
+                 longest: int = _LONGEST_QUEUE) -> None:
+        self._path = os.path.join(state_dir, NAME)
+        self._queue = queue
+        self._longest = longest
+        self._database: sqlite3.Connection | None = None
 
     @contextlib.contextmanager
     def open(self) -> Iterator[Told]:
@@ -113,50 +150,54 @@ class ToldFile:
 
         :raises OSError: it cannot be read or written
         """
-        with _locked(f'{self._path}.lock', fcntl.LOCK_EX):
-            told = self._read()
-            before = told.as_json()
-            yield told
-            if told.as_json() != before:
-                self._write(told.as_json())
+        try:
+            database = self._database or self._connect()
+            with database:
+                database.execute('BEGIN IMMEDIATE')
+                yield Told(database, self._queue, self._longest)
+        except sqlite3.Error as error:
+            raise OSError(f'{self._path}: {error}') from error
 
     @contextlib.contextmanager
     def sending(self) -> Iterator[bool]:
         """Yield whether no other process is sending now."""
+        descriptor = _opened(f'{self._path}.{self._queue}')
         try:
-            with _locked(f'{self._path}.sending',
-                         fcntl.LOCK_EX | fcntl.LOCK_NB):
-                yield True
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             yield False
+        else:
+            yield True
+        finally:
+            os.close(descriptor)
 
-    def _read(self) -> Told:
+    def _connect(self) -> sqlite3.Connection:
         try:
-            with open(self._path, encoding='utf-8') as file:
-                found = json.load(file)
-            return Told(
-                {key: (about, at)
-                 for key, (about, at) in found['told'].items()},
-                [Item(*map(str, item)) for item in found['waiting']],
-                int(found['more']))
-        except FileNotFoundError:
-            return Told({}, [])
-        except (ValueError, TypeError, KeyError, AttributeError) as error:
+            self._database = self._attempt()
+        except sqlite3.OperationalError:
+            raise
+        except sqlite3.DatabaseError as error:
             LOG.warning('%s is begun anew, since it cannot be read (%s); '
                         'what was told may be told once more', self._path,
-                        type(error).__name__)
-            return Told({}, [])
+                        error)
+            for end in ('', '-wal', '-shm'):
+                with contextlib.suppress(FileNotFoundError):
+                    os.unlink(self._path + end)
+            self._database = self._attempt()
+        return self._database
 
-    def _write(self, text: str) -> None:
-        wholefile.replace(self._path, text.encode(), 0o640,
-                          f'{os.path.basename(self._path)}.new')
+    def _attempt(self) -> sqlite3.Connection:
+        os.close(_opened(self._path))  # with our mode
+        # Each event is told by a thread of its own, one after the other.
+        database = sqlite3.connect(self._path, _PATIENCE,
+                                   check_same_thread=False)
+        try:
+            database.executescript(_TABLES)
+        except BaseException:
+            database.close()
+            raise
+        return database
 
 
-@contextlib.contextmanager
-def _locked(path: str, how: int) -> Iterator[None]:
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
-    try:
-        fcntl.flock(descriptor, how)
-        yield
-    finally:
-        os.close(descriptor)
+def _opened(path: str) -> int:
+    return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)

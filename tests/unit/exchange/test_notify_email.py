@@ -12,8 +12,6 @@
 
 """The notifier email, against a mail server."""
 
-import json
-
 import pytest
 
 from hepix_vm.errors import Code
@@ -22,6 +20,7 @@ from hepix_vm.errors import ServiceError
 from hepix_vm.exchange.event import Kind
 from hepix_vm.exchange.notify.email import Email
 from hepix_vm.exchange.notify.email import is_address
+from hepix_vm.exchange.notify.told import ToldFile
 from hepix_vm.trust.model import Endorser
 from tests.testbed.mail import certificate
 from tests.testbed.mail import mail_server
@@ -241,8 +240,8 @@ def test_what_is_never_taken_is_given_up(site, server, caplog):
     assert 'does not take mail for alice@example.org (550)' in caplog.text
     notifier.tell(event(Kind.RUN_ENDS))
     assert [item.recipients for item in server.received] == [OPERATORS]
-    assert json.loads((site.state / 'told.json').read_text())[
-        'waiting'] == []
+    with ToldFile(str(site.state), 'email').open() as told:
+        assert told.waiting() == {}
 
 
 def test_the_queue_is_bounded(site, server):
@@ -256,15 +255,16 @@ def test_the_queue_is_bounded(site, server):
     assert '20 more events are in the journal only.' in (
         to_operators.message.get_content())
     assert 'more events' not in to_endorser.message.get_content()
-    assert json.loads((site.state / 'told.json').read_text())['more'] == 0
+    with ToldFile(str(site.state), 'email').open() as told:
+        assert told.missed() == 0
 
 
 def test_a_broken_file_of_what_was_told(site, server, caplog):
-    (site.state / 'told.json').write_text('{"told": 1}')
+    (site.state / 'told.db').write_text('{"told": 1}' * 100)
     make(site, server).tell(event(Kind.IMAGE_REVOKED, Code.IMAGE_REVOKED))
     assert len(server.received) == 2
-    assert 'told.json is begun anew' in caplog.text
-    assert (site.state / 'told.json').stat().st_mode & 0o777 == 0o640
+    assert 'told.db is begun anew' in caplog.text
+    assert (site.state / 'told.db').stat().st_mode & 0o777 == 0o640
 
 
 @pytest.fixture

@@ -74,8 +74,8 @@ class Notifiers:
     def tell(self, event: Event) -> None:
         """Let each of them tell; nothing that goes wrong is raised."""
         for name, notifier in list(self._notifiers.items()):
-            cause = _tell(notifier, event)
-            if cause is TimeoutError:
+            cause, hangs = _tell(notifier, event)
+            if hangs:
                 del self._notifiers[name]
             if cause is not None:
                 self._record(name, event, cause.__name__)
@@ -86,8 +86,9 @@ class Notifiers:
             'notifier': name, 'about': str(event.kind), 'cause': cause})
 
 
-def _tell(notifier: Notifier, event: Event) -> type[BaseException] | None:
-    """Let one tell, and return what it failed with.
+def _tell(notifier: Notifier,
+          event: Event) -> tuple[type[BaseException] | None, bool]:
+    """Let one tell; return what it failed with, and whether it hangs.
 
     What hangs holds up nobody: the thread ends with the process.
     """
@@ -113,5 +114,5 @@ def _tell(notifier: Notifier, event: Event) -> type[BaseException] | None:
         LOG.error('The notifier %s took more than %d s to tell of %s, and is '
                   'not asked again', type(notifier).__name__, notifier.limit,
                   event.kind)
-        return TimeoutError
-    return failed[0] if failed else None
+        return TimeoutError, True
+    return failed[0] if failed else None, False

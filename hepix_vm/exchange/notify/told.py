@@ -45,6 +45,7 @@ _TABLES = '''
     CREATE TABLE IF NOT EXISTS waiting (
         id INTEGER PRIMARY KEY AUTOINCREMENT, queue TEXT NOT NULL,
         item TEXT NOT NULL);
+    CREATE INDEX IF NOT EXISTS waiting_queue ON waiting (queue);
     CREATE TABLE IF NOT EXISTS missed (
         queue TEXT PRIMARY KEY, number INTEGER NOT NULL);
 '''

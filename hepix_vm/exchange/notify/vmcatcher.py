@@ -17,7 +17,12 @@ handler need not be changed. The program is started as it is named, without
 a shell, with the variables of the event and no others of ours.
 """
 
+from collections.abc import Iterator
 from collections.abc import Mapping
+import contextlib
+import dataclasses
+import fcntl
+import json
 import logging as levels
 import os
 import signal
@@ -32,6 +37,7 @@ from hepix_vm.errors import ConfigError
 from hepix_vm.exchange.event import Event
 from hepix_vm.exchange.event import Kind
 from hepix_vm.exchange.notify import Notifier
+from hepix_vm.exchange.notify.told import ToldFile
 from hepix_vm.trust.model import ImageEntry
 
 LOG = logging.getLogger(__name__)
@@ -44,12 +50,47 @@ _LONGEST = 32 * 1024  # bytes of a value; Linux takes 128 KiB
 _PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin'
 
 # vmcatcher fetched what was listed again, as if it had never been there.
-_AVAILABLE = frozenset({Kind.IMAGE_AVAILABLE, Kind.IMAGE_ENDORSED})
-_EXPIRES = frozenset({
+# Events that wait; a first run over a large list makes one an image.
+_LONGEST_QUEUE = 20_000
+# So many in a row that did not end, and the handler is let alone.
+_MOST_HANGS = 3
+
+_LISTED, _EXPIRE, _AVAILABLE = _ORDER = (
+    'SubscriptionImageNew', 'Expire', 'Available')
+_AVAILABLE_KINDS = frozenset({Kind.IMAGE_AVAILABLE, Kind.IMAGE_ENDORSED})
+_EXPIRE_KINDS = frozenset({
     Kind.IMAGE_EXPIRED, Kind.IMAGE_REVOKED, Kind.IMAGE_BLOCKED,
     Kind.IMAGE_SUPERSEDED})
 
 _Variables = dict[str, str]
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Item:
+    """What is told of one image.
+
+    :param session: of the command in which it happened
+    :param kind: which events these are: the first, or all, of their names
+    :param of: variables of the image
+    :param at: when it happened, as names of files have it
+    """
+
+    session: str
+    kind: str
+    of: _Variables
+    at: str
+
+    def calls(self) -> Iterator[tuple[str, str]]:
+        """Yield types and file names of the events."""
+        identifier = self.of['DC_IDENTIFIER']
+        if self.kind == _LISTED:
+            yield self.kind, ''
+            return
+        yield f'{self.kind}Prefix', identifier
+        # Under that name vmcatcher archived the file.
+        yield f'{self.kind}Postfix', (
+            f'{identifier}.{self.at}' if self.kind == _EXPIRE
+            else identifier)
 
 
 class Vmcatcher(Notifier):
@@ -58,7 +99,8 @@ class Vmcatcher(Notifier):
     What happens to images in a run is told when the run ends: first what
     expired, then what is available, as vmcatcher did. A new version is
     there before the old one goes, and a handler, which knows both by one
-    identifier, would take the new one away.
+    identifier, would take the new one away. Until then it waits in
+    ``told.db``, and whoever is killed leaves it to the next run.
     """
 
     limit = 4 * 3600.0
@@ -74,53 +116,112 @@ class Vmcatcher(Notifier):
             raise ConfigError('It cannot be executed.', self._argv[0])
         self._base = {
             'PATH': _PATH, 'LANG': 'C.UTF-8',
-            **settings.vmcatcher_environment,
-            'VMCATCHER_EVENT_UUID_SESSION': str(uuid.uuid4())}
-        self._held: list[Event] | None = None
+            **settings.vmcatcher_environment}
+        self._session = str(uuid.uuid4())
+        self._file = ToldFile(settings.state_dir, 'vmcatcher',
+                              _LONGEST_QUEUE)
+        self._runs = os.path.join(settings.state_dir, 'vmcatcher.runs')
+        self._run: int | None = None
+        self._hangs = 0
+        self._hung: TimeoutError | None = None
 
     def tell(self, event: Event) -> None:
         """Start the handler for what vmcatcher knows, or keep it for later.
 
-        :raises TimeoutError: the handler did not end in time
+        :raises TimeoutError: the handler did not end in time for an event
+        :raises OSError: it cannot be started, or nothing be kept
         """
         if event.kind is Kind.RUN_BEGINS:
-            self._held = []
-            self._handle('ProcessPrefix', {})
+            self._begin()
         elif event.kind is Kind.RUN_ENDS:
-            held, self._held = self._held or [], None
-            for each in sorted(held, key=_is_available):
-                self._about_image(each)
-            self._handle('ProcessPostfix', {})
-        elif self._held is not None and event.kind is not Kind.IMAGE_LISTED:
-            self._held.append(event)
-        else:
-            self._about_image(event)
+            self._deliver(mine=True)
+            self._handle('ProcessPostfix', self._session, {})
+            self._end()
+        elif (item := self._item(event)) is not None:
+            with self._file.open() as told:
+                told.queue([json.dumps(dataclasses.astuple(item))])
+            if self._run is None or item.kind == _LISTED:
+                self._deliver(mine=True, kind=item.kind)
+        hung, self._hung = self._hung, None
+        if hung is not None:
+            raise hung
 
-    def _about_image(self, event: Event) -> None:
-        """Tell of an image before and after the change."""
+    def _begin(self) -> None:
+        """Begin a run; what killed ones left is told first.
+
+        While others of this controller are at work nobody knows what is
+        left, and what only waits for the end of a run.
+        """
+        self._end()
+        self._run = os.open(
+            self._runs, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
+        self._handle('ProcessPrefix', self._session, {})
+        with contextlib.suppress(BlockingIOError):
+            fcntl.flock(self._run, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            self._deliver(mine=False)
+        fcntl.flock(self._run, fcntl.LOCK_SH)
+
+    def _end(self) -> None:
+        if self._run is not None:
+            os.close(self._run)
+        self._run = None
+
+    def _item(self, event: Event) -> _Item | None:
+        """Return what there is to tell of an event."""
         entry = event.entry
-        if entry is None:
-            return  # vmcatcher knew images of lists only
-        of, identifier = _known(event, entry), entry.identifier
-        if event.kind is Kind.IMAGE_LISTED:
-            self._handle('SubscriptionImageNew', _listed(entry))
-        elif event.kind in _AVAILABLE:
-            self._handle('AvailablePrefix', of, identifier)
-            self._handle('AvailablePostfix', of, identifier)
-        elif event.kind in _EXPIRES:
-            self._handle('ExpirePrefix', of, identifier)
-            # Under that name vmcatcher archived the file.
-            self._handle('ExpirePostfix', of,
-                         f'{identifier}.{event.at:%Y-%m-%d_%H-%M-%S}')
+        kind = (_LISTED if event.kind is Kind.IMAGE_LISTED
+                else _AVAILABLE if event.kind in _AVAILABLE_KINDS
+                else _EXPIRE if event.kind in _EXPIRE_KINDS else '')
+        if entry is None or not kind:
+            return None  # vmcatcher knew images of lists only
+        of = _listed(entry) if kind == _LISTED else _known(event, entry)
+        return _Item(self._session, kind, {
+            name: value[:_LONGEST] for name, value in of.items()},
+            f'{event.at:%Y-%m-%d_%H-%M-%S}')
 
-    def _handle(self, what: str, of: _Variables, filename: str = '') -> None:
+    def _deliver(self, mine: bool, kind: str = '') -> None:
+        """Tell what waits.
+
+        :param mine: only of this command
+        :param kind: only this
+        """
+        with self._file.open() as told:
+            found = {number: _Item(*json.loads(item))
+                     for number, item in told.waiting().items()}
+            missed = told.missed()
+            told.said(missed)
+        if missed:
+            LOG.error('%d events did not fit in what waits for %s, and are '
+                      'not told', missed, self._argv[0])
+        sessions = list(dict.fromkeys(
+            item.session for item in found.values()))
+        for number, item in sorted(found.items(), key=lambda each: (
+                sessions.index(each[1].session),
+                _ORDER.index(each[1].kind))):
+            if self._hangs >= _MOST_HANGS:
+                return  # the next run tells the rest
+            if (item.session == self._session or not mine) and (
+                    kind in ('', item.kind)):
+                for what, filename in item.calls():
+                    self._handle(what, item.session, item.of, filename)
+                with self._file.open() as told:
+                    told.done([number])
+
+    def _handle(self, what: str, session: str, of: _Variables,
+                filename: str = '') -> None:
         """Start the handler, and wait for it.
 
-        :raises TimeoutError: it did not end in time
+        An event for which it does not end is told no more; the next ones
+        are.
+
+        :raises OSError: it cannot be started
         """
+        if self._hangs >= _MOST_HANGS:
+            return
         variables = {**self._base, **{
             f'VMCATCHER_EVENT_{name}': value for name, value in
-            {**of, 'FILENAME': filename, 'TYPE': what}.items() if value}}
+            {**of, 'UUID_SESSION': session, 'FILENAME': filename,
+             'TYPE': what}.items() if value}}
         # What it writes goes where our own words go, and is nowhere kept.
         process = subprocess.Popen(  # noqa: S603
             self._argv, env=_encoded(variables), stdin=subprocess.DEVNULL,
@@ -128,20 +229,20 @@ class Vmcatcher(Notifier):
             start_new_session=True)
         try:
             status = process.wait(_PATIENCE)
-        except subprocess.TimeoutExpired as error:
+        except subprocess.TimeoutExpired:
             # Whatever it started goes with it.
             os.killpg(process.pid, signal.SIGKILL)
             process.wait()
-            raise TimeoutError(
+            self._hangs += 1
+            self._hung = TimeoutError(
                 f'{self._argv[0]} did not end within {_PATIENCE} s for '
-                f'{what}') from error
+                f'{what}')
+            LOG.error('%s', self._hung)
+            return
+        self._hangs = 0
         LOG.log(levels.ERROR if status else levels.DEBUG,
                 '%s ended with %d for the event %s', self._argv[0], status,
                 what)
-
-
-def _is_available(event: Event) -> bool:
-    return event.kind in _AVAILABLE
 
 
 def _listed(entry: ImageEntry) -> _Variables:

@@ -13,6 +13,7 @@
 """All use of stevedore: a missing or broken plugin is an error."""
 
 from collections.abc import Iterable
+from importlib import metadata
 from typing import Any
 
 from stevedore import driver
@@ -24,6 +25,11 @@ SOURCES = 'hepix_vm.endorsement_sources'
 CHECKS = 'hepix_vm.image_checks'
 CONTEXT = 'hepix_vm.context_sources'
 NOTIFIERS = 'hepix_vm.notifiers'
+
+
+def offered(group: str) -> list[str]:
+    """Return the names of the plugins of a group that are installed."""
+    return sorted(metadata.entry_points(group=group).names)
 
 
 def load(group: str, names: Iterable[str]) -> list[Any]:
@@ -65,7 +71,8 @@ def _load(group: str, name: str) -> Any:
         raise
     except Exception as error:
         raise PluginError(
-            f'The plugin {name} of {group} cannot be loaded: {error}',
+            f'The plugin {name} of {group} cannot be loaded: '
+            f'{str(error).rstrip(".")}.',
             remedy='Install the package that has it, or correct the '
                    'setting that names it.') from error
 

@@ -127,6 +127,7 @@ class _Run:
         self._began = utcnow()
         self._cloud = common.connect()
         settings = self._cloud.settings
+        metrics.check(settings.metrics_file)
         self._files = SiteFiles(settings)
         self._site = self._files.current()
         self._tell = nobody if request.dry_run else Notifiers(settings).tell

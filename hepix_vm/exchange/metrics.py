@@ -24,6 +24,7 @@ from collections.abc import Sequence
 from collections import Counter
 import dataclasses
 import datetime
+import os
 
 from oslo_log import log as logging
 from prometheus_client import CollectorRegistry
@@ -33,6 +34,7 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
 from hepix_vm.errors import Code
+from hepix_vm.errors import ConfigError
 from hepix_vm.errors import MalformedError
 from hepix_vm.exchange.report import ListReport
 from hepix_vm.exchange.report import Outcome
@@ -66,6 +68,19 @@ class Run:
     status: int
     images: Mapping[str, int] = dataclasses.field(default_factory=dict)
     refused: Sequence[Code] = ()
+
+
+def check(path: str) -> None:
+    """Look whether metrics can have this name.
+
+    :raises ConfigError: the collector would not find them, or they would be
+        wherever the command is started
+    """
+    if path and not (os.path.isabs(path) and path.endswith('.prom')):
+        raise ConfigError(
+            '[hepix_vm] metrics_file is not the absolute path of a file '
+            'whose name ends with .prom, which alone the collector reads.',
+            remedy='Correct metrics_file.')
 
 
 def write(path: str, site: Site, reports: Sequence[ListReport],

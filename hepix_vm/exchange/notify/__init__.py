@@ -23,7 +23,9 @@ import threading
 from oslo_config import cfg
 from oslo_log import log as logging
 
+from hepix_vm.errors import ConfigError
 from hepix_vm.errors import HepixVmError
+from hepix_vm.errors import PluginError
 from hepix_vm.exchange.event import Event
 from hepix_vm.exchange.steady import SERVICE
 from hepix_vm.journal import Journal
@@ -60,16 +62,27 @@ class Notifiers:
     """Those that the option ``notifiers`` names.
 
     :param settings: the group ``hepix_vm`` of the configuration
-    :raises PluginError: one is not installed, or does not load
-    :raises ConfigError: the options of one cannot be used
+    :raises ConfigError: one is not installed, or does not load, or its
+        options cannot be used
     """
 
     def __init__(self, settings: cfg.ConfigOpts.GroupAttr) -> None:
         self._journal = Journal(settings.state_dir, SERVICE)
+        offered = loading.offered(loading.NOTIFIERS)
+        if unknown := set(settings.notifiers).difference(offered):
+            raise ConfigError(
+                f'[hepix_vm] notifiers: there is no {", ".join(unknown)}, '
+                f'but {", ".join(offered)}.',
+                remedy='Correct the name, or install the package that has '
+                       'it.')
+        try:
+            plugins = loading.load(loading.NOTIFIERS, settings.notifiers)
+        except PluginError as error:
+            raise ConfigError(f'[hepix_vm] notifiers: {error.message}',
+                              remedy=error.remedy) from error
         self._notifiers = dict(zip(
-            settings.notifiers,
-            (plugin(settings) for plugin in loading.load(
-                loading.NOTIFIERS, settings.notifiers)), strict=True))
+            settings.notifiers, (plugin(settings) for plugin in plugins),
+            strict=True))
 
     def tell(self, event: Event) -> None:
         """Let each of them tell; nothing that goes wrong is raised."""

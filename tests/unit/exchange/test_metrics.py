@@ -19,6 +19,7 @@ import pytest
 import yaml
 
 from hepix_vm.errors import Code
+from hepix_vm.errors import ConfigError
 from hepix_vm.exchange import metrics
 from hepix_vm.exchange.report import ListReport
 from hepix_vm.exchange.report import Outcome
@@ -237,3 +238,15 @@ def test_the_alert_rules_name_metrics_that_there_are():
             '{', ' ').split() if word.startswith('hepix_vm_')}
         assert names and names <= known, rule
         assert rule['annotations']['summary'] and rule['labels']['severity']
+
+
+@pytest.mark.parametrize('path', [
+    'hepix-vm.prom', '/var/lib/hepix-vm.txt', '/var/lib/prom'])
+def test_a_name_under_which_nobody_looks(path):
+    with pytest.raises(ConfigError, match='metrics_file'):
+        metrics.check(path)
+
+
+def test_names_that_will_do():
+    metrics.check('')
+    metrics.check('/var/lib/x/hepix-vm.prom')

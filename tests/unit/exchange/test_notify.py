@@ -72,6 +72,7 @@ def plugins(monkeypatch):
     """Offer the notifiers of this module by name."""
     offered = {'kept': Kept, 'broken': Broken, 'refused': Refused,
                'hanging': Hanging}
+    monkeypatch.setattr(loading, 'offered', lambda group: list(offered))
     monkeypatch.setattr(loading, 'load', lambda group, names: [
         offered[name] for name in names])
     Kept.told = []
@@ -103,9 +104,23 @@ def test_one_that_fails_holds_up_nobody(site, plugins, caplog):
     assert 'is not asked again' in caplog.text
 
 
-def test_one_that_is_not_installed_is_an_error_at_the_start(site):
-    with pytest.raises(PluginError, match='nonsense'):
+def test_one_that_is_not_installed_is_an_error_at_the_start(site, caplog):
+    with pytest.raises(ConfigError) as caught:
         Notifiers(settings(site, notifiers='log,nonsense'))
+    assert caught.value.message == (
+        '[hepix_vm] notifiers: there is no nonsense, but email, log, '
+        'vmcatcher.')
+    # stevedore is not to say it in its own words before.
+    assert caplog.text == ''
+
+
+def test_one_that_does_not_load_is_an_error_at_the_start(site, monkeypatch):
+    def broken(group, names):
+        raise PluginError('The plugin log cannot be loaded: no.')
+
+    monkeypatch.setattr(loading, 'load', broken)
+    with pytest.raises(ConfigError, match='notifiers: The plugin log'):
+        Notifiers(settings(site))
 
 
 def test_one_that_is_not_configured_is_an_error_at_the_start(site):

@@ -149,9 +149,10 @@ class _Run:
                 self._cloud.settings.metrics_file, self._site, reports,
                 metrics.Run(
                     self._began, utcnow(), status,
-                    followed.states if followed else {},
+                    followed.states if followed else None,
                     [refusal.code for refusal in followed.refusals
-                     if refusal.code] if followed else ()))
+                     if refusal.code]
+                    if followed and not self._request.only else None))
         return status
 
     def _intake(self) -> list[ListReport]:

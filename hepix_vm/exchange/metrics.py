@@ -31,7 +31,9 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client import generate_latest
 from prometheus_client.metrics_core import Metric
+from prometheus_client.parser import text_fd_to_metric_families
 from prometheus_client.registry import Collector
+from prometheus_client.samples import Sample
 
 from hepix_vm.errors import Code
 from hepix_vm.errors import ConfigError
@@ -49,6 +51,8 @@ LOG = logging.getLogger(__name__)
 
 _LONGEST = 256  # characters of a label
 _PREFIX = 'hepix_vm_'
+_OF_REPORTS = frozenset({
+    _PREFIX + 'list_outcome', _PREFIX + 'list_last_success_timestamp_seconds'})
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -58,16 +62,17 @@ class Run:
     :param began: UTC
     :param ended: UTC
     :param status: the exit status
-    :param images: number of images in Glance by ``hepix_state``
+    :param images: number of images in Glance by ``hepix_state``; None if
+        they were not looked at
     :param refused: codes for which images were refused, each as often as
-        it was given
+        it was given; None if not all lists were followed
     """
 
     began: datetime.datetime
     ended: datetime.datetime
     status: int
-    images: Mapping[str, int] = dataclasses.field(default_factory=dict)
-    refused: Sequence[Code] = ()
+    images: Mapping[str, int] | None = None
+    refused: Sequence[Code] | None = None
 
 
 def check(path: str) -> None:
@@ -87,20 +92,56 @@ def write(path: str, site: Site, reports: Sequence[ListReport],
           run: Run) -> None:
     """Write the metrics of a run; what fails is logged, and no more.
 
+    What the run did not look at stays as it was.
+
     :param path: ``metrics_file``; without it nothing is written
     """
     if not path:
         return
-    registry = CollectorRegistry()
-    registry.register(_Collected([
+    found = [
         *_of_run(run), *_of_reports(reports, run), *_of_lists(site),
-        *_of_certificates(site, run.ended)]))
+        *_of_certificates(site, run.ended)]
+    _keep(path, found, site, reports, run)
+    registry = CollectorRegistry()
+    registry.register(_Collected(found))
     try:
         # The collector reads whatever ends with .prom.
         wholefile.replace(path, generate_latest(registry), 0o644)
     except OSError as error:
         LOG.error('The metrics cannot be written to %s: %s', path,
                   error.strerror)
+
+
+def _keep(path: str, found: Sequence[Metric], site: Site,
+          reports: Sequence[ListReport], run: Run) -> None:
+    """Complete metrics with the former values of what was not looked at."""
+    former = _former(path)
+    whole = {_PREFIX + name for name, known in [
+        ('images', run.images), ('refusals', run.refused),
+        ('follow_timestamp_seconds', run.refused)] if known is None}
+    lists = {block.subscription.uuid for block in site.subscriptions.blocks}
+    lists -= {report.uuid for report in reports}
+    for metric in found:
+        samples = former.get(metric.name, [])
+        if metric.name in whole:
+            metric.samples = samples or metric.samples
+        elif metric.name in _OF_REPORTS:
+            metric.samples += [sample for sample in samples
+                               if sample.labels.get('list') in lists]
+
+
+def _former(path: str) -> dict[str, list[Sample]]:
+    """Return the values that were written last, by the name of the metric."""
+    try:
+        with open(path, encoding='utf-8') as file:
+            return {metric.name: metric.samples
+                    for metric in text_fd_to_metric_families(file)}
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError, KeyError, IndexError) as error:
+        LOG.warning('What was measured before cannot be read from %s: %s',
+                    path, type(error).__name__)
+        return {}
 
 
 class _Collected(Collector):
@@ -138,9 +179,13 @@ def _of_run(run: Run) -> Iterator[Metric]:
                (run.ended - run.began).total_seconds())
     yield _one('run_status', 'Exit status of the last run.', run.status)
     images = _Gauge('images', 'Images in Glance by hepix_state.', 'state')
-    for state, number in sorted(run.images.items()):
+    for state, number in sorted((run.images or {}).items()):
         images.add(number, state)
-    yield images
+    followed = _Gauge('follow_timestamp_seconds', 'When this controller '
+                      'followed all lists last.')
+    if run.refused is not None:
+        followed.add(run.ended.timestamp())
+    yield from (images, followed)
 
 
 def _of_reports(reports: Sequence[ListReport],
@@ -155,10 +200,11 @@ def _of_reports(reports: Sequence[ListReport],
                     report.uuid)
         for each in Outcome:
             outcome.add(report.outcome is each, report.uuid, each)
-    refused = Counter([*run.refused, *(
+    refused = Counter([*(run.refused or ()), *(
         report.code for report in reports if report.code)])
-    refusals = _Gauge('refusals', 'Lists and images that were refused in '
-                      'the last run, by code.', 'code')
+    refusals = _Gauge('refusals', 'Lists and images that were refused '
+                      'when this controller followed all lists last, by '
+                      'code.', 'code')
     for code in Code:
         refusals.add(refused[code], code)
     yield from (outcome, success, refusals)

@@ -13,6 +13,7 @@
 """Metrics, read back by the library that Prometheus' exporters use."""
 
 import datetime
+import re
 
 from prometheus_client.parser import text_string_to_metric_families
 import pytest
@@ -219,7 +220,7 @@ def test_all_metrics_are_documented(site, tmp_path, now):
     site.accept(site.image_list(file_entry('ab' * 64, 1)))
     found = written(
         site, tmp_path, [ListReport(LATER, '', Outcome.FAILED)],
-        run=run(now, images={'endorsed': 1}))
+        run=run(now, images={'endorsed': 1}, refused=[]))
     measured = {key[0]: ', '.join(f'``{name}``' for name, _ in key[1:])
                 or 'none' for key in found}
     documented = {cells[0].strip('`'): cells[1]
@@ -234,8 +235,7 @@ def test_the_alert_rules_name_metrics_that_there_are():
     known = {cells[0].strip('`') for cells in rows('admin/metrics.rst')}
     (group,) = rules['groups']
     for rule in group['rules']:
-        names = {word for word in rule['expr'].replace('(', ' ').replace(
-            '{', ' ').split() if word.startswith('hepix_vm_')}
+        names = set(re.findall(r'hepix_vm_\w+', rule['expr']))
         assert names and names <= known, rule
         assert rule['annotations']['summary'] and rule['labels']['severity']
 
@@ -250,3 +250,38 @@ def test_a_name_under_which_nobody_looks(path):
 def test_names_that_will_do():
     metrics.check('')
     metrics.check('/var/lib/x/hepix-vm.prom')
+
+
+def test_what_a_run_did_not_look_at_stays(site, tmp_path, now):
+    """It ran for one list only, or others followed."""
+    mine = site.image_list(file_entry('ab' * 64, 1))
+    site.accept(mine)
+    gone = ListReport(LATER, '', Outcome.FAILED)
+    first = ListReport(mine.identifier, '', Outcome.FAILED, fetched=now)
+    written(site, tmp_path, [first, gone], run=run(
+        now, images={'endorsed': 3}, refused=[Code.CHECKSUM_MISMATCH]))
+    found = written(site, tmp_path, run=run(now + DAY))
+    listed = 'list', mine.identifier
+    for name, *labels, value in [
+            ('list_outcome', listed, ('outcome', 'failed'), 1),
+            ('list_last_success_timestamp_seconds', listed,
+             now.timestamp()),
+            ('images', ('state', 'endorsed'), 3),
+            ('refusals', ('code', 'checksum-mismatch'), 1),
+            ('follow_timestamp_seconds', now.timestamp()),
+            ('run_timestamp_seconds', (now + DAY).timestamp())]:
+        assert found[f'hepix_vm_{name}', *labels] == value
+    # Of a list that is not subscribed any more nothing is left.
+    assert not any(('list', LATER) in key for key in found)
+    found = written(site, tmp_path, [first], run=run(
+        now + DAY, images={}, refused=[]))
+    assert ('hepix_vm_images', ('state', 'endorsed')) not in found
+    assert found['hepix_vm_refusals', ('code', 'checksum-mismatch')] == 0
+    assert found['hepix_vm_follow_timestamp_seconds',] == (
+        now + DAY).timestamp()
+
+
+def test_a_file_that_is_none_of_ours(site, tmp_path, now, caplog):
+    (tmp_path / 'hepix-vm.prom').write_text('{"')
+    assert written(site, tmp_path, run=run(now))
+    assert 'cannot be read from' in caplog.text

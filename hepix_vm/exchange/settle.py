@@ -105,6 +105,7 @@ class Settler:
         changed it puts it back.
         """
         withdrew = False
+        differs: set[str] = set()
         for _ in range(_TRIES):
             image = self._catalogue.find(image_id)
             if image is None or image['status'] not in STATUSES:
@@ -117,14 +118,18 @@ class Settler:
             if outcome.nothing:
                 return
             withdrew = withdrew or outcome.status == 'deactivated'
+            differs = {*outcome.values, *(
+                ['status'] if outcome.status else [])}
             try:
                 self._apply(held, outcome)
             except ServiceError as error:
                 if error.status not in _MEANWHILE and (
                         self._status(image_id) == held.status):
                     raise
-        raise HepixVmError(f'The image {image_id} changes too often to be '
-                           f'settled.', remedy='The next sweep tries again.')
+        raise HepixVmError(
+            f'The image {image_id} changes too often to be settled; what '
+            f'differs each time is {", ".join(sorted(differs))}.',
+            remedy='The next sweep tries again.')
 
     def _status(self, image_id: str) -> str:
         """Return the status of an image, empty if it is gone.

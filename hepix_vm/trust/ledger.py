@@ -148,8 +148,11 @@ class Ledger:
     """
 
     def __init__(self, records: Iterable[Record] = ()) -> None:
-        self._records = tuple(
-            record for record in records if not record.lifted)
+        # Whoever judges says the same in the same words: stores have no
+        # order. As text, the oldest is the first.
+        self._records = tuple(sorted(
+            {record for record in records if not record.lifted},
+            key=serialize))
 
     def refusals(self) -> Iterator[Record]:
         """Yield what was blocked, revoked or superseded."""

@@ -64,6 +64,34 @@ def test_blocking_and_lifting(swept, kind, value):
         swept, 'lift', *named, '--reason', 'mended', status=1)
 
 
+def test_an_image_that_is_refused_for_more_than_one_record(swept):
+    """Whoever judges it says the same, in the same words."""
+    data = os.urandom(100)
+    image = entry(data)
+    image_list = swept.site.image_list(image)
+    swept.site.accept(image_list)
+    image_id = swept.client.create()
+    assert swept.client.put(image_id, data).status_code == 204
+    named = [('--sha512', image.sha512), ('--image', image.identifier),
+             ('--list', image_list.identifier), ('--glance-image', image_id)]
+    for each in named:
+        run(swept, 'block', *each, '--reason', f'for {each[0]}')
+    for fact in (Fact.SUPERSEDED, Fact.REVOKED):
+        swept.record(fact, Blockable.SHA512, image.sha512,
+                     image_list=image_list.identifier, version='2')
+    run(swept, '--sweep')
+    shown = swept.client.image(image_id)
+    assert (shown['status'], shown['hepix_state']) == (
+        'deactivated', 'blocked')
+    codes = [part.partition(':')[0]
+             for part in shown['hepix_reason'].split('; ')]
+    assert codes.count('image-blocked') == 4
+    assert {'image-superseded', 'image-revoked'} <= set(codes)
+    assert image_id not in run(swept, '--sweep')
+    for each in named:
+        run(swept, 'lift', *each, '--reason', 'mended')
+
+
 @pytest.mark.parametrize('arguments, what', [
     (('--sha512', 'abc', '--reason', 'x'), '128 hexadecimal digits'),
     (('--image', 'x', '--reason', 'x'), 'UUID'),

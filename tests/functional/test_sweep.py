@@ -22,6 +22,7 @@ import subprocess
 import pytest
 
 from hepix_vm.cmd import sync
+from hepix_vm.exchange.catalogue import Catalogue
 from hepix_vm import paths
 from hepix_vm.trust.ledger import Fact
 from hepix_vm.trust.settings import Blockable
@@ -186,6 +187,18 @@ def test_a_dry_run_changes_nothing(bare, sweep):
     assert f'{other} would be marked\n' in done.out
     assert (show(bare, image_id), show(bare, other)) == before
     assert not journal(bare).exists()
+
+
+def test_what_somebody_else_puts_back_each_time(bare, sweep, monkeypatch):
+    image_id = endorsed(bare)
+    monkeypatch.setattr(Catalogue, 'update', lambda *given: None)
+    done = sweep()
+    assert (done.status, done.tally['failed']) == (2, 1)
+    named = done.err.partition('each time is ')[2].partition('.')[0]
+    assert {'hepix_state', 'hepix_sha512'} <= set(named.split(', '))
+    assert 'status' not in named
+    monkeypatch.undo()
+    assert show(bare, image_id)['status'] == 'active'
 
 
 def test_an_image_that_fails_does_not_end_the_sweep(bare, sweep):

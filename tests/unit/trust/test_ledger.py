@@ -12,6 +12,7 @@
 
 import dataclasses
 import datetime
+import itertools
 import json
 
 import pytest
@@ -110,6 +111,17 @@ def test_what_was_lifted_does_not_count():
     assert list(Ledger([BLOCKED]).refusals()) == [BLOCKED]
     assert list(Ledger([dataclasses.replace(
         BLOCKED, lifted='bob: no')]).refusals()) == []
+
+
+def test_refusals_have_one_order_however_they_were_found():
+    found = [dataclasses.replace(BLOCKED, reason=reason)
+             for reason in ('b', 'c', 'a')]
+    found += [RECORDS[3], RECORDS[8]]
+    orders = {tuple(Ledger(records).refusals())
+              for records in itertools.permutations(found)}
+    assert len(orders) == 1
+    # Two records of the same words are one.
+    assert len(list(Ledger([BLOCKED, BLOCKED]).refusals())) == 1
 
 
 def test_the_highest_version_counts():

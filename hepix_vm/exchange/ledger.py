@@ -73,10 +73,13 @@ class RestLedger:
         :raises MalformedError: as :meth:`search`
         :raises ServiceError: Glance does not say them all
         """
+        return [entry.record() for entry in self._now(names)]
+
+    def _now(self, names: Collection[str]) -> list[_Entry]:
         found = self._catalogue.images(
             hidden=(True,), owner=self._owner,
             name=f'in:{",".join(sorted(names))}')
-        return [_entry(image).record() for image in found
+        return [_entry(image) for image in found
                 if image.get('owner') == self._owner]
 
     def all(self) -> list[Record]:
@@ -88,20 +91,26 @@ class RestLedger:
         return self.search(self._entries)
 
     def write(self, record: Record) -> None:
-        """Add a record.
+        """Add a record, unless the ledger says that already.
 
-        :raises MalformedError: it could not be read afterwards
+        Somebody else may have said it meanwhile: it is asked anew.
+
+        :raises MalformedError: it could not be read afterwards, or another
+            one of its name cannot be
         :raises ServiceError: Glance does not take it
         """
         text = ledger.serialize(record)
-        ledger.parse(text)
-        # Read before the record is there, which would else be kept twice.
-        entries = self._entries
+        record = ledger.parse(text)
+        entries = self._entries[record.name] = self._now([record.name])
+        standing = [entry.record() for entry in entries]
+        if ledger.is_said(record, standing):
+            return
         image = self._catalogue.create(
             name=record.name, owner=self._owner, visibility='private',
             os_hidden=True, protected=True, **{ledger.PROPERTY: text})
-        entries.setdefault(record.name, []).append(
-            _Entry(image['id'], text))
+        entries.append(_Entry(image['id'], text))
+        for each in ledger.outdone(record, standing):
+            self.lift(each, f'{record.author}: a newer one is accepted')
 
     def lift(self, record: Record, why: str) -> None:
         """Take a record back: it is kept, and does not count any more.

@@ -55,6 +55,7 @@ class Fact(enum.StrEnum):
     APPROVED = 'approved'  # may run where the list waits for an operator
     SHAREABLE = 'shareable'  # may be published to other sites
     ACCEPTED = 'accepted'  # a version of a list; no older one counts
+    HELD = 'held'  # an image that several lists have, and whose it is
     ADOPTED = 'adopted'  # an image that may stay without endorsement
     DERIVED = 'derived'  # an image that was made from a server
     RECEIVED = 'received'  # bytes that are kept under another digest
@@ -68,7 +69,7 @@ class Record:
     :param kind: what :attr:`value` names; None for the gate itself
     :param reason: why, in the author's words
     :param author: who said so
-    :param at: when, UTC
+    :param at: when, UTC; of an image that is held, since when
     :param until: when it ends by itself, UTC
     :param image_list: UUID of the list that said so
     :param version: of that list
@@ -179,6 +180,14 @@ class Ledger:
                 newest = record.version
         return newest
 
+    def held(self, image: str) -> Iterator[Record]:
+        """Yield by which lists an image is held, the oldest first.
+
+        :param image: ``dc:identifier``
+        """
+        return (record for record in self._of(Fact.HELD)
+                if record.value == image)
+
     def adopted(self, image_id: str, sha512: str,
                 at: datetime.datetime) -> bool:
         """Return whether an image may stay as it is.
@@ -223,6 +232,37 @@ class Ledger:
         return (record for record in self._records if record.fact is fact)
 
 
+def is_said(record: Record, standing: Iterable[Record]) -> bool:
+    """Return whether a record would say nothing new.
+
+    Who says it, when and why is not what it says.
+
+    :param standing: the records of its name
+    """
+    if record.fact is Fact.ACCEPTED:
+        newest = Ledger(standing).newest(record.value)
+        return compare_versions(record.version, newest) <= 0
+    return any(_content(each) == _content(record) for each in standing)
+
+
+def outdone(record: Record, standing: Iterable[Record]) -> list[Record]:
+    """Return the records that a new one makes needless.
+
+    Only marks of lower versions: whoever writes a mark at the same time
+    keeps his own, and the highest stays.
+    """
+    return [each for each in standing
+            if record.fact is each.fact is Fact.ACCEPTED
+            and not each.lifted and record.value == each.value
+            and compare_versions(each.version, record.version) < 0]
+
+
+def _content(record: Record) -> Record:
+    since = record.at if record.fact is Fact.HELD else (
+        datetime.datetime.min)
+    return dataclasses.replace(record, reason='', author='', at=since)
+
+
 def serialize(record: Record) -> str:
     """Return a record as JSON."""
     values = {
@@ -258,8 +298,7 @@ def parse(text: str) -> Record:
     if ((values['fact'] in _WITH_DIGEST and 'sha512' not in values)
             or ('base' in values) is not ('base_sha512' in values)):
         raise MalformedError('A record of the ledger lacks a digest.')
-    if values['fact'] is Fact.SUPERSEDED and not (
-            {'image_list', 'version'} <= values.keys()):
+    if not _WITH_LIST.get(values['fact'], set()) <= values.keys():
         # It would speak against nothing that is endorsed.
         raise MalformedError('A record of the ledger lacks the list.')
     values['value'] = value_of(values['kind'], values['value'])
@@ -293,4 +332,6 @@ _VALUES: Mapping[Blockable | None, Callable[[Any], str]] = {
 }
 _REFUSING = frozenset({Fact.BLOCKED, Fact.REVOKED, Fact.SUPERSEDED})
 _WITH_DIGEST = frozenset({Fact.DERIVED, Fact.RECEIVED})
+_WITH_LIST = {Fact.SUPERSEDED: {'image_list', 'version'},
+              Fact.HELD: {'image_list'}}
 _NEEDED = {'fact', 'reason', 'author', 'at'}

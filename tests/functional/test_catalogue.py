@@ -12,6 +12,7 @@
 
 """The images of a real Glance, read and changed through its API."""
 
+import dataclasses
 import itertools
 import os
 
@@ -221,6 +222,38 @@ def test_records_are_written_found_and_lifted(bare, catalogue, ledger):
     for client in (bare.client, bare.client.as_(BOB)):
         response = client.call('GET', f'/v2/images/{kept[0]["id"]}')
         assert response.status_code == 404
+
+
+def test_one_fact_is_one_record(catalogue, ledger):
+    one = record()
+    again = dataclasses.replace(one, reason='as I say', author='bob')
+    other = RestLedger(catalogue, OWNER)
+    assert other.search([one.name]) == []
+    ledger.write(one)
+    # Though it was read before.
+    for each in (ledger, other):
+        each.write(again)
+        assert each.search([one.name]) == [one]
+    other.lift(one, 'ops: wrong')
+    ledger.write(one)
+    assert [each.lifted for each in RestLedger(
+        catalogue, OWNER).search([one.name])].count('') == 1
+
+
+def test_the_newest_mark_of_a_list_is_the_only_one(catalogue, ledger):
+    marks = [Record(
+        Fact.ACCEPTED, Blockable.LIST, '8d1c6f6e-6a0a-4b7c-9d67-0f6f5d9d7a11',
+        'accepted', 'sync', pki.utcnow().replace(microsecond=0),
+        version=version) for version in ('1', '2', '3')]
+    others = [RestLedger(catalogue, OWNER) for _ in range(2)]
+    for each in (ledger, *others):
+        assert each.all() == each.search([marks[0].name])
+    for each, mark in zip((others[0], ledger, others[1]),
+                          (marks[0], marks[2], marks[1]), strict=True):
+        each.write(mark)
+    found = RestLedger(catalogue, OWNER).search([marks[0].name])
+    assert [each.version for each in found if not each.lifted] == ['3']
+    assert [each.version for each in found if each.lifted] == ['1']
 
 
 def test_only_the_owner_makes_records(bare, ledger):

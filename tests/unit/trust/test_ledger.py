@@ -51,6 +51,8 @@ RECORDS = [
            image_list=LIST, version='3'),
     Record(Fact.APPROVED, Blockable.IMAGE, ID, 'good', 'ops', NOW),
     Record(Fact.SHAREABLE, Blockable.SHA512, DIGEST, 'good', 'ops', NOW),
+    Record(Fact.HELD, Blockable.IMAGE, ID, 'first', 'sync', NOW,
+           image_list=LIST),
     Record(Fact.INSTALLED, None, '', 'began', 'glance-api', NOW),
 ]
 
@@ -68,7 +70,7 @@ def test_what_is_written_reads_back(record):
     {'reason': ''}, {'fact': 'derived'},
     {'fact': 'derived', 'sha512': DIGEST, 'base': ID},
     {'fact': 'received'}, {'fact': 'superseded'},
-    {'fact': 'superseded', 'image_list': LIST},
+    {'fact': 'superseded', 'image_list': LIST}, {'fact': 'held'},
 ])
 def test_what_cannot_be_read_is_an_error(change):
     """It may be a revocation, which must not be passed over."""
@@ -122,6 +124,44 @@ def test_refusals_have_one_order_however_they_were_found():
     assert len(orders) == 1
     # Two records of the same words are one.
     assert len(list(Ledger([BLOCKED, BLOCKED]).refusals())) == 1
+
+
+@pytest.mark.parametrize('record', [
+    record for record in RECORDS if not record.lifted])
+def test_what_is_said_already(record):
+    later = dataclasses.replace(
+        record, at=NOW + datetime.timedelta(hours=1), author='bob',
+        reason='as I say')
+    taken_back = dataclasses.replace(record, lifted='bob: no')
+    # Since when it is held is what that says.
+    said = record.fact is not Fact.HELD
+    assert ledger.is_said(later, [record]) is said
+    assert not ledger.is_said(record, [taken_back])
+    others = [each for each in RECORDS if each != record
+              and each.name == record.name]
+    assert not ledger.is_said(record, others)
+    assert ledger.outdone(record, RECORDS) == []
+
+
+def test_an_older_mark_says_nothing():
+    marks = [dataclasses.replace(RECORDS[4], version=version)
+             for version in ('3', '20', '100')]
+    assert ledger.is_said(marks[0], [marks[1]])
+    assert not ledger.is_said(marks[2], marks[:2])
+    # Two who wrote at once: each takes back only what is lower.
+    assert ledger.outdone(marks[1], marks) == [marks[0]]
+    lifted = dataclasses.replace(marks[0], lifted='sync: a newer one')
+    assert ledger.outdone(marks[2], [lifted, marks[1], BLOCKED]) == [marks[1]]
+    assert ledger.outdone(marks[2], [dataclasses.replace(
+        marks[0], value=ID)]) == []
+
+
+def test_the_oldest_holder_is_the_first():
+    held = RECORDS[-2]
+    older = dataclasses.replace(held, image_list=ID,
+                                at=NOW - datetime.timedelta(days=1))
+    assert list(Ledger([held, older]).held(ID)) == [older, held]
+    assert list(Ledger([held, older]).held(LIST)) == []
 
 
 def test_the_highest_version_counts():

@@ -318,7 +318,9 @@ class Case:
         if found is None:
             return None
         subject = self._with_ledger(subject, found)
-        found = (*site.accepted.awaited(subject), *found)
+        found = (*site.accepted.awaited(subject), *(
+            site.accepted.holders.judge(each, subject.ledger)
+            for each in found))
         ask = functools.partial(policy.judge, policy=site.policy,
                                 checks=site.checks, mode=self._mode(site))
         verdict = ask(subject, found)

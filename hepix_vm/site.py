@@ -39,6 +39,8 @@ from hepix_vm.trust.crl import CrlPolicy
 from hepix_vm.trust import endorsement
 from hepix_vm.trust.endorsement import AcceptedLists
 from hepix_vm.trust.endorsement import TrustSettings
+from hepix_vm.trust import fields
+from hepix_vm.trust.holding import Holder
 from hepix_vm.trust import modes
 from hepix_vm.trust.policy import Check
 from hepix_vm.trust.policy import Subject
@@ -242,8 +244,8 @@ def _read_lists(folder: str, subscriptions: tuple[Subscription, ...],
         lists, subscriptions, read_holders(folder), unpinned)
 
 
-def read_holders(folder: str) -> dict[str, str]:
-    """Return which list was the first to have an image, by their UUIDs.
+def read_holders(folder: str) -> dict[str, Holder]:
+    """Return which list was the first to have an image, by its identifier.
 
     Where nobody wrote it down, the order of the subscriptions decides.
 
@@ -252,14 +254,13 @@ def read_holders(folder: str) -> dict[str, str]:
     path = os.path.join(folder, HOLDERS)
     try:
         with open(path, 'rb') as file:
-            found = json.load(file)
+            return {image: Holder(fields.uuid(each['list']),
+                                  fields.time(each['since']))
+                    for image, each in json.load(file).items()}
     except FileNotFoundError:
         return {}
     except (OSError, ValueError, RecursionError) as error:
         LOG.error('%s cannot be read: %s', path, error)
-        return {}
-    if not isinstance(found, dict) or not all(
-            isinstance(uuid, str) for uuid in found.values()):
+    except (AttributeError, KeyError, TypeError, fields.Flaw):
         LOG.error('%s cannot be read: it has another form', path)
-        return {}
-    return found
+    return {}

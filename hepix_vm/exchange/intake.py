@@ -274,7 +274,8 @@ class Intake:
         """Store the new lists; one that cannot be stored is not accepted."""
         unheld: OSError | None = None
         try:
-            self._store.write_holders(self._with(results).holders)
+            self._store.write_holders(
+                self._with(results).holders.known, at)
         except OSError as error:
             LOG.error('It cannot be written which list holds which image: '
                       '%s', error)

@@ -19,8 +19,10 @@ it is touched, and again afterwards.
 
 from collections.abc import Callable
 import dataclasses
+import logging
 
 from hepix_vm.errors import HepixVmError
+from hepix_vm.errors import MalformedError
 from hepix_vm.errors import ServiceError
 from hepix_vm.exchange.catalogue import Catalogue
 from hepix_vm.exchange.catalogue import held_of
@@ -40,6 +42,8 @@ from hepix_vm.trust import ledger as records
 from hepix_vm.trust.ledger import Fact
 from hepix_vm.trust.ledger import Record
 from hepix_vm.trust.settings import Blockable
+
+LOG = logging.getLogger(__name__)
 
 _TRIES = 10
 # Said when nobody but somebody else changed the image, or deleted it.
@@ -89,6 +93,41 @@ class Settler:
                 self._ledger.write(Record(
                     Fact.ACCEPTED, Blockable.LIST, uuid, 'It is accepted '
                     'on a controller.', SERVICE, at, version=version))
+        self._agree_on_holders(dry_run)
+
+    def _agree_on_holders(self, dry_run: bool) -> None:
+        """Tell the ledger which list was first to have an image; or ask it.
+
+        All controllers judge by that, whatever each was there to see.
+        """
+        accepted = self.gate.site().accepted
+        holders = accepted.holders
+        current = {
+            uuid for uuid, each in accepted.by_uuid.items()
+            if compare_versions(each.signed.image_list.version,
+                                self.newest(uuid)) >= 0}
+        for image in tuple(holders.known):
+            try:
+                found = self._searched(image)
+            except MalformedError as error:
+                # Its bytes are refused until it is corrected.
+                LOG.error('%s %s', error.message, error.remedy)
+                continue
+            ours = None if dry_run else holders.untold(image, found)
+            if ours:
+                self._ledger.write(Record(
+                    Fact.HELD, Blockable.IMAGE, image, 'It was the first '
+                    'list to have it, and others have it too.', SERVICE,
+                    ours.since or self.gate.now(),
+                    image_list=ours.image_list))
+            for record in () if dry_run else holders.outdated(
+                    image, found, current):
+                self._ledger.lift(
+                    record, f'{SERVICE}: the list has it no more')
+            holders.learn(image, records.Ledger(self._searched(image)))
+
+    def _searched(self, image: str) -> list[Record]:
+        return self._ledger.search([records.name_of(Blockable.IMAGE, image)])
 
     def newest(self, uuid: str) -> str:
         """Return the highest version of a list that any controller has."""

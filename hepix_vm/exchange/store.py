@@ -32,6 +32,8 @@ from hepix_vm.errors import ConfigError
 from hepix_vm.exchange.fetch import Validators
 from hepix_vm.site import HOLDERS
 from hepix_vm.trust import fields
+from hepix_vm.trust.holding import Holder
+from hepix_vm.trust.imagelist import format_time
 from hepix_vm import wholefile
 
 LOG = logging.getLogger(__name__)
@@ -146,17 +148,23 @@ class ListStore:
         _write(os.path.join(self._fetched, f'{uuid}.json'),
                _dumped(dataclasses.asdict(note)))
 
-    def write_holders(self, holders: Mapping[str, str]) -> None:
-        """Remember which list holds which image.
+    def write_holders(self, holders: Mapping[str, Holder],
+                      at: datetime.datetime) -> None:
+        """Remember which list holds which image, and since when.
 
         It comes before the lists: of one that is not there yet nobody
         takes anything for granted.
 
+        :param at: now, UTC; since then those hold it that are new
         :raises OSError: it cannot be written
         """
         path = os.path.join(self._lists, HOLDERS)
-        if _json(path) != holders:
-            _write(path, _dumped(dict(holders)))
+        content = {image: {
+            'list': holder.image_list,
+            'since': format_time(holder.since or at)}
+            for image, holder in holders.items()}
+        if _json(path) != content:
+            _write(path, _dumped(content))
 
     def put(self, uuid: str, content: bytes, before: bytes | None,
             at: datetime.datetime) -> None:

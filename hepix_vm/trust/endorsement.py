@@ -32,6 +32,8 @@ from hepix_vm.errors import TrustError
 from hepix_vm.trust.anchors import ChainSettings
 from hepix_vm.trust.anchors import TrustAnchors
 from hepix_vm.trust import envelope
+from hepix_vm.trust.holding import Holder
+from hepix_vm.trust.holding import Holders
 from hepix_vm.trust import imagelist
 from hepix_vm.trust.model import Endorsement
 from hepix_vm.trust.model import Endorser
@@ -141,28 +143,24 @@ class AcceptedLists:
 
     :param lists: in the order of the subscriptions; where two lists claim
         one image identifier and none held it before, the first holds it
-    :param holders: which list held an image before, by their identifiers;
-        it holds it until it is no longer subscribed, or no longer has it
+    :param holders: which list held an image before, by its identifier
     :param unpinned: UUIDs of subscribed lists that are there, but signed
         by nobody whom the site pinned for them
     """
 
     def __init__(self, lists: Sequence[AcceptedList] = (),
                  subscriptions: Iterable[Subscription] = (),
-                 holders: Mapping[str, str] | None = None,
+                 holders: Mapping[str, Holder] | None = None,
                  unpinned: Collection[str] = ()) -> None:
         self.by_uuid = {
             item.signed.image_list.identifier: item for item in lists}
         self.subscriptions = {item.uuid: item for item in subscriptions}
         self._unpinned = frozenset(unpinned)
-        claims = {(entry.identifier, uuid)
-                  for uuid, item in self.by_uuid.items()
-                  for entry in item.signed.image_list.images}
-        # What a list that cannot be read now held, nobody else takes over.
-        self.holders = {
-            image: uuid for image, uuid in (holders or {}).items()
-            if uuid in self.subscriptions and (
-                uuid not in self.by_uuid or (image, uuid) in claims)}
+        self.holders = Holders(
+            ((entry.identifier, uuid)
+             for uuid, item in self.by_uuid.items()
+             for entry in item.signed.image_list.images),
+            self.subscriptions.keys() - self.by_uuid.keys(), holders or {})
         self._by_digest: dict[
             str, list[tuple[AcceptedList, ImageEntry]]] = {}
         self._sizes: set[int] = set()
@@ -170,9 +168,7 @@ class AcceptedLists:
         self._chains: tuple[object, dict[str, tuple[Reason, ...]]] = (
             None, {})
         for item in lists:
-            uuid = item.signed.image_list.identifier
             for entry in item.signed.image_list.images:
-                self.holders.setdefault(entry.identifier, uuid)
                 self._by_digest.setdefault(entry.sha512, []).append(
                     (item, entry))
                 self._sizes.add(entry.size)
@@ -186,7 +182,7 @@ class AcceptedLists:
             subscriptions[item.subscription.uuid] = item.subscription
         return AcceptedLists(
             [known[uuid] for uuid in subscriptions if uuid in known],
-            subscriptions.values(), self.holders,
+            subscriptions.values(), self.holders.known,
             self._unpinned - known.keys())
 
     def may_hold(self, size: int | None) -> bool:
@@ -197,16 +193,12 @@ class AcceptedLists:
         return bool(self._sizes) if size is None else size in self._sizes
 
     def conflict(self, image: str, uuid: str) -> tuple[Reason, ...]:
-        """Return the reason when another list holds the image identifier.
+        """Return why a list may not have an image, as far as known here.
 
         :param image: ``dc:identifier`` of the image
         :param uuid: ``dc:identifier`` of the list that claims it
         """
-        holder = self.holders.get(image, uuid)
-        if holder == uuid:
-            return ()
-        return (Reason(Code.UUID_CONFLICT, f'Image {image} belongs to the '
-                       f'list {holder}, not to {uuid}.'),)
+        return self.holders.conflict(image, uuid)
 
     def awaited(self, subject: Subject) -> tuple[Found, ...]:
         """Return why an image that is in use cannot be judged here.
@@ -243,14 +235,12 @@ class AcceptedLists:
         reasons = tuple(
             reason for reason in self._chain(signed, anchors, at, settings)
             if not _within_grace(reason, at, settings.crl_grace))
-        uuid = signed.image_list.identifier
         return Found(
             Endorsement(entry, signed.image_list, signed.signer,
                         signed.certificate, 'lists',
                         approved=item.subscription.approved),
-            reasons + self.conflict(entry.identifier, uuid)
-            + self.disagreement(signed, entry, item.subscription, at,
-                                anchors, settings))
+            reasons + self.disagreement(
+                signed, entry, item.subscription, at, anchors, settings))
 
     def _chain(self, signed: SignedList, anchors: TrustAnchors,
                at: datetime.datetime, settings: TrustSettings,

@@ -95,7 +95,6 @@ def find_inline(subject: Subject, accepted: AcceptedLists, policy: Policy,
     reasons = (
         signed.reasons(anchors, subject.at, settings)
         + _accepted_endorser(signed, subscription, policy, subject)
-        + accepted.conflict(entry.identifier, uuid)
         + _as_version(signed.image_list, entry, accepted.by_uuid.get(uuid))
         + accepted.disagreement(signed, entry, subscription, subject.at,
                                 anchors, settings))

@@ -74,7 +74,8 @@ def test_the_first_version(follower):
     assert record['endorser_dn'] == ALICE
     assert (record['list_version'], record['images']) == ('1', 2)
     assert json.loads((follower.lists / 'holders.json').read_text()) == {
-        image.identifier: uuid for image in image_list.images}
+        image.identifier: {'list': uuid, 'since': record['time']}
+        for image in image_list.images}
 
 
 @pytest.mark.parametrize('umask', [0o077, 0])

@@ -19,7 +19,10 @@ import pytest
 
 from hepix_vm.errors import Code
 from hepix_vm.gate import Gate
+from hepix_vm.trust.ledger import Fact
+from hepix_vm.trust.ledger import Record
 from hepix_vm.trust.model import Endorser
+from hepix_vm.trust.settings import Blockable
 from hepix_vm.trust.standing import Change
 from hepix_vm.trust.standing import change_for
 from tests.testbed import pki
@@ -188,7 +191,8 @@ def test_messages_that_come_with_an_image_need_agreement_too(site, lists):
 
 def hold(site, image, image_list):
     path = site.state / 'lists' / 'holders.json'
-    path.write_text(json.dumps({image.identifier: image_list.identifier}))
+    path.write_text(json.dumps({image.identifier: {
+        'list': image_list.identifier, 'since': '2026-01-31T12:00:00Z'}}))
 
 
 def test_the_older_holder_keeps_an_image(site, lists):
@@ -203,6 +207,32 @@ def test_the_older_holder_keeps_an_image(site, lists):
     assert judge(site).endorsed
     hold(site, image, second)
     assert codes(judge(site)) == {Code.UUID_CONFLICT}
+
+
+def test_the_ledger_knows_the_holder_better(site, lists):
+    image = lists[0].images[0]
+    first, second = (dataclasses.replace(each, images=(image,))
+                     for each in lists)
+    other = dataclasses.replace(second, images=(dataclasses.replace(
+        image, sha512='0' * 128),))
+    accept(site, other, first)
+    record = Record(Fact.HELD, Blockable.IMAGE, image.identifier, 'first',
+                    'sync', pki.utcnow(), image_list=first.identifier)
+
+    def verdict(*given):
+        return judge(site, *given, gate=Gate('glance-api', search=lambda
+                     names: [record] if record.name in names else []))
+
+    hold(site, image, other)
+    assert codes(judge(site)) == {Code.UUID_CONFLICT}
+    assert verdict().endorsed
+    record = dataclasses.replace(record, image_list=other.identifier)
+    hold(site, image, first)
+    assert judge(site).endorsed
+    assert codes(verdict()) == {Code.UUID_CONFLICT}
+    # So does a message that comes with an image.
+    assert judge(site, inline(site, first)).endorsed
+    assert codes(verdict(inline(site, first))) == {Code.UUID_CONFLICT}
 
 
 def test_a_holder_that_cannot_be_read_now_keeps_its_images(site, lists):
@@ -222,7 +252,9 @@ def test_a_holder_that_cannot_be_read_now_keeps_its_images(site, lists):
     assert judge(site).endorsed
 
 
-@pytest.mark.parametrize('text', ['', '[', '[]', '{"a": 1}', '\x00'])
+@pytest.mark.parametrize('text', [
+    '', '[', '[]', '{"a": 1}', '{"a": {}}', '\x00',
+    '{"a": {"list": [], "since": "2026-01-31T12:00:00Z"}}'])
 def test_without_a_readable_note_the_first_list_holds(site, lists, text):
     image = lists[0].images[0]
     first, second = (dataclasses.replace(each, images=(image,))

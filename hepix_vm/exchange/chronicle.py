@@ -27,6 +27,7 @@ from hepix_vm.exchange.event import Kind
 from hepix_vm.exchange.fetch import Fetched
 from hepix_vm.exchange.report import ListReport
 from hepix_vm.exchange.report import Outcome
+from hepix_vm.exchange.report import remedy_of
 from hepix_vm.exchange.steady import SERVICE
 from hepix_vm.exchange.store import digest
 from hepix_vm.exchange.store import ListStore
@@ -55,6 +56,7 @@ class Result:
     :param came: what was fetched, if anything was
     :param before: the stored message, if another one came
     :param old: the list that was accepted, if there was one
+    :param unused: the stored list, if its signer is not pinned any more
     :param given: the list that is accepted now
     :param outcome: None for a list that nobody brought yet
     """
@@ -63,6 +65,7 @@ class Result:
     came: Fetched | None = None
     before: bytes | None = None
     old: ImageList | None = None
+    unused: ImageList | None = None
     given: AcceptedList | None = None
     outcome: Outcome | None = None
     code: Code | None = None
@@ -107,7 +110,9 @@ class Result:
         self.reasons = reasons
         self.code = reasons[0].code
         self.message = reasons[0].message
-        self.remedy = remedy or reasons[0].remedy
+        # What an error says by itself is the remedy of its code.
+        self.remedy = (remedy if remedy not in ('', reasons[0].remedy)
+                       else remedy_of(self.code))
 
 
 class Chronicle:
@@ -145,6 +150,7 @@ class Chronicle:
             expires=current.expires if current else None,
             images=len(current.images) if current else 0,
             code=result.code, message=result.message, remedy=result.remedy,
+            unused=result.unused.version if result.unused else '',
             fetched=note.succeeded)
 
     def _look_for_clashes(self, uuid: str, result: Result) -> None:

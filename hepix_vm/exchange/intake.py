@@ -51,8 +51,8 @@ from hepix_vm.subscriptions import Following
 from hepix_vm.trust import endorsement
 from hepix_vm.trust.endorsement import AcceptedList
 from hepix_vm.trust.endorsement import AcceptedLists
+from hepix_vm.trust.endorsement import SignedList
 from hepix_vm.trust.imagelist import compare_versions
-from hepix_vm.trust.model import ImageList
 from hepix_vm.trust.policy import list_dates
 from hepix_vm.trust.verdict import Reason
 
@@ -111,6 +111,10 @@ class Intake:
             written
         """
         blocks = self._chosen()
+        if not blocks and (stored := self._store.uuids()):
+            LOG.warning('%s names no list, and %d are stored: their images '
+                        'go out of use', self._settings.subscriptions_file,
+                        len(stored))
         self._turns = {_server(block): threading.BoundedSemaphore(
             _OF_A_SERVER) for block in blocks}
         with ThreadPoolExecutor(_AT_ONCE) as pool:
@@ -213,9 +217,12 @@ class Intake:
         subscription = result.block.subscription
         accepted = self._site.accepted.by_uuid.get(subscription.uuid)
         result.old = accepted.signed.image_list if accepted else None
+        stored = self._store.read(subscription.uuid)
+        opened = self._opened(stored) if stored and not accepted else None
+        if opened and not endorsement.pinned(opened, subscription):
+            result.unused = opened.image_list
         if isinstance(came, HepixVmError):
             raise came
-        stored = self._store.read(subscription.uuid)
         if came is None or came.content is None or came.content == stored:
             if stored is None:
                 return
@@ -225,8 +232,8 @@ class Intake:
                 stored, subscription, self._site.trust)
             result.stand(self._reasons(accepted, at))
             return
-        if stored and not accepted:
-            result.old = self._opened(stored)
+        if opened:
+            result.old = opened.image_list
         result.came, result.before = came, stored
         given = endorsement.accept(
             came.content, subscription, self._site.trust)
@@ -239,14 +246,13 @@ class Intake:
         else:
             result.accept(given)
 
-    def _opened(self, stored: bytes) -> ImageList | None:
+    def _opened(self, stored: bytes) -> SignedList | None:
         """Return a list that is not used, whose version counts all the same.
 
         It may be of an endorser who is no longer pinned.
         """
         try:
-            return endorsement.open_list(
-                stored, self._site.trust).image_list
+            return endorsement.open_list(stored, self._site.trust)
         except TrustError:
             return None
 

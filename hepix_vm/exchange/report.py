@@ -13,12 +13,53 @@
 """What became of a list, as commands, metrics and notifiers say it."""
 
 from collections.abc import Iterable
+from collections.abc import Mapping
 import dataclasses
 import datetime
 import enum
 import urllib.parse
 
 from hepix_vm.errors import Code
+from hepix_vm.errors import REMEDIES
+
+
+# What an operator does who follows a list; users and endorsers read those of
+# the codes.
+_REMEDIES: Mapping[Code, str] = {
+    Code.UNSIGNED: 'Ask who publishes it to sign it.',
+    Code.SIGNATURE_INVALID:
+        'Ask who publishes it to sign it again; it may have been changed on '
+        'the way.',
+    Code.UNTRUSTED_CA:
+        'If you trust its CA, install that in trust_anchors; else ask the '
+        'endorser for another certificate.',
+    Code.SIGNER_EXPIRED:
+        'Ask the endorser to renew his certificate and sign the list again.',
+    Code.SIGNER_REVOKED:
+        'Ask the endorser why, and whether the images are still sound.',
+    Code.CRL_MISSING: 'Look at fetch-crl on this host.',
+    Code.CRL_EXPIRED: 'Look at fetch-crl on this host.',
+    Code.SIGNING_POLICY:
+        'Look whether the signing policy of this CA is up to date here; else '
+        'ask the endorser for another certificate.',
+    Code.ENDORSER_MISMATCH:
+        'Ask the endorser to state his own DN and CA in hv:endorser.',
+    Code.ENDORSER_NOT_ACCEPTED:
+        'If this is the endorser you mean, correct endorsers of this list in '
+        'subscriptions.yaml.',
+    Code.LIST_NOT_YET_VALID: 'Look at the clock of this host, or wait.',
+    Code.LIST_ROLLBACK:
+        'Ask who publishes it why it went back; a mirror may be late.',
+    Code.UUID_CONFLICT:
+        'Correct uuid of this list in subscriptions.yaml, or ask the '
+        'endorser: each list and each image has one of its own.',
+    Code.MALFORMED: 'Ask who publishes it to mend it and sign it again.',
+}
+
+
+def remedy_of(code: Code) -> str:
+    """Return what an operator does about a list with this code."""
+    return _REMEDIES.get(code) or REMEDIES[code]
 
 
 class Outcome(enum.StrEnum):
@@ -41,6 +82,8 @@ class ListReport:
     :param code: why it is refused
     :param message: one sentence, with :attr:`remedy`, where anything but
         acceptance is to be explained
+    :param unused: version of a stored list whose signer is not pinned any
+        more; empty if there is none
     :param fetched: when it was fetched or found unchanged last, UTC; None
         if it never was
     """
@@ -54,6 +97,7 @@ class ListReport:
     code: Code | None = None
     message: str = ''
     remedy: str = ''
+    unused: str = ''
     fetched: datetime.datetime | None = None
 
     def __str__(self) -> str:
@@ -61,6 +105,9 @@ class ListReport:
         place = urllib.parse.urlsplit(self.url)
         where = place.hostname or ('a file' if self.url else 'by hand')
         counts = 'no version'
+        if self.unused:
+            counts = (f'version {self.unused}, which is not used: its '
+                      f'images go out of use')
         if self.expires:
             images = f'{self.images} image{"" if self.images == 1 else "s"}'
             counts = (f'version {self.version}, {images}, expires '

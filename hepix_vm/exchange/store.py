@@ -120,6 +120,14 @@ class ListStore:
         finally:
             os.close(descriptor)
 
+    def uuids(self) -> list[str]:
+        """Return of which lists there is a version."""
+        with contextlib.suppress(FileNotFoundError):
+            return sorted(name.removesuffix(_LISTS)
+                          for name in os.listdir(self._lists)
+                          if name.endswith(_LISTS))
+        return []
+
     def read(self, uuid: str) -> bytes | None:
         """Return a list as it was received, if there is one.
 

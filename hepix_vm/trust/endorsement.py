@@ -336,8 +336,8 @@ def accept(message: bytes, subscription: Subscription,
     signed = open_list(message, settings)
     uuid = signed.image_list.identifier
     if uuid != subscription.uuid:
-        raise TrustError(f'The list {subscription.uuid} now calls itself '
-                         f'{uuid}.', Code.UUID_CONFLICT)
+        raise TrustError(f'The list is {uuid}, but {subscription.uuid} is '
+                         f'pinned.', Code.UUID_CONFLICT)
     if not pinned(signed, subscription):
         raise TrustError(f'{signed.signer.dn} (CA {signed.signer.ca}) is '
                          f'not an endorser that is pinned for the list '

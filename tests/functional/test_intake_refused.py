@@ -13,9 +13,11 @@
 """Lists that a real server publishes, and that are not relied upon."""
 
 import dataclasses
+import uuid
 
 import pytest
 
+from hepix_vm.exchange.notify import words
 from hepix_vm.exchange.report import status_of
 from tests.testbed.follower import BOB_ENDORSES
 from tests.testbed.follower import codes
@@ -40,13 +42,13 @@ def first(follower):
     return image_list
 
 
-def refused(follower, image_list, message, code, words=''):
+def refused(follower, image_list, message, code, said=''):
     """Look that what came changed nothing, and that it was said why."""
     before = follower.state()
     follower.events.clear()
     report, = follower.run()
     assert codes([report]) == [('refused', code)]
-    assert words in report.message
+    assert said in report.message
     assert report.remedy
     assert report.version == image_list.version
     assert status_of([report]) == 1
@@ -103,7 +105,38 @@ def test_a_list_that_calls_itself_otherwise(follower, first):
     other = dataclasses.replace(follower.site.image_list(), version='9')
     refused(follower, first,
             follower.publish(other, path=f'/{first.identifier}'),
-            'uuid-conflict', f'now calls itself {other.identifier}')
+            'uuid-conflict', f'The list is {other.identifier}, but '
+            f'{first.identifier} is pinned')
+
+
+def test_a_uuid_that_was_mistyped(follower):
+    image_list = follower.site.image_list(entry(b'one'))
+    follower.publish(image_list, path='/list')
+    wrong = str(uuid.uuid4())
+    follower.site.write_subscriptions([follower.block(wrong)])
+    report, = follower.run()
+    assert codes([report]) == [('refused', 'uuid-conflict')]
+    assert f'is {image_list.identifier}, but {wrong} is' in report.message
+    assert 'Correct uuid of this list' in report.remedy
+
+
+def test_a_crl_that_fetch_crl_did_not_get(follower, first):
+    for path in follower.site.anchors.glob('*.r0'):
+        path.unlink()
+    report, = follower.run()
+    assert codes([report]) == [('stale', 'crl-missing')]
+    assert report.remedy == 'Look at fetch-crl on this host.'
+    assert report.remedy in words.why(follower.events[-1])[-1]
+
+
+def test_no_list_is_subscribed_any_more(follower, first, caplog):
+    follower.site.write_subscriptions([])
+    assert follower.run() == []
+    assert 'names no list, and 1 are stored' in caplog.text
+    caplog.clear()
+    (follower.lists / f'{first.identifier}.smime').unlink()
+    assert follower.run() == []
+    assert caplog.text == ''
 
 
 def test_another_endorser_than_pinned(follower, first):
@@ -119,7 +152,11 @@ def test_a_new_endorser_is_pinned(follower, first):
     follower.follow(first, endorsers=[PINNED_BOB])
     report, = follower.run()
     assert codes([report]) == [('refused', 'endorser-not-accepted')]
-    assert report.version == ''
+    assert (report.version, report.unused) == ('', '5')
+    assert 'Stored: version 5, which is not used: its images go out of ' in (
+        str(report))
+    assert 'correct endorsers of this list' in report.remedy
+    assert report.remedy in words.why(follower.events[-1])[-1]
     bobs = newer(first, '4', endorser=BOB_ENDORSES)
     follower.publish(bobs, follower.site.bob)
     assert codes(follower.run()) == [('refused', 'list-rollback')]

@@ -16,6 +16,7 @@ from collections.abc import Mapping
 
 from hepix_vm.exchange.event import Event
 from hepix_vm.exchange.event import Kind
+from hepix_vm.exchange.report import remedy_of
 
 _HAPPENED: Mapping[Kind, str] = {
     Kind.RUN_BEGINS: 'A run begins',
@@ -32,6 +33,9 @@ _HAPPENED: Mapping[Kind, str] = {
     Kind.IMAGE_SUPERSEDED: 'An image was replaced by a newer version',
     Kind.IMAGE_ENDORSED: 'An image is endorsed again',
 }
+
+# Whoever follows the list can do something.
+_OF_LISTS = (Kind.LIST_REFUSED, Kind.LIST_STALE)
 
 _LONGEST = 300  # characters of a name that others chose
 
@@ -84,5 +88,7 @@ def image_of(event: Event) -> str:
 def why(event: Event) -> list[str]:
     """Return what there is to say, and each reason with code and remedy."""
     return [clean(event.message, 600)] * bool(event.message) + [
-        f'[{reason.code}] {clean(reason.message, 600)} {reason.remedy}'
+        f'[{reason.code}] {clean(reason.message, 600)} ' + (
+            remedy_of(reason.code) if event.kind in _OF_LISTS
+            else reason.remedy)
         for reason in event.reasons]

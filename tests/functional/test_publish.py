@@ -310,3 +310,12 @@ def test_images_of_one_identifier(home, alice, followed):
     home.record(Fact.SHAREABLE, Blockable.IMAGE, named)
     assert home.client.delete(image_id).status_code == 204
     assert 'refused: [not-shareable]' in held_back(alice)
+
+
+def test_an_older_version_does_not_take_its_place(home, alice, followed):
+    image_id = followed[1]
+    named = home.client.image(image_id)['hepix_image_id']
+    for path in home.site.state.glob('lists/*.smime'):
+        path.unlink()
+    listed(home, identifier=named, version='0.9')
+    assert f'{image_id} refused: [list-rollback]' in held_back(alice)

@@ -66,6 +66,7 @@ class Held:
     sha512: str = ''
     extra: Mapping[str, str] = dataclasses.field(default_factory=dict)
     withdrew: bool = False
+    name: str = ''
 
     @property
     def altered(self) -> bool:

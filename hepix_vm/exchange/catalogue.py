@@ -317,7 +317,7 @@ def held_of(image: Image) -> Held:
             size=image['size'],
             sha512=(image['os_hash_value'] or ''
                     if image['os_hash_algo'] == 'sha512' else ''),
-            extra=extra_of(image))
+            extra=extra_of(image), name=image['name'] or '')
     except (KeyError, TypeError, ValueError) as error:
         raise _strange() from error
 

@@ -167,12 +167,19 @@ class Chronicle:
 
     def _lasting(self, uuid: str, result: Result, note: Note) -> Note:
         """Journal and remember; return the new note."""
-        told = '' if result.outcome is Outcome.UNCHANGED else (
-            f'{result.outcome} {result.code or ""} {result.message}')
+        clash = result.code is Code.UUID_CONFLICT and (
+            result.outcome in (Outcome.ACCEPTED, Outcome.UNCHANGED))
+        told = f'{result.outcome} {result.code or ""} {result.message}'
+        if clash:
+            told = f'clash {result.message}'
+        elif result.outcome is Outcome.UNCHANGED:
+            told = ''
         if result.outcome is Outcome.ACCEPTED or (
                 told and told != note.told):
             self._journal.record(self._entry(uuid, result))
         self.events += self._events(uuid, result)
+        if clash and told != note.told:
+            self.events.append(self._about(Kind.LIST_CLASHES, uuid, result))
         note = dataclasses.replace(self._noted(result, note), told=told)
         try:
             self._store.write_note(uuid, note)
@@ -204,19 +211,21 @@ class Chronicle:
     def _events(self, uuid: str, result: Result) -> Iterator[Event]:
         if result.outcome not in _KINDS:
             return
-        image_list = (result.given.signed.image_list if result.given
-                      else result.old)
-        yield Event(
-            _KINDS[result.outcome], self._at, image_list,
-            reasons=tuple(result.reasons),
-            message=f'The list {uuid} from {_shown(result.block)}',
-            list_uuid=uuid)
+        yield self._about(_KINDS[result.outcome], uuid, result)
         if result.given:
+            image_list = result.given.signed.image_list
             known = self._known(uuid, result)
-            for entry in result.given.signed.image_list.images:
+            for entry in image_list.images:
                 if entry.identifier not in known:
                     yield Event(Kind.IMAGE_LISTED, self._at, image_list,
                                 entry)
+
+    def _about(self, kind: Kind, uuid: str, result: Result) -> Event:
+        return Event(
+            kind, self._at, result.given.signed.image_list if result.given
+            else result.old, reasons=tuple(result.reasons),
+            message=f'The list {uuid} from {_shown(result.block)}',
+            list_uuid=uuid)
 
     def _entry(self, uuid: str, result: Result) -> dict[str, Any]:
         entry: dict[str, Any] = {

@@ -29,6 +29,7 @@ class Kind(enum.StrEnum):
     LIST_ACCEPTED = 'list-accepted'
     LIST_REFUSED = 'list-refused'
     LIST_STALE = 'list-stale'
+    LIST_CLASHES = 'list-clashes'  # some of its images are another list's
     IMAGE_LISTED = 'image-listed'  # an image that no version had before
     IMAGE_AVAILABLE = 'image-available'  # active in Glance
     IMAGE_REFUSED = 'image-refused'  # its bytes are not the endorsed ones

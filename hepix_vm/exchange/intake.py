@@ -37,6 +37,7 @@ from hepix_vm.errors import TrustError
 from hepix_vm.exchange import chronicle
 from hepix_vm.exchange.chronicle import Result
 from hepix_vm.exchange.event import Event
+from hepix_vm.exchange.event import nobody
 from hepix_vm.exchange.fetch import Fetched
 from hepix_vm.exchange.fetch import Fetcher
 from hepix_vm.exchange.fetch import Limits
@@ -66,10 +67,6 @@ _OF_A_SERVER = 4
 _Came = Fetched | HepixVmError | None
 
 
-def _nobody(event: Event) -> None:
-    """Stand in for who is told where there is nobody."""
-
-
 class Intake:
     """One run over the subscribed lists.
 
@@ -81,7 +78,7 @@ class Intake:
     """
 
     def __init__(self, settings: cfg.ConfigOpts.GroupAttr, files: SiteFiles,
-                 tell: Callable[[Event], None] = _nobody,
+                 tell: Callable[[Event], None] = nobody,
                  only: Collection[str] = (),
                  marks: Mapping[str, str] | None = None,
                  dry_run: bool = False) -> None:
@@ -239,8 +236,10 @@ class Intake:
             came.content, subscription, self._site.trust)
         reasons = self._reasons(given, at)
         if result.old:
-            reasons += endorsement.check_replacement(
+            said = {reason.code for reason in reasons}
+            reasons += [reason for reason in endorsement.check_replacement(
                 result.old, given.signed.image_list)
+                if reason.code not in said]
         if reasons:
             result.refuse(reasons)
         else:

@@ -32,6 +32,11 @@ _KINDS: Mapping[str, Kind] = {
     standing.State.ENDORSED: Kind.IMAGE_ENDORSED,
     standing.State.REFUSED: Kind.IMAGE_REFUSED}
 
+_OUT = frozenset({
+    standing.State.EXPIRED, standing.State.REVOKED, standing.State.BLOCKED,
+    standing.State.SUPERSEDED, standing.State.REFUSED})
+_LESS = frozenset({Kind.IMAGE_REVOKED, Kind.IMAGE_REFUSED})
+
 
 def event_of(held: Held, outcome: Outcome, site: Site,
              at: datetime.datetime) -> Event | None:
@@ -43,11 +48,13 @@ def event_of(held: Held, outcome: Outcome, site: Site,
     state = outcome.values.get('hepix_state') or before
     kind = _KINDS.get(state)
     if kind is None or state == before or (
+            # It is out of use as before, for whatever other reason.
+            before in _OUT and kind in _LESS) or (
             # It was just let in, which is told by whoever let it in.
             not before and kind is Kind.IMAGE_ENDORSED):
         return None
     image_list, entry = _named(held, outcome, site)
-    return Event(kind, at, image_list, entry, held.image_id,
+    return Event(kind, at, image_list, entry, held.image_id, held.name,
                  reasons=outcome.verdict.reasons,
                  list_uuid=held.extra.get('hepix_list_id', ''))
 

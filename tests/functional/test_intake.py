@@ -252,10 +252,17 @@ def test_an_image_that_another_list_has(follower, order):
     accepted = follower.intake().site.accepted
     assert accepted.conflict(image.identifier, second.identifier)
     assert not accepted.conflict(image.identifier, first.identifier)
+    clashes, = [event for event in follower.events
+                if event.kind is Kind.LIST_CLASHES]
+    assert clashes.image_list.identifier == second.identifier
+    assert [reason.code for reason in clashes.reasons] == ['uuid-conflict']
+    follower.events.clear()
     # It is said again, and the other images of the list count.
     assert codes(follower.run()).count(('unchanged', 'uuid-conflict')) == 1
     assert not accepted.conflict(
         second.images[1].identifier, second.identifier)
+    # Nobody is told twice.
+    assert follower.events == []
 
 
 def test_of_two_new_lists_the_first_holds_an_image(follower):

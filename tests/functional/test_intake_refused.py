@@ -97,6 +97,12 @@ def test_a_version_below_the_mark_of_the_ledger(follower, first):
     # What is stored has the same fault.
     follower.publish(first)
     assert codes(follower.run(marks=marks)) == [('refused', 'list-rollback')]
+    # What is older than both is refused once, not twice.
+    follower.publish(newer(first, '0.9'))
+    follower.events.clear()
+    assert codes(follower.run(marks=marks)) == [('refused', 'list-rollback')]
+    (told,) = follower.events
+    assert [reason.code for reason in told.reasons] == ['list-rollback']
     follower.publish(newer(first, '3'))
     assert codes(follower.run(marks=marks)) == [ACCEPTED]
 

@@ -25,9 +25,10 @@ def test_who_is_told_of_what():
     types = {
         Kind.RUN_BEGINS: 'ProcessPrefix', Kind.RUN_ENDS: 'ProcessPostfix',
         Kind.IMAGE_LISTED: 'SubscriptionImageNew',
-        **dict.fromkeys(vmcatcher._AVAILABLE,
+        **dict.fromkeys(vmcatcher._AVAILABLE_KINDS,
                         'AvailablePrefix, AvailablePostfix'),
-        **dict.fromkeys(vmcatcher._EXPIRES, 'ExpirePrefix, ExpirePostfix')}
+        **dict.fromkeys(vmcatcher._EXPIRE_KINDS,
+                        'ExpirePrefix, ExpirePostfix')}
     assert documented == {str(kind): [
         'both' if kind in email._ENDORSER_TOLD
         else 'operators' if kind in email._OPERATORS_TOLD else 'nobody',

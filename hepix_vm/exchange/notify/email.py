@@ -59,8 +59,8 @@ _ADDRESS = re.compile(
 _LONGEST_ADDRESS = 254  # RFC 5321, section 4.5.3.1.3, without < and >
 
 _ENDORSER_TOLD = frozenset({
-    Kind.LIST_REFUSED, Kind.IMAGE_REFUSED, Kind.IMAGE_REVOKED,
-    Kind.IMAGE_BLOCKED})
+    Kind.LIST_REFUSED, Kind.LIST_CLASHES, Kind.IMAGE_REFUSED,
+    Kind.IMAGE_REVOKED, Kind.IMAGE_BLOCKED})
 _OPERATORS_TOLD = _ENDORSER_TOLD | {Kind.LIST_STALE, Kind.IMAGE_EXPIRED}
 # After these the same may happen again, and is told again.
 _FORGETTING = frozenset({
@@ -286,8 +286,11 @@ def _wrong(option: str, what: str) -> ConfigError:
 
 def _endorser(event: Event) -> str:
     """Return the endorser's address, if he is to be written to."""
-    if event.kind not in _ENDORSER_TOLD or event.image_list is None or any(
-            reason.code not in _KNOWN_ENDORSER for reason in event.reasons):
+    if event.kind not in _ENDORSER_TOLD or event.image_list is None or (
+            # A list that clashes was accepted.
+            event.kind is not Kind.LIST_CLASHES and any(
+                reason.code not in _KNOWN_ENDORSER
+                for reason in event.reasons)):
         return ''
     address = event.image_list.endorser.email
     if is_address(address):
@@ -311,7 +314,8 @@ def _key(event: Event) -> str:
     """Return what is the same for an event that only repeats another."""
     codes = sorted(str(reason.code) for reason in event.reasons)
     return _digest([
-        event.kind, _about(event), event.glance_image,
+        # All copies of an image are one.
+        event.kind, _about(event),
         event.image_list.version if event.image_list else '',
         event.entry.sha512 if event.entry else '',
         *(codes or [event.message])])
@@ -322,6 +326,12 @@ def _digest(parts: Iterable[str]) -> str:
 
 
 def _text(event: Event) -> str:
+    # That nobody endorses it is for whoever uploads an image; of one that
+    # was in use the other reasons say why.
+    reasons = [reason for reason in event.reasons
+               if reason.code is not Code.NOT_ENDORSED]
+    event = dataclasses.replace(
+        event, reasons=tuple(reasons) or event.reasons)
     rows = [('time', format_time(event.at)),
             ('list', words.list_of(event)), ('image', words.image_of(event)),
             *(('why', reason) for reason in words.why(event))]

@@ -24,8 +24,9 @@ from hepix_vm.exchange.notify import words
 LOG = logging.getLogger(__name__)
 
 _WARNED = frozenset({
-    Kind.LIST_REFUSED, Kind.LIST_STALE, Kind.IMAGE_REFUSED,
-    Kind.IMAGE_EXPIRED, Kind.IMAGE_REVOKED, Kind.IMAGE_BLOCKED})
+    Kind.LIST_REFUSED, Kind.LIST_STALE, Kind.LIST_CLASHES,
+    Kind.IMAGE_REFUSED, Kind.IMAGE_EXPIRED, Kind.IMAGE_REVOKED,
+    Kind.IMAGE_BLOCKED})
 
 
 class Log(Notifier):

@@ -24,6 +24,7 @@ _HAPPENED: Mapping[Kind, str] = {
     Kind.LIST_ACCEPTED: 'A new version of an image list was accepted',
     Kind.LIST_REFUSED: 'An image list was refused',
     Kind.LIST_STALE: 'An image list is stale',
+    Kind.LIST_CLASHES: 'An image list has images of another list',
     Kind.IMAGE_LISTED: 'An image was listed',
     Kind.IMAGE_AVAILABLE: 'An image is available',
     Kind.IMAGE_REFUSED: 'An image was refused',

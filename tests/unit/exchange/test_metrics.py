@@ -12,6 +12,7 @@
 
 """Metrics, read back by the library that Prometheus' exporters use."""
 
+import dataclasses
 import datetime
 import re
 
@@ -273,8 +274,10 @@ def test_what_a_run_did_not_look_at_stays(site, tmp_path, now):
         assert found[f'hepix_vm_{name}', *labels] == value
     # Of a list that is not subscribed any more nothing is left.
     assert not any(('list', LATER) in key for key in found)
+    first = dataclasses.replace(first, outcome=Outcome.ACCEPTED)
     found = written(site, tmp_path, [first], run=run(
         now + DAY, images={}, refused=[]))
+    assert found['hepix_vm_list_outcome', listed, ('outcome', 'failed')] == 0
     assert ('hepix_vm_images', ('state', 'endorsed')) not in found
     assert found['hepix_vm_refusals', ('code', 'checksum-mismatch')] == 0
     assert found['hepix_vm_follow_timestamp_seconds',] == (

@@ -91,6 +91,7 @@ def test_a_revocation_is_mailed_to_endorser_and_operators(site, server):
     (Kind.IMAGE_REFUSED, Code.CHECKSUM_MISMATCH, True, True),
     (Kind.IMAGE_REVOKED, Code.IMAGE_REVOKED, True, True),
     (Kind.IMAGE_BLOCKED, Code.IMAGE_BLOCKED, True, True),
+    (Kind.LIST_CLASHES, Code.UUID_CONFLICT, True, True),
     (Kind.LIST_STALE, Code.CRL_EXPIRED, False, True),
     (Kind.IMAGE_EXPIRED, Code.IMAGE_EXPIRED, False, True),
     (Kind.IMAGE_SUPERSEDED, Code.IMAGE_SUPERSEDED, False, False),
@@ -196,6 +197,25 @@ def test_what_repeats_is_told_once(site, server):
     notifier.tell(event(Kind.LIST_ACCEPTED, of=of))
     notifier.tell(again)
     assert len(server.received) == 6
+
+
+def test_all_copies_of_an_image_are_one(site, server):
+    notifier = make(site, server)
+    of = image_list()
+    for copy in ('a', 'b'):
+        notifier.tell(event(Kind.IMAGE_REVOKED, Code.IMAGE_REVOKED, of=of,
+                            glance_image=copy))
+    assert len(server.received) == 2
+
+
+def test_what_is_for_uploaders_is_left_out(site, server):
+    notifier = make(site, server)
+    notifier.tell(event(Kind.IMAGE_REVOKED, Code.NOT_ENDORSED,
+                        Code.IMAGE_REVOKED))
+    text = server.received[-1].message.get_content()
+    assert '[image-revoked]' in text and '[not-endorsed]' not in text
+    notifier.tell(event(Kind.IMAGE_REFUSED, Code.NOT_ENDORSED))
+    assert '[not-endorsed]' in server.received[-1].message.get_content()
 
 
 def test_lists_that_cannot_be_read_are_not_taken_for_each_other(site,

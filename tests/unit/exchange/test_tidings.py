@@ -41,7 +41,8 @@ def image_list(site):
 
 
 def held(of, state='endorsed', **extra):
-    return Held(GLANCE_ID, 'active', 'atlas', AT, size=1000, extra={
+    return Held(GLANCE_ID, 'active', 'atlas', AT, size=1000, name='Debian',
+                extra={
         name: value for name, value in {
             'hepix_state': state, 'hepix_list_id': of.identifier,
             'hepix_image_id': ENTRY.identifier,
@@ -68,7 +69,8 @@ def test_an_image_that_its_list_dropped(site, image_list):
     assert event.entry == dataclasses.replace(
         ENTRY, title='', description='', comments='', format='', osname='',
         os='debian')
-    assert event.glance_image == GLANCE_ID
+    # Its title is gone with its entry.
+    assert (event.glance_image, event.name) == (GLANCE_ID, 'Debian')
     assert event.reasons == reasons(Code.NOT_ENDORSED, Code.IMAGE_REVOKED)
 
 
@@ -102,6 +104,10 @@ def test_an_image_of_no_list(site, image_list):
     ('endorsed', 'superseded', Kind.IMAGE_SUPERSEDED),
     ('expired', 'endorsed', Kind.IMAGE_ENDORSED),
     ('', 'revoked', Kind.IMAGE_REVOKED),
+    ('superseded', 'revoked', None), ('expired', 'revoked', None),
+    ('superseded', 'refused', None), ('endorsed', 'refused',
+                                      Kind.IMAGE_REFUSED),
+    ('superseded', 'blocked', Kind.IMAGE_BLOCKED),
     ('endorsed', 'adopted', None), ('endorsed', 'derived', None),
     ('revoked', 'revoked', None), ('revoked', '', None),
     ('', 'endorsed', None), ('', '', None)])

@@ -62,15 +62,19 @@ def run(given: argparse.Namespace) -> int:
     """
     projects = (cloudkeeper.read_mapping(_read(given.mapping), given.mapping)
                 if given.mapping else {})
-    done = render.render(
-        _READERS[given.tool](_read(given.file), given.file), given.tool,
-        projects)
+    sources = _READERS[given.tool](_read(given.file), given.file)
+    if not sources:
+        print(f'{given.file} names no list', file=sys.stderr)
+        return REFUSED
+    done = render.render(sources, given.tool, projects)
     if given.output:
         _write(given.output, done.text)
     else:
         print(done.text, end='')
-    print(f'lists taken over {done.taken}, lacking something {done.left}',
-          file=sys.stderr)
+    left = ('1 is commented out, see its reasons' if done.left == 1 else
+            f'{done.left} are commented out, see their reasons')
+    print(f'lists taken over: {done.taken}'
+          f'{f"; {left}" if done.left else ""}', file=sys.stderr)
     return REFUSED if done.left else ALL_WELL
 
 

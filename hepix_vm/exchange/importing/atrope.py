@@ -12,6 +12,7 @@
 
 """atrope's ``hepix.yaml``, as version 2.0.0 reads it."""
 
+from hepix_vm.errors import ConfigError
 from hepix_vm.exchange.importing import Source
 from hepix_vm.exchange.importing import without_secret
 from hepix_vm.subscriptions import Properties
@@ -33,11 +34,21 @@ def read(data: bytes, path: str) -> list[Source]:
     root = yamlfile.parse(data, path)
     if root.value is None:
         return []
-    return [_source(name, node) for name, node in root.mapping().items()]
+    return [_source(name, node, path)
+            for name, node in root.mapping().items()]
 
 
-def _source(name: str, node: Node) -> Source:
+def _source(name: str, node: Node, path: str) -> Source:
+    """Return a list.
+
+    :raises ConfigError: it is none of atrope's
+    """
     keys = node.mapping()
+    if not _KNOWN & keys.keys():
+        raise ConfigError(
+            f'It is not a file of atrope: {name} has no url, or anything '
+            f'else that a list of atrope has.', path,
+            remedy='Look whose file it is, and say so with --from.')
     url, had_secret = without_secret(_text(keys, 'url'))
     token, project = _text(keys, 'token'), _text(keys, 'project')
     chosen = [item.written or str(item.value)

@@ -95,6 +95,9 @@ def _block(source: Source, projects: Mapping[str, str],
     if '' in of_vo:  # atrope knew the project, but not of which VO
         of_vo = {'VO': of_vo['']}
         lacks.append('The VO of the list (ad:vo) is not known.')
+    if source.url.lower().startswith('http://'):
+        lacks.append('It was fetched by http://, which delivers old versions '
+                     'for ever; ask for an https address.')
     if not source.uuid:
         lacks.append('The UUID of the list (dc:identifier) is not known.')
     if not source.endorsers:
@@ -135,7 +138,8 @@ def _text(source: Source, block: Mapping[str, Any],
     if source.secret:
         notes.append(
             f'Write {source.secret} as user:password into '
-            f'{block["token_file"]}, which nobody else may read.')
+            f'{block["token_file"]}; make the folder, and let the file '
+            f'belong to hepix-vm, with mode 0400.')
     if source.images == ():
         notes.append('No image was followed.')
     dumped = yaml.safe_dump([dict(block)], sort_keys=False, width=10_000)

@@ -175,7 +175,8 @@ def test_no_secret_gets_into_the_file(tmp_path, changes):
 
 @pytest.mark.parametrize(('changes', 'reason'), [
     ({'authorised': 0}, 'It was not authorised.'),
-    ({'uri': 'http://lists.example.org/image.list'}, 'An address https://'),
+    ({'uri': 'http://lists.example.org/image.list'},
+     'It was fetched by http://, which delivers old'),
     ({'uri': '/usr/share/image.list'}, 'An address https://'),
     ({'identifier': 'no-uuid'}, 'A UUID is expected here.')])
 def test_what_is_not_followed(tmp_path, changes, reason):
@@ -374,7 +375,7 @@ def test_the_command(database, tmp_path, capsys):
     (block,) = subscriptionsfile.parse(output.read_bytes(), 'f').blocks
     assert block.subscription.uuid == UUID
     assert capsys.readouterr() == (
-        '', 'lists taken over 1, lacking something 0\n')
+        '', 'lists taken over: 1\n')
     assert sync.main(arguments) == 0
     assert capsys.readouterr().out == output.read_text()
     # It is not written over: somebody may have worked on it.
@@ -389,7 +390,8 @@ def test_the_command_where_something_is_lacking(tmp_path, capsys):
     path.write_text(ATROPE)
     assert sync.main(['import-config', '--from', 'atrope', str(path)]) == 1
     out, err = capsys.readouterr()
-    assert err == 'lists taken over 0, lacking something 3\n'
+    assert err == (
+        'lists taken over: 0; 3 are commented out, see their reasons\n')
     assert subscriptionsfile.parse(out.encode(), 'f').blocks == ()
     assert sync.main(['import-config', '--from', 'atrope',
                       str(tmp_path / 'none')]) > 1

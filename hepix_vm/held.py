@@ -137,22 +137,25 @@ def judge(gate: Gate, held: Held, **who: str) -> Outcome:
 
 
 def _awaits_successor(held: Held, verdict: Verdict, gate: Gate) -> bool:
-    """Return whether newer bytes are to take the place of an image of ours.
+    """Return whether newer bytes are to take the place of an image.
 
     It stays until they are there, which the ledger then says, but no longer
     than it was endorsed. So no version of an image takes what it replaces
-    out of use by being late.
+    out of use by being late. What users made of the same bytes stays as
+    long as ours.
     """
     extra = held.extra
     if (set(verdict.codes) != {Code.NOT_ENDORSED} or held.status != 'active'
-            or extra.get('hepix_state') != standing.State.ENDORSED
-            or properties.PARKED in extra
-            or not {properties.SUBSCRIPTION,
-                    properties.SHARED} <= extra.keys()):
+            or extra.get('hepix_state') != standing.State.ENDORSED):
         return False
-    accepted = gate.site().accepted.by_uuid.get(
-        extra.get('hepix_list_id', ''))
-    if accepted is None:
+    uuid = extra.get('hepix_list_id', '')
+    site = gate.site()
+    accepted = site.accepted.by_uuid.get(uuid)
+    if accepted is None or not (
+            _on_the_shelf(extra) if properties.SUBSCRIPTION in extra
+            # Nobody would say that the wait of a list by hand is over.
+            else any(block.following and block.subscription.uuid == uuid
+                     for block in site.subscriptions.blocks)):
         return False
     image_list = accepted.signed.image_list
     try:
@@ -161,6 +164,11 @@ def _awaits_successor(held: Held, verdict: Verdict, gate: Gate) -> bool:
         return False
     return (image_list.find(extra.get('hepix_image_id', '')) is not None
             and gate.now() < min(until, image_list.expires))
+
+
+def _on_the_shelf(extra: Mapping[str, str]) -> bool:
+    """Return whether users see an image of ours."""
+    return properties.SHARED in extra and properties.PARKED not in extra
 
 
 _ACTIONS = {'active': 'reactivated', 'deactivated': 'deactivated'}

@@ -24,6 +24,8 @@ from hepix_vm.trust.ledger import Fact
 from hepix_vm.trust.ledger import Record
 from hepix_vm.trust.settings import Blockable
 from tests.testbed import pki
+from tests.testbed.site import ALICE
+from tests.testbed.site import CA
 from tests.testbed.site import entry
 
 HOUR = datetime.timedelta(hours=1)
@@ -66,6 +68,42 @@ def test_it_stays_until_its_next_version_is_there(accepted):
     ids=lambda extra: ' '.join(extra))
 def test_what_does_not_wait(accepted, extra):
     assert judge(Gate('sync'), waiting(**extra)).status == 'deactivated'
+
+
+COPY = {'hepix_subscription': '', 'hepix_shared': ''}
+
+
+@pytest.fixture
+def followed(accepted):
+    """The same list, which the site fetches."""
+    accepted.write_subscriptions([{
+        'uuid': LIST, 'endorsers': [{'dn': ALICE, 'ca': CA}],
+        'url': 'https://lists.example.org/image.list',
+        'projects': {'vo.example.org': 'atlas'}}])
+    return accepted
+
+
+def test_what_users_made_of_the_same_bytes_waits_too(followed):
+    assert judge(Gate('sync'), waiting()).nothing
+    assert judge(Gate('sync'), waiting(**COPY)).nothing
+
+
+@pytest.mark.parametrize('extra', [
+    {'hepix_shared': ''}, {'hepix_parked': '2026-11-01T00:00:00Z'},
+    {**COPY, 'hepix_state': 'refused'}, {**COPY, 'hepix_list_id': ''},
+    {**COPY, 'hepix_image_id': NEW.sha512[:36]},
+    {**COPY, 'hepix_expires': format_time(pki.utcnow() - HOUR)}],
+    ids=lambda extra: ' '.join(extra))
+def test_what_does_not_wait_for_a_list_that_is_fetched(followed, extra):
+    assert judge(Gate('sync'), waiting(**extra)).status == 'deactivated'
+
+
+def test_the_ledger_ends_the_wait_of_a_copy(followed):
+    record = Record(Fact.SUPERSEDED, Blockable.SHA512, OLD.sha512, 'why',
+                    'sync', pki.utcnow(), image_list=LIST, version='2')
+    gate = Gate('sync', search=lambda names: [
+        record] if record.name in names else [])
+    assert judge(gate, waiting(**COPY)).status == 'deactivated'
 
 
 def test_no_longer_than_its_list(site):

@@ -89,6 +89,8 @@ def test_a_list_that_is_not_here_holds_what_the_ledger_says():
     # What was taken back is not said again; what came after that is.
     (holders(victim=EARLIER), [held('victim', EARLIER, lifted='no')], ''),
     (holders(victim=NOW), [held('victim', EARLIER, lifted='no')], 'victim'),
+    (holders(victim=EARLIER), [held('thief', EARLIER, lifted='no')],
+     'victim'),
     (holders(), [held('thief', EARLIER, lifted='no')], ''),
 ])
 def test_what_the_ledger_has_to_know(found, records, told):

@@ -152,8 +152,10 @@ def test_an_older_mark_says_nothing():
     assert ledger.outdone(marks[1], marks) == [marks[0]]
     lifted = dataclasses.replace(marks[0], lifted='sync: a newer one')
     assert ledger.outdone(marks[2], [lifted, marks[1], BLOCKED]) == [marks[1]]
-    assert ledger.outdone(marks[2], [dataclasses.replace(
-        marks[0], value=ID)]) == []
+    # Of other lists, or something else that is said of this one.
+    blocked = dataclasses.replace(marks[0], fact=Fact.BLOCKED, version='')
+    assert ledger.outdone(marks[2], [
+        blocked, dataclasses.replace(marks[0], value=ID)]) == []
 
 
 def test_the_oldest_holder_is_the_first():

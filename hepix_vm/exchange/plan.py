@@ -156,8 +156,10 @@ class _Planner:
         fact = Fact.SUPERSEDED if self._has_newer(image) else Fact.REVOKED
         for record in known.recorded(image.sha512):
             # Before it was listed, whatever came earlier. A version that
-            # was made anew is the same.
-            if (record.fact is fact and record.image_list == image.list_id
+            # was made anew is the same. A list withdraws what it had last;
+            # the rest was old already.
+            if (record.fact in (fact, Fact.SUPERSEDED)
+                    and record.image_list == image.list_id
                     and compare_versions(
                         record.version, image.list_version) >= 0):
                 return ()

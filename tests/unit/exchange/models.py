@@ -157,8 +157,9 @@ class Model:
         there = self.lists.get(image.list_id)
         if image.list_id in self.blocks and there is None:
             return image.state
-        if (there and there.find(image.identifier) and image.shared
-                and not image.parked and image.state == 'endorsed'):
+        waits = image.shared and not image.parked or not image.ours
+        if (there and there.find(image.identifier) and waits
+                and image.state == 'endorsed'):
             return 'endorsed'
         return 'refused'
 

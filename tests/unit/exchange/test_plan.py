@@ -133,7 +133,11 @@ def test_superseded_and_then_dropped():
     model.run()
     model.accept(image_list('L', version=3))
     model.run()
-    assert model.of(old).state == 'revoked'
+    # It was old already; what the list withdraws is what it had last.
+    assert model.of(old).state == 'superseded'
+    assert [(record.fact, record.version) for record in model.records] == [
+        (Fact.SUPERSEDED, '2'), (Fact.REVOKED, '3')]
+    assert model.records[1].value == entry('a', 2).sha512
     assert model.plan().chains == ()
 
 

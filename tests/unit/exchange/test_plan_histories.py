@@ -12,6 +12,8 @@
 
 """Lists that change at random, and runs that end anywhere."""
 
+import dataclasses
+
 from hypothesis import given
 from hypothesis import settings
 from hypothesis import strategies as st
@@ -80,3 +82,21 @@ def test_interrupted_or_not_the_end_is_the_same(events):
 
     assert seen(happened(events, whole=False)) == seen(
         happened(events, whole=True))
+
+
+def test_a_copy_of_what_waits_does_not_end_the_wait():
+    old = entry('a', 1)
+    model = Model(image_list('L', old))
+    model.run()
+    copy = dataclasses.replace(
+        model.of(old), image_id='copy', subscription='', shared='')
+    model.images.append(copy)
+    model.accept(image_list('L', entry('a', 2), version=2))
+    assert actions(model.plan()) == [
+        'bring', 'replace', 'record', 'judge', 'judge', 'park']
+    model.run()
+    model.run()
+    assert {image.state for image in model.images
+            if image.sha512 == old.sha512} == {'superseded'}
+    assert len(model.records) == 1
+    assert model.plan().chains == ()

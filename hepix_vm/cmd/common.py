@@ -36,12 +36,6 @@ LOG = logging.getLogger(__name__)
 # Values of auth_type with which no Keystone is asked.
 _NO_KEYSTONE = frozenset({'none', 'http_basic', 'admin_token'})
 
-def shown(text: str) -> str:
-    """Return a text as one line that a terminal shows as it is."""
-    return ''.join(c if c.isprintable() else '?' for c in text)
-
-
-
 
 class OneLine(logging.Formatter):
     """Says what went wrong in a line, and of an exception but its name.

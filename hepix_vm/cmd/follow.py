@@ -45,6 +45,7 @@ from hepix_vm.exchange.follow import World
 from hepix_vm.exchange.intake import Intake
 from hepix_vm.exchange import metrics
 from hepix_vm.exchange.notify import Notifiers
+from hepix_vm.exchange.oneline import clean
 from hepix_vm.exchange import progress
 from hepix_vm.exchange import report
 from hepix_vm.exchange.report import ListReport
@@ -261,7 +262,7 @@ def _row(step: Step) -> list[object]:
             present.list_id if present else ''),
         entry.identifier if entry else (
             present.identifier if present else ''),
-        common.shown(present.name if present else (
+        clean(present.name if present else (
             wanted.name if wanted else '')),
         present.image_id if present else '', step.bytes_in, step.bytes_out,
         step.why]

@@ -27,6 +27,7 @@ from hepix_vm.exchange.catalogue import Catalogue
 from hepix_vm.exchange.catalogue import held_of
 from hepix_vm.exchange.catalogue import Image
 from hepix_vm.exchange.ledger import RestLedger
+from hepix_vm.exchange.oneline import clean
 from hepix_vm.exchange.steady import SteadyGate
 from hepix_vm.gate import Case
 from hepix_vm.gate import utcnow
@@ -121,7 +122,7 @@ class Audit:
         older = state == UNKNOWN and (
             installed is None or held.created < installed)
         return Finding(
-            held, _shown(image.get('name')), state,
+            held, clean(str(image.get('name') or '')), state,
             held.sha512 or f'({image.get("os_hash_algo") or "none"})',
             verdict.sha512, verdict.codes,
             _action(verdict, held), _action(refused, held),
@@ -180,8 +181,3 @@ def _accept(message: bytes, site: Site) -> AcceptedList:
 
 def _action(verdict: Verdict, held: Held) -> str:
     return _ACTIONS[next_status(verdict, held)]
-
-
-def _shown(name: object) -> str:
-    """Return a name as one line that a terminal shows as it is."""
-    return ''.join(c if c.isprintable() else '?' for c in str(name or ''))

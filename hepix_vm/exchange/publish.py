@@ -22,6 +22,7 @@ import re
 
 from hepix_vm.errors import Code
 from hepix_vm.errors import TrustError
+from hepix_vm.exchange.oneline import clean
 from hepix_vm.publicationfile import Publication
 from hepix_vm.site import Site
 from hepix_vm.trust import endorsement
@@ -167,5 +168,4 @@ def _shown(value: object) -> str:
     """Return a value as one line that a terminal shows as it is."""
     if isinstance(value, Endorser):
         value = f'{value.dn} ({value.email})'
-    return ''.join(
-        c if c.isprintable() else ' ' for c in str(value))
+    return clean(str(value))

@@ -25,9 +25,9 @@ from keystoneauth1 import exceptions
 import requests
 
 from hepix_vm.errors import ServiceError
+from hepix_vm.exchange.oneline import clean
 
 _PIECE = 64 * 1024  # bytes
-_WORDS = 300  # characters of an answer that a message repeats
 _NO_ANSWER = (exceptions.ClientException, requests.RequestException)
 
 
@@ -116,17 +116,8 @@ class Rest:
     def _unreachable(self, error: Exception) -> ServiceError:
         # URLs may carry passwords.
         cause = re.sub(r'//[^/@\s]*@', '//', str(error))
-        return ServiceError(f'{self._name} cannot be asked: {one_line(cause)}',
+        return ServiceError(f'{self._name} cannot be asked: {clean(cause)}',
                             0, self._remedies[0])
-
-
-def one_line(text: str, longest: int = _WORDS) -> str:
-    """Return a text as one line that a terminal shows as it is.
-
-    :param longest: characters
-    """
-    text = ' '.join(text.split())[:longest]
-    return ''.join(c if c.isprintable() else '?' for c in text)
 
 
 def _words(response: requests.Response) -> str:
@@ -135,5 +126,5 @@ def _words(response: requests.Response) -> str:
     if 'html' in response.headers.get('Content-Type', ''):
         text = re.sub(r'(?s)<(head|h1)>.*?</\1>', ' ', text)
         text = html.unescape(re.sub(r'<[^>]*>', ' ', text))
-    words = one_line(text).rstrip('.')
+    words = clean(text).rstrip('.')
     return f': {words}' if words else ''

@@ -233,7 +233,7 @@ def test_table_and_csv(bare, capsys):
     said = capsys.readouterr()
     row, = csv.DictReader(io.StringIO(said.out))
     assert row['ID'] == image_id
-    assert row['Name'] == 'ev?[31mil?name'
+    assert row['Name'] == 'ev [31mil name'
     assert len(row['SHA-512']) == 128
     assert status.main(['audit', '-c', 'State', '-c', 'SHA-512']) == 0
     said = capsys.readouterr()

@@ -21,7 +21,7 @@ import yaml
 
 from hepix_vm.errors import ConfigError
 from hepix_vm.exchange.importing import Source
-from hepix_vm.exchange.notify.words import clean
+from hepix_vm.exchange.oneline import clean
 from hepix_vm import subscriptionsfile
 
 _NAME = 'subscriptions.yaml'

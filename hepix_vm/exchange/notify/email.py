@@ -45,6 +45,7 @@ from hepix_vm.exchange.event import Kind
 from hepix_vm.exchange.notify import Notifier
 from hepix_vm.exchange.notify.told import ToldFile
 from hepix_vm.exchange.notify import words
+from hepix_vm.exchange.oneline import clean
 from hepix_vm.trust.imagelist import format_time
 
 LOG = logging.getLogger(__name__)
@@ -277,7 +278,7 @@ def _sender(option: str) -> tuple[str, str]:
     if not is_address(address):
         raise _wrong('mail_from', 'is not an address such as Example Site '
                      '<images@example.org>, which the notifier email needs')
-    return address, words.clean(name) or address.rpartition('@')[2]
+    return address, clean(name) or address.rpartition('@')[2]
 
 
 def _wrong(option: str, what: str) -> ConfigError:

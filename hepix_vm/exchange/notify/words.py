@@ -16,6 +16,7 @@ from collections.abc import Mapping
 
 from hepix_vm.exchange.event import Event
 from hepix_vm.exchange.event import Kind
+from hepix_vm.exchange.oneline import clean
 from hepix_vm.exchange.report import remedy_of
 
 _HAPPENED: Mapping[Kind, str] = {
@@ -38,26 +39,10 @@ _HAPPENED: Mapping[Kind, str] = {
 # Whoever follows the list can do something.
 _OF_LISTS = (Kind.LIST_REFUSED, Kind.LIST_STALE)
 
-_LONGEST = 300  # characters of a name that others chose
-
 
 def happened(event: Event) -> str:
     """Return what happened, without a full stop."""
     return _HAPPENED[event.kind]
-
-
-def clean(text: str, longest: int = _LONGEST) -> str:
-    """Return a text of somebody else's as one line that hides nothing.
-
-    Control characters could end a line, or give orders to a terminal;
-    those that change the direction of writing could make it read otherwise.
-
-    :param longest: characters that are kept
-    """
-    line = ' '.join(''.join(
-        character if character.isprintable() else ' '
-        for character in text[:2 * longest]).split())
-    return line if len(line) <= longest else f'{line[:longest]}...'
 
 
 def list_of(event: Event) -> str:

@@ -96,7 +96,7 @@ def test_what_an_operator_shares_is_published(home, alice):
     data, image_id = listed(home, expires=pki.utcnow() + 99 * pki.DAY)
     home.endorsed(os.urandom(100))
     own = declared(b'x', uri='https://images.example.org/own.raw')
-    found = publish(alice, images=[own])
+    found = publish(alice, images=[own], valid_days=60)
     bears = home.client.image(image_id)
     image = next(image for image in found.images
                  if image.sha512 == entry(data).sha512)
@@ -108,7 +108,7 @@ def test_what_an_operator_shares_is_published(home, alice):
         uuid.UUID(LIST), bears['hepix_image_id']))
     assert format_time(image.expires) == bears['hepix_expires']
     assert image.expires < found.expires
-    again = publish(alice, images=[own])
+    again = publish(alice, images=[own], valid_days=60)
     assert again.version == '2'
     assert {each.identifier for each in again.images} == {
         each.identifier for each in found.images}

@@ -20,7 +20,7 @@ from hepix_vm.errors import ConfigError
 from hepix_vm.errors import ServiceError
 from hepix_vm.exchange import coordination
 
-SECRET = 'redis://hepix:secret@127.0.0.1:1'
+SECRET = 'mysql://hepix:secret@127.0.0.1:1/x'
 
 
 class Lost:

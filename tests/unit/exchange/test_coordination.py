@@ -20,7 +20,7 @@ from hepix_vm.errors import ConfigError
 from hepix_vm.errors import ServiceError
 from hepix_vm.exchange import coordination
 
-SECRET = 'mysql://hepix:secret@127.0.0.1:1/x'
+SECRET = 'redis://hepix:secret@127.0.0.1:1'
 
 
 class Lost:
@@ -31,6 +31,7 @@ class Lost:
 
     def start(self, start_heart):
         assert start_heart
+        self.ask('start')
 
     def stop(self):
         self.ask('stop')
@@ -52,17 +53,25 @@ class Lost:
 
 @pytest.mark.parametrize(('url', 'message'), [
     ('nonsense', 'tooz has no driver without a name; it has '),
-    ('zake://x:secret@127.0.0.1', 'tooz has no driver zake; it has '),
-    (SECRET, 'at work (ToozConnectionError).')])
-def test_nobody_can_be_asked(tmp_path, url, message):
+    ('zake://x:secret@127.0.0.1', 'tooz has no driver zake; it has ')])
+def test_no_such_driver(tmp_path, url, message):
     with pytest.raises(ConfigError) as caught:
         with coordination.alone(url, str(tmp_path)):
             raise AssertionError
     assert message in caught.value.message
     assert 'NoMatches' not in str(caught.value)
     assert 'secret' not in str(caught.value) + caught.value.remedy
-    if 'has no driver' in message:
-        assert 'redis' in caught.value.message.partition('it has')[2]
+    assert 'redis' in caught.value.message.partition('it has')[2]
+
+
+def test_nobody_can_be_asked(tmp_path, monkeypatch):
+    monkeypatch.setattr(library, 'get_coordinator',
+                        lambda url, member: Lost({'start'}))
+    with pytest.raises(ConfigError) as caught:
+        with coordination.alone(SECRET, str(tmp_path)):
+            raise AssertionError
+    assert 'at work (ToozConnectionError).' in caught.value.message
+    assert 'secret' not in str(caught.value) + caught.value.remedy
 
 
 def test_a_driver_that_lacks_its_package(tmp_path, monkeypatch):

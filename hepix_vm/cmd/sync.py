@@ -16,7 +16,6 @@ import argparse
 from collections.abc import Iterator
 from collections.abc import Sequence
 import contextlib
-import fcntl
 import functools
 import os
 import sys
@@ -35,6 +34,7 @@ from hepix_vm.exchange.notify import Notifiers
 from hepix_vm.exchange import report
 from hepix_vm.exchange.sweep import Sweep
 from hepix_vm.gate import utcnow
+from hepix_vm import lockfile
 from hepix_vm.site import SiteFiles
 
 
@@ -103,22 +103,14 @@ def _alone(state_dir: str) -> Iterator[bool]:
     :returns: False if one is at work
     """
     path = os.path.join(state_dir, 'sweep.lock')
-    try:
-        descriptor = os.open(
-            path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
-    except OSError as error:
-        raise ConfigError(f'It cannot be opened: {error.strerror}.', path,
-                          remedy='Run the sweep as the user to whom '
-                                 'state_dir belongs.') from error
-    try:
+    with contextlib.ExitStack() as stack:
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            yield False
-        else:
-            yield True
-    finally:
-        os.close(descriptor)
+            alone = stack.enter_context(lockfile.alone(path))
+        except OSError as error:
+            raise ConfigError(f'It cannot be opened: {error.strerror}.', path,
+                              remedy='Run the sweep as the user to whom '
+                                     'state_dir belongs.') from error
+        yield alone
 
 
 if __name__ == '__main__':

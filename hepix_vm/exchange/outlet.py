@@ -18,7 +18,6 @@ Every version is kept besides, so that none is given twice.
 import abc
 from collections.abc import Iterator
 import contextlib
-import fcntl
 import os
 import urllib.parse
 
@@ -28,6 +27,7 @@ import requests.auth
 from hepix_vm.errors import ConfigError
 from hepix_vm.errors import ServiceError
 from hepix_vm.exchange import transport
+from hepix_vm import lockfile
 from hepix_vm.subscriptions import SYSTEM
 from hepix_vm import wholefile
 
@@ -197,22 +197,17 @@ class Archive:
         :raises ServiceError: somebody publishes it
         """
         path = f'{self._folder}.lock'
-        try:
-            os.makedirs(os.path.dirname(path), mode=0o750, exist_ok=True)
-            descriptor = os.open(
-                path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
-        except OSError as error:
-            raise _failed(path, error) from error
-        try:
+        with contextlib.ExitStack() as stack:
             try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError as error:
+                os.makedirs(os.path.dirname(path), mode=0o750, exist_ok=True)
+                alone = stack.enter_context(lockfile.alone(path))
+            except OSError as error:
+                raise _failed(path, error) from error
+            if not alone:
                 raise ServiceError(
                     'Somebody else publishes this list now.', 0,
-                    'Wait until that is done, and publish again.') from error
+                    'Wait until that is done, and publish again.')
             yield
-        finally:
-            os.close(descriptor)
 
     def versions(self) -> list[str]:
         """Return the versions that were published.

@@ -21,7 +21,6 @@ from collections.abc import Mapping
 import contextlib
 import dataclasses
 import datetime
-import fcntl
 import hashlib
 import json
 import logging
@@ -30,6 +29,7 @@ from typing import Any
 
 from hepix_vm.errors import ConfigError
 from hepix_vm.exchange.fetch import Validators
+from hepix_vm import lockfile
 from hepix_vm.site import HOLDERS
 from hepix_vm.trust import fields
 from hepix_vm.trust.holding import Holder
@@ -102,23 +102,19 @@ class ListStore:
         :raises ConfigError: this user may not write there
         """
         path = os.path.join(self._state_dir, 'lists.lock')
-        try:
-            for folder in (self._lists, self._fetched):
-                os.makedirs(folder, mode=0o750, exist_ok=True)
-            descriptor = os.open(
-                path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
-        except OSError as error:
-            raise ConfigError(
-                f'It cannot be written: {error.strerror}.',
-                error.filename or path,
-                remedy='Run the command as the user to whom state_dir '
-                       'belongs.') from error
-        try:
-            # Whoever has it only writes what he fetched before.
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        with contextlib.ExitStack() as stack:
+            try:
+                for folder in (self._lists, self._fetched):
+                    os.makedirs(folder, mode=0o750, exist_ok=True)
+                # Whoever has it only writes what he fetched before.
+                stack.enter_context(lockfile.alone(path, wait=True))
+            except OSError as error:
+                raise ConfigError(
+                    f'It cannot be written: {error.strerror}.',
+                    error.filename or path,
+                    remedy='Run the command as the user to whom state_dir '
+                           'belongs.') from error
             yield
-        finally:
-            os.close(descriptor)
 
     def uuids(self) -> list[str]:
         """Return of which lists there is a version."""

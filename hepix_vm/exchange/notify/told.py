@@ -21,12 +21,14 @@ from collections.abc import Iterable
 from collections.abc import Iterator
 from collections.abc import Sequence
 import contextlib
+from contextlib import AbstractContextManager
 import datetime
-import fcntl
 import os
 import sqlite3
 
 from oslo_log import log as logging
+
+from hepix_vm import lockfile
 
 LOG = logging.getLogger(__name__)
 
@@ -159,18 +161,9 @@ class ToldFile:
         except sqlite3.Error as error:
             raise OSError(f'{self._path}: {error}') from error
 
-    @contextlib.contextmanager
-    def sending(self) -> Iterator[bool]:
+    def sending(self) -> AbstractContextManager[bool]:
         """Yield whether no other process is sending now."""
-        descriptor = _opened(f'{self._path}.{self._queue}')
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            yield False
-        else:
-            yield True
-        finally:
-            os.close(descriptor)
+        return lockfile.alone(f'{self._path}.{self._queue}')
 
     def _connect(self) -> sqlite3.Connection:
         try:
@@ -188,7 +181,8 @@ class ToldFile:
         return self._database
 
     def _attempt(self) -> sqlite3.Connection:
-        os.close(_opened(self._path))  # with our mode
+        os.close(os.open(  # with our mode
+            self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640))
         # Each event is told by a thread of its own, one after the other.
         database = sqlite3.connect(self._path, _PATIENCE,
                                    check_same_thread=False)
@@ -198,7 +192,3 @@ class ToldFile:
             database.close()
             raise
         return database
-
-
-def _opened(path: str) -> int:
-    return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)

@@ -226,10 +226,8 @@ class Executor:
 
     def _refused(self, wanted: Wanted, error: Refused) -> None:
         reason = Reason(error.code, error.message)
-        self._done.refusals.append(Refusal(
-            wanted.image_list, wanted.entry, error.code, error.message,
-            'It is fetched again with the next version of the list, or by '
-            f'hepix-vm-sync fetch {wanted.entry.identifier}.'))
+        self._done.refusals.append(Refusal.until_next(
+            wanted, error.code, error.message))
         self._tell(dataclasses.replace(
             _event(Kind.IMAGE_REFUSED, wanted), reasons=(reason,)))
 

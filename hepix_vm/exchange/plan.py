@@ -61,6 +61,11 @@ class _Planner:
         self._listed = {
             (uuid, entry.identifier) for uuid, image_list
             in known.lists.items() for entry in image_list.images}
+        # All that have their bytes, those of users too, by digest.
+        self._same: dict[str, list[Present]] = {}
+        for image in images:
+            if image.has_bytes:
+                self._same.setdefault(image.sha512, []).append(image)
         self._ours: dict[str, list[Present]] = {}
         for image in sorted(images, key=lambda image: image.rank):
             if image.ours:
@@ -240,11 +245,8 @@ class _Planner:
                 image_list.identifier, image_list.version,
                 stored(wanted.entry.uri)):
             return False
-        self._refusals.append(Refusal(
-            image_list, wanted.entry, image.code,
-            image.reason.partition(': ')[2],
-            f'It is fetched again with the next version of the list, or by '
-            f'hepix-vm-sync fetch {wanted.entry.identifier}.'))
+        self._refusals.append(Refusal.until_next(
+            wanted, image.code, image.reason.partition(': ')[2]))
         return True
 
     def _reasons(self, wanted: Wanted) -> Sequence[Reason]:
@@ -311,6 +313,5 @@ class _Planner:
         """Yield how what was replaced, and its copies, go out of use."""
         yield from self._record(former)
         yield from (Step(Action.SETTLE, image, why='is superseded')
-                    for image in self._images
-                    if image.sha512 == former.sha512 and image.has_bytes)
+                    for image in self._same[former.sha512])
         yield Step(Action.PARK, former, why='is superseded')

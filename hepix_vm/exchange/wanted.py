@@ -65,6 +65,15 @@ class Refusal:
     remedy: str
 
     @classmethod
+    def until_next(cls, wanted: 'Wanted', code: Code,
+                   message: str) -> 'Refusal':
+        """Return the refusal of bytes that came, and came in vain."""
+        return cls(
+            wanted.image_list, wanted.entry, code, message,
+            f'It is fetched again with the next version of the list, or by '
+            f'hepix-vm-sync fetch {wanted.entry.identifier}.')
+
+    @classmethod
     def of(cls, image_list: ImageList, entry: ImageEntry,
            reason: Reason) -> 'Refusal':
         """Return the refusal of an image for a reason."""

@@ -79,7 +79,7 @@ def _atrope(wanted: Wanted) -> Mapping[str, str]:
     entry = wanted.entry
     return {
         'vmcatcher_event_dc_description': entry.description,
-        'vmcatcher_event_ad_mpuri': _text(entry, 'ad:mpuri'),
+        'vmcatcher_event_ad_mpuri': entry.extra_text('ad:mpuri'),
         'appdb_id': entry.identifier, 'sha512': entry.sha512,
         'APPLIANCE_ATTRIBUTES': describe(entry),
         'image_list': wanted.image_list.identifier,
@@ -95,17 +95,18 @@ def _cloudkeeper(wanted: Wanted) -> Mapping[str, str]:
     expires = min(entry.expires or image_list.expires, image_list.expires)
     return {f'CLOUDKEEPER_{name}': value for name, value in {
         'title': entry.title, 'description': entry.description,
-        'mpuri': _text(entry, 'ad:mpuri'), 'group': _text(entry, 'ad:group'),
-        'ram': _text(entry, 'hv:ram_minimum'),
-        'core': _text(entry, 'hv:core_minimum'),
+        'mpuri': entry.extra_text('ad:mpuri'),
+        'group': entry.extra_text('ad:group'),
+        'ram': entry.extra_text('hv:ram_minimum'),
+        'core': entry.extra_text('hv:core_minimum'),
         'version': entry.version, 'architecture': entry.arch,
         'operating_system': ' '.join(filter(None, (
             entry.os, entry.osname, entry.osversion))),
         'vo': image_list.vo,
         'expiration_date': str(int(expires.timestamp())),
         'image_list_identifier': image_list.identifier,
-        'base_mpuri': _text(entry, 'ad:base_mpuri'),
-        'appid': _text(entry, 'ad:appid'), 'digest': entry.sha512}.items()}
+        'base_mpuri': entry.extra_text('ad:base_mpuri'),
+        'appid': entry.extra_text('ad:appid'), 'digest': entry.sha512}.items()}
 
 
 def _short(values: Mapping[str, str]) -> dict[str, str]:
@@ -114,14 +115,9 @@ def _short(values: Mapping[str, str]) -> dict[str, str]:
             if 0 < len(value) <= _LONGEST}
 
 
-def _text(entry: ImageEntry, key: str) -> str:
-    value = entry.extra.get(key, '')
-    return str(value) if isinstance(value, str | int) else ''
-
-
 def _ram(entry: ImageEntry) -> dict[str, int]:
     """Return the least memory, which lists give in MB and as a text."""
-    stated = _text(entry, 'hv:ram_minimum').strip()
+    stated = entry.extra_text('hv:ram_minimum').strip()
     if not re.fullmatch(r'[0-9]{1,10}', stated, re.ASCII):
         return {}
     ram = int(stated)

@@ -66,6 +66,11 @@ class ImageEntry:
     expires: datetime.datetime | None = None
     extra: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
+    def extra_text(self, key: str) -> str:
+        """Return a text or a number of :attr:`extra`; else nothing."""
+        value = self.extra.get(key, '')
+        return str(value) if isinstance(value, str | int) else ''
+
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class ImageList:

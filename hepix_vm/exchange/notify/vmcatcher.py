@@ -27,7 +27,6 @@ import logging as levels
 import os
 import signal
 import subprocess
-from typing import Any
 import uuid
 
 from oslo_config import cfg
@@ -267,15 +266,10 @@ def _known(event: Event, entry: ImageEntry) -> _Variables:
     return {
         **_listed(entry),
         'HV_FORMAT': entry.format,
-        'AD_MPURI': _text(entry.extra, 'ad:mpuri'),
+        'AD_MPURI': entry.extra_text('ad:mpuri'),
         'IL_DC_IDENTIFIER': (event.image_list.identifier if event.image_list
                              else event.list_uuid),
         'VO': event.image_list.vo if event.image_list else ''}
-
-
-def _text(extra: Mapping[str, Any], key: str) -> str:
-    value = extra.get(key, '')
-    return str(value) if isinstance(value, str | int) else ''
 
 
 def _encoded(variables: Mapping[str, str]) -> dict[bytes, bytes]:

@@ -86,7 +86,8 @@ def test_no_name_of_a_part_is_a_command_of_the_driver(kind, name):
 
 
 def test_prolog_and_epilog_can_be_the_same_script():
-    bundle.merge([Bundle({'x': GOOD}), Bundle(epilog={'x': GOOD})])
+    merged = bundle.merge([Bundle({'x': GOOD}), Bundle(epilog={'x': GOOD})])
+    assert merged.prolog == merged.epilog == {'x': GOOD}
 
 
 def test_too_many_and_too_much_are_refused():

@@ -143,7 +143,8 @@ class Catalogue:
         :param values: None removes a property
         """
         changes = [
-            {'op': 'remove', 'path': _pointer(name)} if value is None else
+            {'op': 'remove', 'path': _pointer(name)}
+            if value is None and name not in _OWN else
             {'op': 'replace' if name in _OWN else 'add',
              'path': _pointer(name), 'value': value}
             for name, value in values.items()]
@@ -175,16 +176,16 @@ class Catalogue:
         self._rest.request(
             'POST', _path(image_id, '/actions/reactivate'), (204,))
 
-    def members(self, image_id: str) -> Mapping[str, str]:
+    def members(self, image_id: str) -> Sequence[tuple[str, str]]:
         """Return with which projects an image is shared, by their ids.
 
-        :returns: with the status that Glance has: accepted, pending or
-            rejected
+        :returns: each with the status that Glance has: accepted, pending or
+            rejected. Glance may have a project twice
         """
         found = self._rest.document('GET', _path(image_id, '/members'))
         try:
-            return {str(each['member_id']): str(each['status'])
-                    for each in found['members']}
+            return [(str(each['member_id']), str(each['status']))
+                    for each in found['members']]
         except (KeyError, TypeError) as error:
             raise self._rest.strange() from error
 
@@ -197,9 +198,10 @@ class Catalogue:
         # 409: it is one already.
         self._rest.request('POST', _path(image_id, '/members'), (200, 409),
                            json={'member': project})
+        # 404: somebody else removed it meanwhile.
         self._rest.request('PUT', _path(
             image_id, f'/members/{urllib.parse.quote(project, safe="")}'),
-            json={'status': status})
+            (200, 404), json={'status': status})
 
     def remove_member(self, image_id: str, project: str) -> None:
         """Share an image with a project no longer."""

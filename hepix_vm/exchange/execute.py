@@ -35,6 +35,8 @@ from hepix_vm.exchange.event import Kind
 from hepix_vm.exchange.ledger import RestLedger
 from hepix_vm.exchange.progress import Progress
 from hepix_vm.exchange.settle import Settler
+from hepix_vm.exchange.sharing import ACCEPTED
+from hepix_vm.exchange.sharing import Sharing
 from hepix_vm.exchange.steady import SERVICE
 from hepix_vm.exchange.steps import Action
 from hepix_vm.exchange.steps import Chain
@@ -94,6 +96,7 @@ class Executor:
                  tell: Callable[[Event], None],
                  progress: Progress, owner: str = '') -> None:
         self._catalogue = catalogue
+        self._sharing = Sharing(catalogue)
         self._ledger = ledger
         self._settler = settler
         self._courier = courier
@@ -250,8 +253,8 @@ class Executor:
         if not access:
             raise HepixVmError(f'{_what(step)} is for nobody.')
         if access.share is Share.MEMBERS:
-            self._with_members(image, dict.fromkeys(
-                access.projects, 'accepted'))
+            self._sharing.share(image, dict.fromkeys(
+                access.projects, ACCEPTED))
             image = {**image, 'visibility': 'shared'}
         owner = access.owner
         if str(image.get(properties.SHARED, Share.PRIVATE)).startswith(
@@ -268,34 +271,10 @@ class Executor:
         What operators made of that one holds on.
         """
         former = self._find(step.former.image_id if step.former else '')
-        self._show(image, self._like(image, former))
+        self._show(image, self._sharing.like(image, former))
         self._progress.line(
             f'{_what(step)}: {image["id"]} takes the place of '
             f'{former["id"]}')
-
-    def _like(self, image: Image, former: Image) -> dict[str, Any]:
-        """Return what makes an image seen as another is."""
-        if former['visibility'] == 'shared':
-            self._with_members(image, self._catalogue.members(former['id']))
-        return {
-            'name': former['name'], 'owner': former['owner'],
-            'visibility': former['visibility'], properties.SHARED:
-            former.get(properties.SHARED) or str(Share.PRIVATE)}
-
-    def _with_members(self, image: Image,
-                      projects: Mapping[str, str]) -> None:
-        """Share an image with these projects and no others.
-
-        :param projects: with their status
-        """
-        if image['visibility'] != 'shared':
-            # Only shared images have members.
-            self._catalogue.update(image['id'], {'visibility': 'shared'})
-        there = self._catalogue.members(image['id'])
-        for project, status in sorted(projects.items() - there.items()):
-            self._catalogue.add_member(image['id'], project, status)
-        for project in sorted(there.keys() - projects.keys()):
-            self._catalogue.remove_member(image['id'], project)
 
     def _show(self, image: Image, values: Mapping[str, Any]) -> None:
         """Show an image; the word that it is shared comes with it."""
@@ -324,7 +303,7 @@ class Executor:
         kept = self._find(self._courier.keep(image))
         type(self).checkpoint('kept')
         self._catalogue.update(kept['id'], {
-            **self._like(kept, image), 'os_hidden': image['os_hidden']})
+            **self._sharing.like(kept, image), 'os_hidden': image['os_hidden']})
         self._catalogue.delete(image['id'])
         self._progress.line(
             f'{_what(step)}: its bytes are dropped, {kept["id"]} stands for '

@@ -224,6 +224,32 @@ def test_controllers_that_know_nothing_of_each_other(lists, run, tmp_path):
     assert len(lists.images()) == 5
 
 
+def test_a_project_that_is_a_member_twice(lists, run, monkeypatch):
+    """As two make it that share an image at once."""
+    listed = lists.image()
+    lists.accept(listed)
+    query = lists.cloud.glance.query
+    request = Rest.request
+
+    def raced(self, method, path, *more, **rest):
+        answer = request(self, method, path, *more, **rest)
+        if path.endswith('/members') and answer.status_code == 200 and (
+                method == 'POST'):
+            query('INSERT INTO image_members (image_id, member, can_share, '
+                  'created_at, deleted, status) SELECT image_id, member, 0, '
+                  "created_at, 0, 'pending' FROM image_members "
+                  'WHERE member = ?', (rest['json']['member'],))
+        return answer
+
+    monkeypatch.setattr(Rest, 'request', raced)
+    run('--no-fetch')
+    members = lists.admin.call(
+        'GET', f'/v2/images/{lists.of(listed)["id"]}/members').json()
+    assert sorted((each['member_id'], each['status'])
+                  for each in members['members']) == [
+        ('atlas', 'accepted'), ('cms', 'accepted')]
+
+
 def test_a_run_without_news_costs_the_same_for_any_catalogue(
         lists, run, monkeypatch):
     asked = []

@@ -83,6 +83,11 @@ OPTS = [
         help='Folder of the accepted lists (lists/), of those that they '
              'replaced (previous/), of what is known of their servers '
              '(fetched/), and of the journal (journal/).'),
+    cfg.IntOpt(
+        'bring_time', default=7200, min=60,
+        help='Seconds after which a run begins with no more images, and in '
+             'which one that comes through hepix-vm has to come. Those that '
+             'Glance fetches go on by themselves.'),
     cfg.StrOpt(
         'ledger_owner', default='hepix-vm',
         help='Owner of the records of the ledger in Glance. It must not be '

@@ -38,6 +38,8 @@ SUBSCRIPTION = 'hepix_subscription'
 SHARED = 'hepix_shared'
 # When it was taken off the shelf: superseded, dropped or unselected.
 PARKED = 'hepix_parked'
+# Who brings the image in, while its bytes are not there.
+BRINGER = 'hepix_bringer'
 # No verdict changes these: they say what the sync did with the image.
 KEPT = (SUBSCRIPTION, SHARED, PARKED)
 # What a server boots besides its disk; only operators set it.

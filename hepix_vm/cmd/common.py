@@ -35,6 +35,7 @@ LOG = logging.getLogger(__name__)
 
 # Values of auth_type with which no Keystone is asked.
 _NO_KEYSTONE = frozenset({'none', 'http_basic', 'admin_token'})
+_INTERRUPTED = 130  # as shells say it: 128 and the number of the signal
 
 
 class OneLine(logging.Formatter):
@@ -86,6 +87,9 @@ def guarded(program: str, work: Callable[[], int]) -> int:
         return work()
     except HepixVmError as error:
         return failed(program, error)
+    except KeyboardInterrupt:
+        print(f'{program}: interrupted.', file=sys.stderr)
+        return _INTERRUPTED
     except Exception:
         LOG.exception('hepix-vm failed; --debug shows where')
     return FAILED

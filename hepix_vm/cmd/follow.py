@@ -185,6 +185,10 @@ class _Run:
         settings = self._cloud.settings
         try:
             with _alone(settings, self._request.dry_run) as alone:
+                if not alone and self._request.fetched:
+                    raise HepixVmError(
+                        'Another sync is at work, so nothing was fetched.',
+                        remedy='Give the command again when that has ended.')
                 if not alone:
                     print('Another sync is at work; it does what is to be '
                           'done.', file=self._out)
@@ -225,12 +229,14 @@ def _world(cloud: Cloud, site: Site) -> World:
     def opened(following: Following,
                url: str) -> AbstractContextManager[Iterator[bytes]]:
         return Fetcher(following, settings.trust_anchors,
-                       limits).stream(url)
+                       limits).stream(url, settings.bring_time)
 
     return World(
         cloud.catalogue, cloud.ledger, site,
         functools.partial(usage.project_ids, identity),
         usage.usage(cloud.adapter(credentials.COMPUTE)), opened,
+        coordination.bringer(settings.coordination_url, settings.state_dir),
+        settings.bring_time,
         usage.own_project(identity) if identity else '')
 
 

@@ -17,9 +17,10 @@ through us. Either way the gate in Glance judges them before they count.
 
 from collections.abc import Callable
 from collections.abc import Iterator
+from collections.abc import Mapping
+import contextlib
 from contextlib import AbstractContextManager
-import hashlib
-import io
+import http
 import logging
 import re
 import time
@@ -30,6 +31,9 @@ import uuid
 from hepix_vm.errors import Code
 from hepix_vm.errors import HepixVmError
 from hepix_vm.errors import ServiceError
+from hepix_vm.exchange.allowance import Allowance
+from hepix_vm.exchange.body import Body
+from hepix_vm.exchange.body import Refused
 from hepix_vm.exchange.catalogue import Abilities
 from hepix_vm.exchange.catalogue import Catalogue
 from hepix_vm.exchange.catalogue import extra_of
@@ -53,10 +57,13 @@ LOG = logging.getLogger(__name__)
 _NAMESPACE = uuid.UUID('6b1d0f5c-3a0e-5f43-9d5c-6d2f1f0a7e31')
 _MOST = 100  # ids of one digest; each deletion uses one up
 # Without a sign of life an import is dead. Glance itself takes one for dead
-# after an hour, or two where it did not begin yet.
+# after an hour, or two where it did not begin yet. While it fetches, it gives
+# none.
 _DEAD = 2 * 3600  # seconds
+_SLOWEST = 1024 * 1024  # bytes a second
 # For an import that an earlier run began.
 _PATIENCE = 60.0  # seconds
+_LATER = 'The next run looks again.'
 _SHORTEST, _LONGEST = 0.2, 5.0  # seconds between two looks
 _REFUSED = 'Refused by the image trust policy of this cloud: '
 _CODE = re.compile(r'\[([a-z-]+)\] ', re.ASCII)
@@ -67,14 +74,9 @@ _GLANCES = 'os_glance_'
 _SAID = frozenset({
     'hepix_state', 'hepix_reason', 'hepix_altered', properties.WITHDRAWN,
     properties.SHARED})
-_PIECE = 1024 * 1024  # bytes
 
 # Opens a URL as the list says that it is fetched from.
 Open = Callable[[Following, str], AbstractContextManager[Iterator[bytes]]]
-
-
-class Refused(HepixVmError):
-    """The bytes came, and are not those that were endorsed."""
 
 
 class Pending(HepixVmError):
@@ -87,16 +89,22 @@ class Courier:
     :param catalogue: the Glance
     :param abilities: what it can do
     :param opened: opens a URL
+    :param allowance: how long it may take
+    :param bringer: tells who brings images in: two of the same name never do
+        so at once
     :param checkpoint: called with a name between the steps
     :param advance: told of bytes that came
     """
 
     def __init__(self, catalogue: Catalogue, abilities: Abilities,
-                 opened: Open, checkpoint: Callable[[str], None],
+                 opened: Open, allowance: Allowance, bringer: str,
+                 checkpoint: Callable[[str], None],
                  advance: Callable[[int], None]) -> None:
         self._catalogue = catalogue
         self._abilities = abilities
         self._opened = opened
+        self._allowance = allowance
+        self._bringer = bringer
         self._checkpoint = checkpoint
         self._advance = advance
 
@@ -164,18 +172,32 @@ class Courier:
 
     def _fresh(self, wanted: Wanted) -> Image:
         """Return the record of an image that can take its bytes."""
-        image = self._create(wanted.entry.sha512, record_of(wanted))
+        record = {**record_of(wanted), properties.BRINGER: self._bringer}
+        image = self._create(wanted.entry.sha512, record)
         image_id = str(image['id'])
-        if LOCK in image and not self._ended(image_id, _PATIENCE):
+        if LOCK in image and not self._ended(
+                image_id, wanted.entry.size, _PATIENCE):
             raise Pending(
                 'An import that was begun earlier still holds it.',
-                remedy='The next run looks again.')
+                remedy=_LATER)
         image = self._catalogue.find(image_id) or image
         if image['status'] in (*STATUSES, 'queued') and LOCK not in image:
             return image
+        if self._elsewhere(image):
+            raise Pending('Another controller sends its bytes to Glance.',
+                          remedy=_LATER)
         # What a crash left; only a new record can take bytes.
         self._catalogue.discard(image_id)
-        return self._create(wanted.entry.sha512, record_of(wanted))
+        return self._create(wanted.entry.sha512, record)
+
+    def _elsewhere(self, image: Image) -> bool:
+        """Return whether somebody else sends the bytes of an image now.
+
+        Who does that longer than one may did not live to its end.
+        """
+        return (image['status'] == 'uploading'
+                and image.get(properties.BRINGER) != self._bringer
+                and _age(image) < self._allowance.seconds + _DEAD)
 
     def _create(self, sha512: str, record: dict[str, Any],
                 again: bool = True) -> Image:
@@ -234,24 +256,21 @@ class Courier:
             and not following.token and not following.token_file
             and following.ca_bundle == SYSTEM)
         if by_glance:
-            try:
+            with _begun(uri):
                 self._catalogue.download(image_id, uri, following.stores)
-            except ServiceError as error:
-                raise ServiceError(
-                    _without(uri, error.message), error.status,
-                    error.remedy) from None
             self._checkpoint('download')
         elif 'glance-direct' in self._abilities.methods:
             self._stage(image_id, wanted)
             self._checkpoint('staged')
-            self._catalogue.admit(image_id, following.stores)
+            with _begun(uri):
+                self._catalogue.admit(image_id, following.stores)
             self._checkpoint('import')
         else:
             raise HepixVmError(
                 'Glance offers neither web-download nor glance-direct.',
                 remedy='Add them to enabled_import_methods of '
                        'glance-api.conf.')
-        if not self._ended(image_id, None):
+        if not self._ended(image_id, wanted.entry.size, None):
             raise HepixVmError(
                 'Its import gave no sign of life any more.',
                 remedy='Look into the log of glance-api; the next run begins '
@@ -263,34 +282,44 @@ class Courier:
     def _stage(self, image_id: str, wanted: Wanted) -> None:
         with self._opened(wanted.following, wanted.entry.uri) as pieces:
             try:
-                self._catalogue.stage(image_id, Body(
-                    pieces, wanted.entry.size, wanted.entry.sha512,
-                    self._advance))
+                with _begun(wanted.entry.uri):
+                    self._catalogue.stage(image_id, Body(
+                        pieces, wanted.entry.size, wanted.entry.sha512,
+                        self._came))
             except ServiceError as error:
                 raise _refusal(error.message) or error from error
 
-    def _ended(self, image_id: str, patience: float | None) -> bool:
+    def _came(self, count: int) -> None:
+        if self._allowance.stopped:
+            raise Pending('The run was ended meanwhile.', remedy=_LATER)
+        self._advance(count)
+
+    def _ended(self, image_id: str, size: int,
+               patience: float | None) -> bool:
         """Wait until no import holds an image.
 
+        :param size: its bytes
         :param patience: seconds; None for as long as it gives signs of life
         :returns: whether nothing holds it, or only what is dead
+        :raises Pending: the run has no more time for it
         """
         began = time.monotonic()
         while True:
             image = self._catalogue.find(image_id)
             if image is None or LOCK not in image:
                 return True
-            if self._dead(image_id):
+            if self._dead(image_id, size):
                 return patience is not None
             waited = time.monotonic() - began
             if patience is not None and waited > patience:
                 return False
-            time.sleep(min(_LONGEST, max(_SHORTEST, waited / 10)))
+            if self._allowance.over:
+                raise Pending('Glance goes on importing it.', remedy=_LATER)
+            self._allowance.wait(min(_LONGEST, max(_SHORTEST, waited / 10)))
 
-    def _dead(self, image_id: str) -> bool:
+    def _dead(self, image_id: str, size: int) -> bool:
         tasks = self._catalogue.tasks(image_id)
-        return not tasks or (utcnow() - time_of(
-            tasks[0], 'updated_at')).total_seconds() > _DEAD
+        return not tasks or _age(tasks[0]) > _DEAD + size / _SLOWEST
 
     def _look(self, image_id: str, uri: str) -> None:
         """See what came of an import.
@@ -311,6 +340,28 @@ class Courier:
                    'glance-api; the next run tries again.')
 
 
+@contextlib.contextmanager
+def _begun(uri: str) -> Iterator[None]:
+    """Say what it means if Glance does not take the bytes of an image.
+
+    :raises Pending: somebody else was quicker
+    :raises ServiceError: without what an address may hold secret
+    """
+    try:
+        yield
+    except ServiceError as error:
+        if error.status == http.HTTPStatus.CONFLICT:
+            raise Pending('Somebody else brings it in.',
+                          remedy=_LATER) from error
+        raise ServiceError(_without(uri, error.message), error.status,
+                           error.remedy) from None
+
+
+def _age(found: Mapping[str, Any]) -> float:
+    """Return since when an image or a task did not change, in seconds."""
+    return (utcnow() - time_of(found, 'updated_at')).total_seconds()
+
+
 def _without(uri: str, words: str) -> str:
     """Return what Glance said without what an address may hold secret."""
     # It may be cut off.
@@ -327,64 +378,3 @@ def _refusal(words: str) -> Refused | None:
     known = code and code[1] in set(Code)
     return Refused(_CODE.sub('', reasons, count=1),
                    Code(code[1]) if code and known else Code.INTERNAL_ERROR)
-
-
-class Body(io.RawIOBase):
-    """What is sent to Glance, and measured on the way.
-
-    The last bytes are held back until all are known to be the endorsed
-    ones: what is not never was a whole upload.
-
-    :param pieces: the bytes as they come
-    :param size: how many there have to be
-    :param sha512: their digest in hex
-    :param advance: told of bytes that came
-    """
-
-    def __init__(self, pieces: Iterator[bytes], size: int, sha512: str,
-                 advance: Callable[[int], None]) -> None:
-        super().__init__()
-        self._pieces = pieces
-        self._size = size
-        self._expected = sha512
-        self._advance = advance
-        self._digest = hashlib.sha512()
-        self._came = 0
-        self._left = b''
-
-    def __len__(self) -> int:
-        """Return how many bytes will be sent."""
-        return self._size
-
-    def readable(self) -> bool:
-        """Return that it can be read."""
-        return True
-
-    def read(self, size: int = -1) -> bytes:
-        """Return the next bytes.
-
-        :raises HepixVmError: they are not, or cannot be, what they should
-        """
-        while not self._left and self._came < self._size:
-            self._left = self._next()
-        size = _PIECE if size < 0 else size
-        data, self._left = self._left[:size], self._left[size:]
-        return data
-
-    def _next(self) -> bytes:
-        piece = next(self._pieces, b'')
-        self._came += len(piece)
-        self._digest.update(piece)
-        self._advance(len(piece))
-        if not piece or self._came > self._size:
-            came = self._came if not piece else f'more than {self._size}'
-            raise Refused(f'What was fetched has {came} bytes, but '
-                          f'{self._size} were endorsed.', Code.SIZE_MISMATCH)
-        if self._came == self._size and (
-                self._digest.hexdigest() != self._expected):
-            raise Refused(
-                f'What was fetched has the SHA-512 '
-                f'{self._digest.hexdigest()[:16]}..., but '
-                f'{self._expected[:16]}... was endorsed.',
-                Code.CHECKSUM_MISMATCH)
-        return piece

@@ -21,6 +21,7 @@ import socket
 import types
 from typing import Any
 import urllib.parse
+import uuid
 import warnings
 
 from hepix_vm.errors import ConfigError
@@ -30,6 +31,21 @@ from hepix_vm.errors import ServiceError
 LOG = logging.getLogger(__name__)
 
 _LOCK = b'hepix-vm-sync'
+_NAMESPACE = uuid.UUID('0d9a7c52-6f0b-5f0e-8a55-1a6e3c1b7d42')
+
+
+def bringer(url: str, state_dir: str) -> str:
+    """Return by what runs know each other that are never at work at once.
+
+    It tells neither a password nor a path.
+
+    :param url: where controllers meet, as for :func:`alone`
+    :param state_dir: the folder of this controller
+    """
+    # Of all that meet somewhere, one is at work.
+    place = 'coordination_url' if url else (
+        f'{socket.gethostname()}:{os.path.abspath(state_dir)}')
+    return str(uuid.uuid5(_NAMESPACE, place))
 
 
 @contextlib.contextmanager

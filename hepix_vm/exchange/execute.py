@@ -25,9 +25,10 @@ from typing import Any
 
 from hepix_vm.errors import HepixVmError
 from hepix_vm.errors import ServiceError
+from hepix_vm.exchange.allowance import Allowance
+from hepix_vm.exchange.body import Refused
 from hepix_vm.exchange.bring import Courier
 from hepix_vm.exchange.bring import Pending
-from hepix_vm.exchange.bring import Refused
 from hepix_vm.exchange.catalogue import Catalogue
 from hepix_vm.exchange.catalogue import Image
 from hepix_vm.exchange.event import Event
@@ -83,6 +84,7 @@ class Executor:
     """Carries out one plan.
 
     :param courier: brings images in; None where the plan brings none
+    :param allowance: how long it may take
     :param tell: told of what happens to images
     :param progress: shown to who began the run
     :param owner: the project of our account; empty if it is not known
@@ -93,20 +95,20 @@ class Executor:
 
     def __init__(self, catalogue: Catalogue, ledger: RestLedger,
                  settler: Settler, courier: Courier | None,
-                 tell: Callable[[Event], None],
+                 allowance: Allowance, tell: Callable[[Event], None],
                  progress: Progress, owner: str = '') -> None:
         self._catalogue = catalogue
         self._sharing = Sharing(catalogue)
         self._ledger = ledger
         self._settler = settler
         self._courier = courier
+        self._allowance = allowance
         self._tell = tell
         self._progress = progress
         self._owner = owner
         self._done = Done()
         # Only bytes come in at once; the rest is quick, and in order.
         self._one = threading.RLock()
-        self._ended = threading.Event()
         self._turn = threading.Lock()
         self._at_work: collections.Counter[str] = collections.Counter()
 
@@ -123,9 +125,20 @@ class Executor:
             waiting.setdefault(_list_of(chain), collections.deque()).append(
                 chain)
         with concurrent.futures.ThreadPoolExecutor(_AT_ONCE) as pool:
-            for future in [pool.submit(self._in_turn, waiting)
-                           for _ in range(_AT_ONCE)]:
-                future.result()
+            try:
+                for future in [pool.submit(self._in_turn, waiting)
+                               for _ in range(_AT_ONCE)]:
+                    future.result()
+            except BaseException:
+                # Who interrupts us does not wait for all that is to come.
+                self._allowance.stop()
+                raise
+        self._done.pending += [
+            f'list {uuid}: {len(chains)} of its images did not begin to come '
+            f'within the time of a run. The next run goes on; bring_time '
+            f'allows more.'
+            for uuid, chains in waiting.items()
+            if not self._allowance.stopped]
         return self._done
 
     def _in_turn(self, waiting: dict[str, collections.deque[Chain]]) -> None:
@@ -135,7 +148,7 @@ class Executor:
         """
         while True:
             with self._turn:
-                if not waiting:
+                if not waiting or self._allowance.over:
                     return
                 uuid = min(waiting, key=lambda each: self._at_work[each])
                 chain = waiting[uuid].popleft()
@@ -152,7 +165,7 @@ class Executor:
         """Do the steps of a chain; what fails does not concern others."""
         brought = ''
         for step in chain:
-            if self._ended.is_set():
+            if self._allowance.stopped:
                 return
             try:
                 brought = self._step(step, brought)
@@ -207,7 +220,7 @@ class Executor:
                                            f'{error.remedy}')
             if isinstance(error, ServiceError) and not error.status:
                 # Nothing else can be done either.
-                self._ended.set()
+                self._allowance.stop()
 
     # The steps.
 
@@ -303,7 +316,8 @@ class Executor:
         kept = self._find(self._courier.keep(image))
         type(self).checkpoint('kept')
         self._catalogue.update(kept['id'], {
-            **self._sharing.like(kept, image), 'os_hidden': image['os_hidden']})
+            **self._sharing.like(kept, image),
+            'os_hidden': image['os_hidden']})
         self._catalogue.delete(image['id'])
         self._progress.line(
             f'{_what(step)}: its bytes are dropped, {kept["id"]} stands for '

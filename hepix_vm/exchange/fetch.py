@@ -23,6 +23,7 @@ from collections.abc import Mapping
 import contextlib
 import dataclasses
 import http
+import math
 import os
 import stat
 import time
@@ -138,13 +139,15 @@ class Fetcher:
         return self._in_time(url, once)
 
     @contextlib.contextmanager
-    def stream(self, url: str) -> Iterator[Iterator[bytes]]:
+    def stream(self, url: str,
+               seconds: float = math.inf) -> Iterator[Iterator[bytes]]:
         """Open what a list names, such as an image, and yield its bytes.
 
-        Their number and digest are the caller's to check. It may take any
-        time, but must not come at a trickle.
+        Their number and digest are the caller's to check. It must not come
+        at a trickle.
 
         :param url: ``https://`` or ``http://``
+        :param seconds: in which it has to come
         :raises FetchError: it does not come, or breaks off
         :raises TrustError: it comes compressed
         """
@@ -153,7 +156,7 @@ class Fetcher:
                              f'which images are fetched.', transport.ADDRESS)
         response = self._in_time(url, lambda end: self._open(url, {}))
         with contextlib.closing(response):
-            yield self._flow(response)
+            yield self._flow(response, seconds)
 
     def _in_time(self, url: str,
                  attempt: Callable[[float], _Value]) -> _Value:
@@ -243,7 +246,8 @@ class Fetcher:
                 raise TimeoutError
             yield piece
 
-    def _flow(self, response: requests.Response) -> Iterator[bytes]:
+    def _flow(self, response: requests.Response,
+              limit: float) -> Iterator[bytes]:
         begin = time.monotonic()
         size = 0
         pieces = _pieces(response)
@@ -258,6 +262,11 @@ class Fetcher:
                 seconds = time.monotonic() - begin
                 if seconds > _FIRST and size < seconds * _SLOWEST:
                     raise slow
+                if seconds > limit:
+                    raise FetchError(
+                        f'{transport.shown(response.url or "")} did not come '
+                        f'within {limit:g} seconds.', 'Look at the server '
+                        'and the network; the option bring_time allows more.')
                 yield piece
         except TimeoutError:
             raise slow from None

@@ -26,6 +26,7 @@ import logging
 
 from hepix_vm.errors import Code
 from hepix_vm.errors import HepixVmError
+from hepix_vm.exchange.allowance import Allowance
 from hepix_vm.exchange.bring import Courier
 from hepix_vm.exchange.bring import Open
 from hepix_vm.exchange.catalogue import Abilities
@@ -78,6 +79,9 @@ class World:
     :param in_use: returns images that servers use, or used within some
         days; None where Nova does not say
     :param opened: opens the URL of an image
+    :param bringer: tells who brings images in: runs of the same name are
+        never at work at once
+    :param bring_time: seconds after which a run begins with no more images
     :param owner: the project of our account; empty if it has none
     """
 
@@ -87,6 +91,8 @@ class World:
     projects: Callable[[Iterable[str]], Mapping[str, str]]
     in_use: Callable[[int], Collection[str] | None]
     opened: Open
+    bringer: str
+    bring_time: float
     owner: str = ''
 
 
@@ -177,6 +183,7 @@ class Follow:
                   if (present := self._present(image)) is not None]
         lists = {uuid: site.accepted.by_uuid[uuid].signed.image_list
                  for uuid in usable}
+        fetched = self._fetched(found, images)
         made = plan(found, images, Knowledge(
             now=self._settler.gate.now(), lists=lists,
             waiting=site.accepted.subscriptions.keys() - usable,
@@ -188,11 +195,12 @@ class Follow:
                     for entry in accepted.signed.image_list.images},
             recorded=self._recorded, refused=self._refused,
             in_use=self._world.in_use, only=self._request.only,
-            fetched=self._fetched(found, images),
+            fetched=fetched,
             max_bytes=site.subscriptions.max_bytes,
             unseen=any(map(self._unseen, site.accepted.subscriptions))))
-        return dataclasses.replace(
+        made = dataclasses.replace(
             made, refusals=(*refusals, *made.refusals))
+        return _only(made, fetched) if self._request.fetched else made
 
     @functools.cached_property
     def _abilities(self) -> Abilities:
@@ -315,14 +323,16 @@ class Follow:
     def _executor(self, made: Plan) -> Executor:
         world = self._world
         courier = None
+        allowance = Allowance(world.bring_time)
         if any(step.action in (Action.BRING, Action.EVICT)
                for step in made.steps):
             courier = Courier(
-                world.catalogue, self._abilities, world.opened,
-                lambda name: Executor.checkpoint(name),
+                world.catalogue, self._abilities, world.opened, allowance,
+                world.bringer, lambda name: Executor.checkpoint(name),
                 self._progress.advance)
         return Executor(world.catalogue, world.ledger, self._settler,
-                        courier, self._tell, self._progress, world.owner)
+                        courier, allowance, self._tell, self._progress,
+                        world.owner)
 
     def _changed(self, held: Held, outcome: Outcome) -> None:
         """Say what became of an image."""
@@ -334,3 +344,14 @@ class Follow:
                                  self._settler.gate.now())
         if event is not None:
             self._tell(event)
+
+
+def _only(made: Plan, digests: Collection[str]) -> Plan:
+    """Return what a plan has to do with some images."""
+    return dataclasses.replace(
+        made, chains=tuple(
+            chain for chain in made.chains if any(
+                step.wanted and step.wanted.entry.sha512 in digests
+                for step in chain)),
+        refusals=tuple(refusal for refusal in made.refusals
+                       if refusal.entry.sha512 in digests))

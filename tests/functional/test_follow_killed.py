@@ -16,12 +16,17 @@ import os
 import random
 import subprocess
 import sys
+import threading
+import urllib.parse
+import uuid
 
 import pytest
 
+from hepix_vm.exchange.allowance import Allowance
 from hepix_vm.exchange import bring
 from hepix_vm.exchange import coordination
 from hepix_vm.exchange.execute import Executor
+from hepix_vm.exchange import follow
 from hepix_vm.exchange.rest import Rest
 from hepix_vm import paths
 from tests.functional.conftest import start
@@ -183,10 +188,14 @@ def test_glance_is_killed_in_mid_import(lists, run, monkeypatch):
 
 
 def test_one_at_a_time(lists, run):
-    lists.accept(lists.image())
+    listed = lists.image()
+    lists.accept(listed)
     with coordination.alone('', str(lists.site.state)) as first:
         assert first
         assert 'Another sync is at work' in run('--no-fetch').out
+        # Who waits for an image must know that it did not come.
+        ran = run('fetch', listed.identifier, status=2)
+        assert 'nothing was fetched' in ran.err
         # Who only looks is in nobody's way.
         assert '2 steps' in run('--no-fetch', '--dry-run').out
     assert lists.images() == []
@@ -218,10 +227,59 @@ def test_controllers_that_know_nothing_of_each_other(lists, run, tmp_path):
 
     with concurrent.futures.ThreadPoolExecutor(3) as pool:
         for done in pool.map(sync, range(3)):
-            assert 'Traceback' not in done.stderr
+            assert done.returncode == 0, done.stderr
     run('--no-fetch')
     check(lists, *listed)
     assert len(lists.images()) == 5
+
+
+def test_bytes_that_another_controller_sends(lists, run):
+    """Until it cannot live any more they are left to it."""
+    listed = lists.image()
+    lists.accept(listed, block={'token': 'alice:s3cret'})
+    record = lists.admin.create(
+        id=str(uuid.uuid5(bring._NAMESPACE, f'{listed.sha512} 0')),
+        disk_format='raw', container_format='bare', hepix_bringer='theirs',
+        hepix_subscription='x', hepix_sha512=listed.sha512)
+    query = lists.cloud.glance.query
+    query("UPDATE images SET status = 'uploading' WHERE id = ?", (record,))
+    ran = run('--no-fetch')
+    assert 'Another controller sends its bytes' in ran.out
+    assert lists.of(listed)['status'] == 'uploading'
+    query("UPDATE images SET updated_at = datetime('now', '-5 hours')")
+    run('--no-fetch')
+    image = lists.of(listed)
+    assert (image['status'], image['id'] == record) == ('active', False)
+    assert 'hepix_bringer' not in image
+
+
+def test_what_takes_longer_than_a_run(lists, run, monkeypatch):
+    """Glance goes on with it, and the next run finds it."""
+    listed, other = lists.image(), lists.image()
+    lists.accept(listed, other)
+    contents = lists.cloud.web.contents
+    path = urllib.parse.urlsplit(listed.uri).path
+    data = contents[path]
+    asked, released = threading.Event(), threading.Event()
+
+    def slow():
+        asked.set()
+        assert released.wait(LIMIT)
+        return data
+
+    class Brief(Allowance):
+        over = property(lambda self: asked.is_set())
+
+    contents[path] = slow
+    monkeypatch.setattr(follow, 'Allowance', Brief)
+    try:
+        assert 'Glance goes on importing it' in run('--no-fetch').out
+    finally:
+        released.set()
+    monkeypatch.undo()
+    monkeypatch.setenv(paths.ENVIRONMENT, str(lists.site.config))
+    run('--no-fetch')
+    check(lists, listed, other)
 
 
 def test_a_project_that_is_a_member_twice(lists, run, monkeypatch):

@@ -244,6 +244,15 @@ def test_a_stream_that_is_a_trickle(list_server, bundle, monkeypatch):
         stream(list_server.url('/image'), list_server.url('/list'), bundle)
 
 
+def test_a_stream_that_takes_too_long(list_server, bundle):
+    url = list_server.serve('/image', bytes(LIMITS.max_bytes * 3))
+    fetcher = Fetcher(Following(list_server.url('/list'), ca_bundle=bundle),
+                      '', LIMITS)
+    with fetcher.stream(url, 0) as pieces, pytest.raises(
+            FetchError, match='did not come within 0 seconds'):
+        b''.join(pieces)
+
+
 def _trailers(handler):
     handler.wfile.write(b'1\r\nx\r\n0\r\n')
     for _ in handler.alive():

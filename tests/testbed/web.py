@@ -12,6 +12,7 @@
 
 """A web server on loopback, from which Glance downloads."""
 
+from collections.abc import Callable
 from collections.abc import Mapping
 import http.server
 import pathlib
@@ -20,7 +21,8 @@ import threading
 from typing import Any
 from typing import ClassVar
 
-Content = bytes | pathlib.Path
+# What is a function is made when it is asked for.
+Content = bytes | pathlib.Path | Callable[[], bytes]
 
 
 class WebServer:
@@ -65,6 +67,8 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         if content is None:
             self.send_error(404)
             return
+        if callable(content):
+            content = content()
         if isinstance(content, bytes):
             self._head(len(content))
             self.wfile.write(content)

@@ -181,3 +181,8 @@ def test_a_site_that_decided_nothing(site):
     (site.folder / 'policy.yaml').write_text('nonsense: 1')
     with pytest.raises(ConfigError):
         SiteFiles(settings, complete=False).current()
+
+
+def test_who_interrupts_reads_no_stack(capsys):
+    assert common.guarded('sync', raised(KeyboardInterrupt())) == 130
+    assert capsys.readouterr().err == 'sync: interrupted.\n'

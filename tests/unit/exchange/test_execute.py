@@ -13,6 +13,9 @@
 
 import threading
 
+import pytest
+
+from hepix_vm.exchange.allowance import Allowance
 from hepix_vm.exchange.execute import Executor
 from hepix_vm.exchange.steps import Step
 from tests.unit.exchange.models import entry
@@ -27,7 +30,7 @@ def test_chains_are_not_compared(monkeypatch):
     monkeypatch.setattr(
         Executor, '_chain', lambda self, chain: done.append(chain))
     monkeypatch.setattr(Step, '__eq__', None)
-    Executor(None, None, None, None, None, None).run(made)
+    Executor(None, None, None, None, Allowance(60), None, None).run(made)
     assert len(done) == 3
 
 
@@ -48,5 +51,36 @@ def test_a_slow_list_does_not_keep_out_others(monkeypatch):
             ended.set()
 
     monkeypatch.setattr(Executor, '_chain', chain)
-    Executor(None, None, None, None, None, None).run(made)
+    Executor(None, None, None, None, Allowance(60), None, None).run(made)
     assert ended.is_set()
+
+
+def brought(monkeypatch, allowance, chain):
+    """Carry out a plan of 20 images, each by what is given."""
+    made = Model(image_list('a', *(entry(f'x{n}') for n in range(20)))).plan()
+    monkeypatch.setattr(Executor, '_chain', chain)
+    return Executor(None, None, None, None, allowance, None, None).run(made)
+
+
+def test_what_did_not_begin_in_time_is_for_the_next_run(monkeypatch):
+    done = []
+    brought(monkeypatch, Allowance(-1), lambda self, chain: done.append(1))
+    text, = brought(
+        monkeypatch, Allowance(-1), lambda self, chain: None).pending
+    assert '20 of its images' in text
+    assert 'bring_time' in text
+    assert done == []
+
+
+def test_who_interrupts_does_not_wait_for_what_is_to_come(monkeypatch):
+    begun = []
+
+    def chain(self, chain):
+        begun.append(chain)
+        if len(begun) == 1:
+            raise KeyboardInterrupt
+        self._allowance.wait(60)
+
+    with pytest.raises(KeyboardInterrupt):
+        brought(monkeypatch, Allowance(60), chain)
+    assert 1 <= len(begun) <= 4

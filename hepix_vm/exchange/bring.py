@@ -175,28 +175,30 @@ class Courier:
         record = {**record_of(wanted), properties.BRINGER: self._bringer}
         image = self._create(wanted.entry.sha512, record)
         image_id = str(image['id'])
-        if LOCK in image and not self._ended(
-                image_id, wanted.entry.size, _PATIENCE):
-            raise Pending(
-                'An import that was begun earlier still holds it.',
-                remedy=_LATER)
-        image = self._catalogue.find(image_id) or image
-        if image['status'] in (*STATUSES, 'queued') and LOCK not in image:
-            return image
-        if self._elsewhere(image):
-            raise Pending('Another controller sends its bytes to Glance.',
-                          remedy=_LATER)
+        if LOCK in image:
+            if not self._ended(image_id, wanted.entry.size, _PATIENCE):
+                raise Pending(
+                    'An import that was begun earlier still holds it.',
+                    remedy=_LATER)
+            image = self._catalogue.find(image_id) or image
+        if LOCK not in image:
+            if image['status'] in (*STATUSES, 'queued'):
+                return image
+            if self._elsewhere(image):
+                raise Pending('Another controller brings its bytes in.',
+                              remedy=_LATER)
         # What a crash left; only a new record can take bytes.
         self._catalogue.discard(image_id)
         return self._create(wanted.entry.sha512, record)
 
     def _elsewhere(self, image: Image) -> bool:
-        """Return whether somebody else sends the bytes of an image now.
+        """Return whether somebody else brings the bytes of an image in now.
 
         Who does that longer than one may did not live to its end.
         """
-        return (image['status'] == 'uploading'
-                and image.get(properties.BRINGER) != self._bringer
+        ours = (image['status'] == 'uploading'
+                and image.get(properties.BRINGER) == self._bringer)
+        return (not ours
                 and _age(image) < self._allowance.seconds + _DEAD)
 
     def _create(self, sha512: str, record: dict[str, Any],

@@ -19,6 +19,7 @@ from collections.abc import Callable
 from collections.abc import Mapping
 import concurrent.futures
 import dataclasses
+import http
 import logging
 import threading
 from typing import Any
@@ -46,6 +47,8 @@ from hepix_vm.exchange.steps import Step
 from hepix_vm.exchange.wanted import Refusal
 from hepix_vm.exchange.wanted import Wanted
 from hepix_vm.gate import utcnow
+from hepix_vm.held import LOCK
+from hepix_vm.held import STATUSES
 from hepix_vm import properties
 from hepix_vm.subscriptions import Share
 from hepix_vm.trust.imagelist import format_time
@@ -57,13 +60,18 @@ from hepix_vm.trust.verdict import Reason
 LOG = logging.getLogger(__name__)
 
 _AT_ONCE = 4  # images that are brought in
+_TRIES = 3
+# Said when somebody else changed the image, or deleted it: one that is not
+# shared any more has no members.
+_MEANWHILE = (http.HTTPStatus.FORBIDDEN, http.HTTPStatus.NOT_FOUND,
+              http.HTTPStatus.CONFLICT)
 _REASONS = {
     Fact.REVOKED: 'its list no longer has it',
     Fact.SUPERSEDED: 'its list has newer bytes'}
 
 
 class _Gone(HepixVmError):
-    """Somebody deleted an image meanwhile; the next plan sees it."""
+    """Somebody else was quicker; the next plan sees what is left."""
 
 
 @dataclasses.dataclass
@@ -201,7 +209,18 @@ class Executor:
         elif step.action is Action.DELETE:
             self._catalogue.delete(image_id)
         else:
-            _ACTIONS[step.action](self, self._find(image_id), step)
+            self._change(step, image_id)
+
+    def _change(self, step: Step, image_id: str) -> None:
+        """Do a step with an image as it is now; others may change it too."""
+        for left in reversed(range(_TRIES)):
+            try:
+                _ACTIONS[step.action](self, self._find(image_id), step)
+            except ServiceError as error:
+                if error.status not in _MEANWHILE or not left:
+                    raise
+            else:
+                return
 
     def _count(self, step: Step) -> None:
         steps = self._done.steps
@@ -257,8 +276,8 @@ class Executor:
             version=step.image_list.version))
 
     def _discard(self, image: Image, step: Step) -> None:
-        # It may have its bytes by now.
-        if image['status'] not in ('active', 'deactivated'):
+        # It may have its bytes by now, or get them.
+        if image['status'] not in STATUSES and LOCK not in image:
             self._catalogue.discard(image['id'])
 
     def _share(self, image: Image, step: Step) -> None:
@@ -284,6 +303,8 @@ class Executor:
         What operators made of that one holds on.
         """
         former = self._find(step.former.image_id if step.former else '')
+        if properties.PARKED in former:
+            raise _Gone(f'The image {former["id"]} was replaced already.')
         self._show(image, self._sharing.like(image, former))
         self._progress.line(
             f'{_what(step)}: {image["id"]} takes the place of '

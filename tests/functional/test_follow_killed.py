@@ -244,7 +244,7 @@ def test_bytes_that_another_controller_sends(lists, run):
     query = lists.cloud.glance.query
     query("UPDATE images SET status = 'uploading' WHERE id = ?", (record,))
     ran = run('--no-fetch')
-    assert 'Another controller sends its bytes' in ran.out
+    assert 'Another controller brings its bytes in' in ran.out
     assert lists.of(listed)['status'] == 'uploading'
     query("UPDATE images SET updated_at = datetime('now', '-5 hours')")
     run('--no-fetch')

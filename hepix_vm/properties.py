@@ -51,6 +51,18 @@ TRAIT = 'trait:CUSTOM_HEPIX_ENDORSED'
 # Glance keeps properties in a column of 64 KiB, where a name such as
 # hv:uri of a list has no limit of its own.
 LONGEST = 4096  # characters
+# Beyond them, of Unicode, are four bytes in UTF-8, which Glance's columns
+# in MySQL do not take.
+_BEYOND = re.compile('[^\x00-\uffff]')
+
+
+def stored(text: str, longest: int = LONGEST) -> str:
+    """Return a text as Glance can keep it of an image.
+
+    :param longest: characters; each has three bytes at most
+    """
+    return _BEYOND.sub('?', text)[:longest]
+
 
 def of_verdict(verdict: Verdict, altered: bool,
                require_trait: bool) -> dict[str, str]:
@@ -75,15 +87,14 @@ def of_verdict(verdict: Verdict, altered: bool,
             properties |= _of_endorsement(verdict.endorsement)
         if require_trait:
             properties[TRAIT] = 'required'
-    return {name: value if name == ENDORSEMENT else value[:LONGEST]
+    return {name: value if name == ENDORSEMENT else stored(value)
             for name, value in properties.items() if value}
 
 
 def of_refusal(verdict: Verdict, state: str) -> dict[str, str]:
     """Return the properties that say why an image is refused."""
-    return {'hepix_state': state, 'hepix_reason': '; '.join(
-        f'{reason.code}: {reason.message}'
-        for reason in verdict.reasons)[:LONGEST]}
+    return {'hepix_state': state, 'hepix_reason': stored('; '.join(
+        f'{reason.code}: {reason.message}' for reason in verdict.reasons))}
 
 
 def is_ours(name: str) -> bool:

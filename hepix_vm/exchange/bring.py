@@ -244,7 +244,7 @@ class Courier:
         self._catalogue.discard(image_id)
         self._create(wanted.entry.sha512, {
             **record_of(wanted), 'hepix_state': 'refused', 'hepix_reason':
-            f'{error.code}: {error.message}'[:properties.LONGEST]})
+            properties.stored(f'{error.code}: {error.message}')})
 
     # The bytes.
 

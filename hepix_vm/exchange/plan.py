@@ -24,7 +24,6 @@ from collections.abc import Sequence
 
 from hepix_vm.errors import Code
 from hepix_vm.exchange.present import Present
-from hepix_vm.exchange.record import stored
 from hepix_vm.exchange.steps import Action
 from hepix_vm.exchange.steps import Chain
 from hepix_vm.exchange.steps import Knowledge
@@ -32,6 +31,7 @@ from hepix_vm.exchange.steps import Plan
 from hepix_vm.exchange.steps import Step
 from hepix_vm.exchange.wanted import Refusal
 from hepix_vm.exchange.wanted import Wanted
+from hepix_vm.properties import stored
 from hepix_vm.trust.imagelist import compare_versions
 from hepix_vm.trust.ledger import Fact
 from hepix_vm.trust.verdict import Reason
@@ -242,7 +242,7 @@ class _Planner:
         image_list = wanted.image_list
         if image.state != 'refused' or (
                 image.list_id, image.list_version, image.uri) != (
-                image_list.identifier, image_list.version,
+                image_list.identifier, stored(image_list.version),
                 stored(wanted.entry.uri)):
             return False
         self._refusals.append(Refusal.until_next(

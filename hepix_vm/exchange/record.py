@@ -21,17 +21,9 @@ from hepix_vm.subscriptions import Properties
 from hepix_vm.trust.imagelist import describe
 from hepix_vm.trust.model import ImageEntry
 
-# Beyond them, of Unicode, are four bytes in UTF-8, which Glance takes in no
-# name.
-_BEYOND = re.compile('[^\x00-\uffff]')
 # Glance keeps properties in a column of 64 KiB, and MySQL counts bytes.
 _LONGEST = 16 * 1024  # characters
 _MOST_RAM = 2**31 - 1  # MB; Glance's column
-
-
-def stored(text: str) -> str:
-    """Return a text as Glance keeps it of an image."""
-    return _BEYOND.sub('?', text)[:properties.LONGEST]
 
 
 def record_of(wanted: Wanted) -> dict[str, Any]:
@@ -56,7 +48,7 @@ def record_of(wanted: Wanted) -> dict[str, Any]:
         'hepix_vo': image_list.vo}
     owner = wanted.access.owner if wanted.access else ''
     return {
-        **{name: stored(value) if isinstance(value, str)
+        **{name: properties.stored(value) if isinstance(value, str)
            else value for name, value in described.items()
            if value != ''},
         **compatible(wanted), **_ram(entry),
@@ -111,8 +103,8 @@ def _cloudkeeper(wanted: Wanted) -> Mapping[str, str]:
 
 def _short(values: Mapping[str, str]) -> dict[str, str]:
     """Leave out what says nothing, or more than Glance can keep."""
-    return {name: _BEYOND.sub('?', value) for name, value in values.items()
-            if 0 < len(value) <= _LONGEST}
+    return {name: properties.stored(value, _LONGEST)
+            for name, value in values.items() if 0 < len(value) <= _LONGEST}
 
 
 def _ram(entry: ImageEntry) -> dict[str, int]:

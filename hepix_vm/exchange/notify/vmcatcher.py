@@ -27,6 +27,7 @@ import logging as levels
 import os
 import signal
 import subprocess
+import time
 import uuid
 
 from oslo_config import cfg
@@ -43,14 +44,18 @@ LOG = logging.getLogger(__name__)
 
 # Seconds that the handler has for an event; vmcatcher gave it 10.
 _PATIENCE = 60
+# Seconds for all events of a run: the next run, or sweep, waits for this one.
+_MOST = 600
 
 _LONGEST = 32 * 1024  # bytes of a value; Linux takes 128 KiB
 
 _PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin'
 
 # vmcatcher fetched what was listed again, as if it had never been there.
-# Events that wait; a first run over a large list makes one an image.
+# Events that wait, and of these what only was listed: a first run over a
+# large list makes one an image, and leaves room for what happens to images.
 _LONGEST_QUEUE = 20_000
+_MOST_LISTED = 10_000
 # So many in a row that did not end, and the handler is let alone.
 _MOST_HANGS = 3
 
@@ -95,14 +100,15 @@ class _Item:
 class Vmcatcher(Notifier):
     """Starts the event handler.
 
-    What happens to images in a run is told when the run ends: first what
-    expired, then what is available, as vmcatcher did. A new version is
-    there before the old one goes, and a handler, which knows both by one
-    identifier, would take the new one away. Until then it waits in
-    ``told.db``, and whoever is killed leaves it to the next run.
+    What happens to images in a run is told when the run ends, so that no
+    handler holds up the images: what was listed, what expired, then what is
+    available, as vmcatcher did. A new version is there before the old one
+    goes, and a handler, which knows both by one identifier, would take the
+    new one away. Until then it waits in ``told.db``, and whoever is killed,
+    or for whom it takes too long, leaves it to the next run.
     """
 
-    limit = 4 * 3600.0
+    limit = 1800.0
 
     def __init__(self, settings: cfg.ConfigOpts.GroupAttr) -> None:
         super().__init__(settings)
@@ -117,10 +123,12 @@ class Vmcatcher(Notifier):
             'PATH': _PATH, 'LANG': 'C.UTF-8',
             **settings.vmcatcher_environment}
         self._session = str(uuid.uuid4())
-        self._file = ToldFile(settings.state_dir, 'vmcatcher',
-                              _LONGEST_QUEUE)
+        self._file, self._listed = (
+            ToldFile(settings.state_dir, 'vmcatcher', longest)
+            for longest in (_LONGEST_QUEUE, _MOST_LISTED))
         self._runs = os.path.join(settings.state_dir, 'vmcatcher.runs')
         self._run: int | None = None
+        self._took = 0.0
         self._hangs = 0
         self._hung: TimeoutError | None = None
 
@@ -137,9 +145,10 @@ class Vmcatcher(Notifier):
             self._handle('ProcessPostfix', self._session, {})
             self._end()
         elif (item := self._item(event)) is not None:
-            with self._file.open() as told:
+            file = self._listed if item.kind == _LISTED else self._file
+            with file.open() as told:
                 told.queue([json.dumps(dataclasses.astuple(item))])
-            if self._run is None or item.kind == _LISTED:
+            if self._run is None:
                 self._deliver(mine=True, kind=item.kind)
         hung, self._hung = self._hung, None
         if hung is not None:
@@ -152,6 +161,7 @@ class Vmcatcher(Notifier):
         left, and what only waits for the end of a run.
         """
         self._end()
+        self._took = 0.0
         self._run = os.open(
             self._runs, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
         self._handle('ProcessPrefix', self._session, {})
@@ -194,17 +204,20 @@ class Vmcatcher(Notifier):
                       'not told', missed, self._argv[0])
         sessions = list(dict.fromkeys(
             item.session for item in found.values()))
-        for number, item in sorted(found.items(), key=lambda each: (
-                sessions.index(each[1].session),
-                _ORDER.index(each[1].kind))):
-            if self._hangs >= _MOST_HANGS:
-                return  # the next run tells the rest
-            if (item.session == self._session or not mine) and (
-                    kind in ('', item.kind)):
-                for what, filename in item.calls():
-                    self._handle(what, item.session, item.of, filename)
-                with self._file.open() as told:
-                    told.done([number])
+        due = [(number, item) for number, item in found.items()
+               if (item.session == self._session or not mine)
+               and kind in ('', item.kind)]
+        due.sort(key=lambda each: (sessions.index(each[1].session),
+                                   _ORDER.index(each[1].kind)))
+        for done, (number, item) in enumerate(due):
+            if self._hangs >= _MOST_HANGS or self._took >= _MOST:
+                LOG.warning('%d images are told to %s in the next run',
+                            len(due) - done, self._argv[0])
+                return
+            for what, filename in item.calls():
+                self._handle(what, item.session, item.of, filename)
+            with self._file.open() as told:
+                told.done([number])
 
     def _handle(self, what: str, session: str, of: _Variables,
                 filename: str = '') -> None:
@@ -221,6 +234,7 @@ class Vmcatcher(Notifier):
             f'VMCATCHER_EVENT_{name}': value for name, value in
             {**of, 'UUID_SESSION': session, 'FILENAME': filename,
              'TYPE': what}.items() if value}}
+        begin = time.monotonic()
         # What it writes goes where our own words go, and is nowhere kept.
         process = subprocess.Popen(  # noqa: S603
             self._argv, env=_encoded(variables), stdin=subprocess.DEVNULL,
@@ -238,6 +252,8 @@ class Vmcatcher(Notifier):
                 f'{what}')
             LOG.error('%s', self._hung)
             return
+        finally:
+            self._took += time.monotonic() - begin
         self._hangs = 0
         LOG.log(levels.ERROR if status else levels.DEBUG,
                 '%s ended with %d for the event %s', self._argv[0], status,

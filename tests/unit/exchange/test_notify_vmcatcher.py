@@ -13,9 +13,7 @@
 """The notifier vmcatcher, with a handler that writes down what it gets."""
 
 import dataclasses
-import json
 import os
-import sys
 import time
 
 import pytest
@@ -23,62 +21,21 @@ import pytest
 from hepix_vm.errors import Code
 from hepix_vm.errors import ConfigError
 from hepix_vm.exchange.event import Kind
-from hepix_vm.exchange.notify import Notifiers
 from hepix_vm.exchange.notify import vmcatcher
 from hepix_vm.exchange.notify.vmcatcher import Vmcatcher
 from tests.unit.exchange.events import event
-from tests.unit.exchange.events import image_list
 from tests.unit.exchange.events import settings
-
-HANDLER = """#!{python} -S
-import json, os, sys
-with open({log!r}, 'a') as log:
-    print(json.dumps([sys.argv[1:], dict(os.environ)]), file=log)
-sys.exit(int(os.environ.get('STATUS', 0)))
-"""
+from tests.unit.exchange.handlers import Handler
+from tests.unit.exchange.handlers import make
+from tests.unit.exchange.handlers import whole
 
 # What Python itself adds to its environment.
 OWN = {'LC_CTYPE'}
 
 
-class Handler:
-    """The program, and what it was told."""
-
-    def __init__(self, folder):
-        self.log = folder / 'told'
-        self.path = folder / 'handler'
-        self.path.write_text(HANDLER.format(
-            python=sys.executable, log=str(self.log)))
-        self.path.chmod(0o755)
-
-    def calls(self):
-        return [json.loads(line)
-                for line in self.log.read_text().splitlines()]
-
-    def events(self):
-        """Return types, with the identifier of the image."""
-        return [(call['VMCATCHER_EVENT_TYPE'],
-                 call.get('VMCATCHER_EVENT_DC_IDENTIFIER', ''))
-                for _, call in self.calls()]
-
-
 @pytest.fixture
 def handler(tmp_path):
     return Handler(tmp_path)
-
-
-def make(site, handler, arguments='', **options):
-    return Vmcatcher(settings(
-        site, vmcatcher_event_handler=f'{handler.path}{arguments}',
-        **options))
-
-
-def whole():
-    """Return a list whose image has all that vmcatcher told."""
-    of = image_list(version='7')
-    entry, = of.images
-    return dataclasses.replace(of, images=(dataclasses.replace(
-        entry, extra={'ad:mpuri': 'https://appdb.example.org/x:1/'}),))
 
 
 def variables(of, kind, **more):
@@ -155,11 +112,11 @@ def test_the_order_of_a_run(site, handler):
                  event(Kind.IMAGE_AVAILABLE, of=new),
                  event(Kind.IMAGE_SUPERSEDED, of=old)):
         notifier.tell(each)
-    assert handler.events() == [
-        ('ProcessPrefix', ''),
-        ('SubscriptionImageNew', listed.images[0].identifier)]
+    # Until then nothing waits for the handler.
+    assert handler.events() == [('ProcessPrefix', '')]
     notifier.tell(event(Kind.RUN_ENDS))
-    assert handler.events()[2:] == [
+    assert handler.events()[1:] == [
+        ('SubscriptionImageNew', listed.images[0].identifier),
         ('ExpirePrefix', identifier), ('ExpirePostfix', identifier),
         ('AvailablePrefix', identifier), ('AvailablePostfix', identifier),
         ('ProcessPostfix', '')]
@@ -279,100 +236,3 @@ def gone(pid):
 def test_a_handler_that_cannot_be_started(site, value, match):
     with pytest.raises(ConfigError, match=match):
         Vmcatcher(settings(site, vmcatcher_event_handler=value))
-
-
-STUCK = """#!/bin/sh
-echo "$VMCATCHER_EVENT_TYPE" >> {log}
-case $VMCATCHER_EVENT_TYPE in {hangs}) sleep 600;; esac
-"""
-
-
-def types(handler):
-    return handler.log.read_text().split()
-
-
-def stuck(handler, hangs):
-    handler.path.write_text(STUCK.format(log=handler.log, hangs=hangs))
-
-
-def test_an_event_that_hangs_is_skipped_not_the_handler(site, handler,
-                                                        monkeypatch):
-    monkeypatch.setattr(vmcatcher, '_PATIENCE', 0.5)
-    stuck(handler, 'SubscriptionImageNew')
-    notifiers = Notifiers(settings(
-        site, notifiers='vmcatcher',
-        vmcatcher_event_handler=str(handler.path)))
-    for kind in (Kind.RUN_BEGINS, Kind.IMAGE_LISTED, Kind.IMAGE_REVOKED,
-                 Kind.RUN_ENDS, Kind.RUN_BEGINS):
-        notifiers.tell(event(kind, of=whole()
-                             if kind.startswith('image') else None))
-    assert types(handler) == [
-        'ProcessPrefix', 'SubscriptionImageNew', 'ExpirePrefix',
-        'ExpirePostfix', 'ProcessPostfix', 'ProcessPrefix']
-
-
-def test_what_was_not_told_in_a_run_is_told_by_the_next(site, handler):
-    """It was killed; what it left comes first, in its own order."""
-    killed = make(site, handler)
-    killed.tell(event(Kind.RUN_BEGINS))
-    killed.tell(event(Kind.IMAGE_AVAILABLE, of=whole()))
-    killed.tell(event(Kind.IMAGE_REVOKED, of=whole()))
-    other = make(site, handler)
-    other.tell(event(Kind.RUN_BEGINS))
-    other.tell(event(Kind.RUN_ENDS))
-    # As long as it lives it tells that itself.
-    assert [kind for kind, _ in handler.events()] == [
-        'ProcessPrefix', 'ProcessPrefix', 'ProcessPostfix']
-    killed._end()  # so does the kernel
-    handler.log.unlink()
-    for _ in range(2):
-        following = make(site, handler)
-        following.tell(event(Kind.RUN_BEGINS))
-        following.tell(event(Kind.IMAGE_REVOKED, of=whole()))
-        following.tell(event(Kind.RUN_ENDS))
-    own = ['ExpirePrefix', 'ExpirePostfix', 'ProcessPostfix']
-    assert [kind for kind, _ in handler.events()] == [
-        'ProcessPrefix', 'ExpirePrefix', 'ExpirePostfix', 'AvailablePrefix',
-        'AvailablePostfix', *own, 'ProcessPrefix', *own]
-    sessions = [call['VMCATCHER_EVENT_UUID_SESSION']
-                for _, call in handler.calls()]
-    assert len(set(sessions)) == 3 and sessions[0] != sessions[1]
-
-
-def test_a_handler_that_always_hangs_is_left_alone(site, handler,
-                                                   monkeypatch):
-    monkeypatch.setattr(vmcatcher, '_PATIENCE', 0.2)
-    stuck(handler, '*')
-    notifier = make(site, handler)
-    for _ in range(3):
-        with pytest.raises(TimeoutError):
-            notifier.tell(event(Kind.IMAGE_LISTED, of=whole()))
-    notifier.tell(event(Kind.IMAGE_LISTED, of=whole()))
-    notifier.tell(event(Kind.RUN_ENDS))
-    assert types(handler) == ['SubscriptionImageNew'] * 3
-    # It is mended, and what it did not see comes.
-    stuck(handler, 'none')
-    make(site, handler).tell(event(Kind.RUN_BEGINS))
-    assert types(handler)[3:] == ['ProcessPrefix', 'SubscriptionImageNew']
-
-
-def test_a_handler_that_is_gone_for_a_while(site, handler):
-    notifier = make(site, handler)
-    away = handler.path.rename(handler.path.with_name('away'))
-    with pytest.raises(FileNotFoundError):
-        notifier.tell(event(Kind.IMAGE_REVOKED, of=whole()))
-    away.rename(handler.path)
-    make(site, handler).tell(event(Kind.RUN_BEGINS))
-    assert [kind for kind, _ in handler.events()] == [
-        'ProcessPrefix', 'ExpirePrefix', 'ExpirePostfix']
-
-
-def test_what_waits_is_bounded(site, handler, monkeypatch, caplog):
-    monkeypatch.setattr(vmcatcher, '_LONGEST_QUEUE', 2)
-    notifier = make(site, handler)
-    notifier.tell(event(Kind.RUN_BEGINS))
-    for _ in range(5):
-        notifier.tell(event(Kind.IMAGE_REVOKED, of=whole()))
-    notifier.tell(event(Kind.RUN_ENDS))
-    assert [kind for kind, _ in handler.events()].count('ExpirePrefix') == 2
-    assert '3 events did not fit' in caplog.text

@@ -72,6 +72,8 @@ class Following:
         is fetched, since the gate may not
     :param ca_bundle: :data:`SYSTEM`, :data:`IGTF` (the folder of trust
         anchors), or the path of a file or folder of CA certificates
+    :param internal: whether images, and where addresses redirect to, may
+        lie in networks that are not the Internet
     :param projects: names or ids of the projects of each VO; ``ad:vo`` of
         the list says which one counts
     :param prefix: of the names of its images in Glance
@@ -87,6 +89,7 @@ class Following:
     token: str = dataclasses.field(default='', repr=False)
     token_file: str = ''
     ca_bundle: str = SYSTEM
+    internal: bool = False
     projects: Mapping[str, tuple[str, ...]] = dataclasses.field(
         default_factory=dict)
     share: Share = Share.MEMBERS

@@ -39,8 +39,8 @@ _SUPERSEDED = ('hide', 'delete')
 _OF_ALL = {'uuid', 'endorsers', 'agree', 'approve'}
 # Of a list that is fetched.
 _FOLLOWING = {'url', 'projects', 'share', 'images', 'prefix', 'token',
-              'token_file', 'ca_bundle', 'stores', 'compatibility',
-              'superseded', 'max_bytes', 'evict_after'}
+              'token_file', 'ca_bundle', 'internal_addresses', 'stores',
+              'compatibility', 'superseded', 'max_bytes', 'evict_after'}
 _UNITS = {'KiB': 2 ** 10, 'MiB': 2 ** 20, 'GiB': 2 ** 30, 'TiB': 2 ** 40}
 _SIZE = re.compile(r'([0-9]{1,15}) ?([KMGT]iB)')
 _LONGEST_PREFIX = 100  # characters; a name in Glance has 255
@@ -111,6 +111,7 @@ def _following(node: Node, keys: dict[str, Node]) -> Following:
         url, token=_optional(keys, 'token', _token, ''),
         token_file=_optional(keys, 'token_file', _path, ''),
         ca_bundle=_optional(keys, 'ca_bundle', _ca_bundle, SYSTEM),
+        internal=_optional(keys, 'internal_addresses', Node.truth, False),
         projects=_projects(node, keys, share), share=share,
         images=_optional(keys, 'images', _selection, Selection()),
         prefix=_optional(keys, 'prefix', _prefix, ''),

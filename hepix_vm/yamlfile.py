@@ -95,6 +95,12 @@ class Node:
                              f'expected here.')
         return self.value
 
+    def truth(self) -> bool:
+        """Return it as a truth value."""
+        if not isinstance(self.value, bool):
+            raise self.error('true or false is expected here.')
+        return self.value
+
     def choice(self, choices: Collection[str]) -> str:
         """Return it as one of several words."""
         if not isinstance(self.value, str) or self.value not in choices:

@@ -214,10 +214,13 @@ class Fetcher:
         following = self._following
         # Its own session would read .netrc, and the body of a redirect to
         # its end.
-        adapter = transport.adapter(following.ca_bundle, self._trust_anchors)
         silence = min(transport.SILENCE, self._limits.seconds)
         with transport.translated(url):
+            # Operators named this one; the others, who publishes.
             ours = transport.origin(url) == transport.origin(following.url)
+            adapter = transport.adapter(
+                following.ca_bundle, self._trust_anchors,
+                internal=ours or following.internal)
             request = requests.Request(
                 'GET', url, {**transport.HEADERS, **headers},
                 auth=self._credentials() if ours else None).prepare()

@@ -70,8 +70,9 @@ def _of_address(uri: str, ca: str) -> tuple[str, int]:
             'and size.')
     digest, size = hashlib.sha512(), 0
     end = time.monotonic() + LONGEST
-    fetcher = Fetcher(Following(uri, ca_bundle=ca or SYSTEM), '',
-                      Limits(_PATIENCE, _RETRIES, 0))
+    fetcher = Fetcher(
+        Following(uri, ca_bundle=ca or SYSTEM, internal=True), '',
+        Limits(_PATIENCE, _RETRIES, 0))
     try:
         with fetcher.stream(uri) as pieces:
             for piece in pieces:

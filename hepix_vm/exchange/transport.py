@@ -15,6 +15,7 @@
 from collections.abc import Iterator
 import contextlib
 import functools
+import ipaddress
 import os
 import socket
 import ssl
@@ -45,6 +46,7 @@ _BUNDLE = 'REQUESTS_CA_BUNDLE'
 _LONGEST = 200  # characters of an address in a message
 _LONGEST_SECRET = 1024  # characters
 _PORTS = {'https': 443, 'http': 80}
+_NAT64 = ipaddress.IPv6Network('64:ff9b::/96')  # RFC 6052
 
 
 class Advice(NamedTuple):
@@ -123,13 +125,16 @@ def secret(path: str) -> str:
 
 
 def adapter(ca_bundle: str, trust_anchors: str = '', certificate: str = '',
-            advice: Advice = SUBSCRIBER) -> requests.adapters.HTTPAdapter:
+            advice: Advice = SUBSCRIBER, internal: bool = True,
+            ) -> requests.adapters.HTTPAdapter:
     """Return what sends requests to servers whose certificate is good.
 
     :param ca_bundle: as subscriptions.yaml has it
     :param trust_anchors: folder of the CAs of the grid
     :param certificate: PEM file with the certificate and key by which
         servers know us; without it they do not
+    :param internal: whether servers may be asked that are not of the
+        Internet; proxies may in any case
     :raises FetchError: the CAs, or the certificate, cannot be read
     """
     place = {SYSTEM: os.environ.get(_BUNDLE, ''),
@@ -142,7 +147,7 @@ def adapter(ca_bundle: str, trust_anchors: str = '', certificate: str = '',
             f'The CA certificates in {place} cannot be read: '
             f'{error.strerror or "there are none"}.', advice.certificates
             ) from error
-    return _Adapter(context)
+    return _Adapter(context, internal)
 
 
 @functools.lru_cache
@@ -182,12 +187,15 @@ def _load_own(context: ssl.SSLContext, path: str) -> None:
 class _Adapter(requests.adapters.HTTPAdapter):
     """Verifies servers by the CAs that the site chose, and no others."""
 
-    def __init__(self, context: ssl.SSLContext) -> None:
+    def __init__(self, context: ssl.SSLContext, internal: bool) -> None:
         self._context = context
+        self._internal = internal
         super().__init__()
 
     def init_poolmanager(self, *given: Any, **more: Any) -> None:
         super().init_poolmanager(*given, ssl_context=self._context, **more)
+        if not self._internal:
+            self.poolmanager.pool_classes_by_scheme = _PUBLIC
 
     def proxy_manager_for(self, proxy: str, **more: Any) -> Any:
         return super().proxy_manager_for(
@@ -195,6 +203,56 @@ class _Adapter(requests.adapters.HTTPAdapter):
 
     def cert_verify(self, *unused: Any) -> None:
         """Do not add the CAs that requests brings along."""
+
+
+class _Public(urllib3.connection.HTTPConnection):
+    """Sends nothing to an address that is not of the Internet.
+
+    Where it leads is known for sure only when it leads there: a name may
+    mean another address each time.
+    """
+
+    def _new_conn(self) -> socket.socket:
+        connection = super()._new_conn()
+        address = connection.getpeername()[0]
+        if not is_public(address):
+            connection.close()
+            raise FetchError(
+                f'{ascii(self.host)[1:-1]} is at the internal address '
+                f'{address}; nothing is fetched from there on the word of a '
+                f'list or a redirect.', 'If images of the list are meant to '
+                'come from there, say internal_addresses: true in its block '
+                'of subscriptions.yaml.')
+        return connection
+
+
+class _PublicTLS(_Public, urllib3.connection.HTTPSConnection):
+    """The same, by TLS."""
+
+
+class _PublicPool(urllib3.HTTPConnectionPool):
+    ConnectionCls = _Public
+
+
+class _PublicTLSPool(urllib3.HTTPSConnectionPool):
+    ConnectionCls = _PublicTLS
+
+
+_PUBLIC = {'http': _PublicPool, 'https': _PublicTLSPool}
+
+
+def is_public(text: str) -> bool:
+    """Return whether an IP address is one of the Internet.
+
+    What carries an IPv4 address is what that is.
+    """
+    address = ipaddress.ip_address(text)
+    if isinstance(address, ipaddress.IPv6Address):
+        carried = address.ipv4_mapped or address.sixtofour
+        if address in _NAT64:
+            carried = ipaddress.IPv4Address(address.packed[-4:])
+        address = carried or address
+    return address.is_global and not address.is_multicast
 
 
 @contextlib.contextmanager

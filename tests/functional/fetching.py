@@ -44,8 +44,9 @@ def prepare(monkeypatch):
 
 def get(url, bundle='system', limits=LIMITS, validators=None, anchors='',
         **following):
-    return Fetcher(Following(url, ca_bundle=bundle, **following), anchors,
-                   limits).get(validators or Validators())
+    return Fetcher(Following(url, ca_bundle=bundle, **{
+        'internal': True, **following}), anchors, limits).get(
+            validators or Validators())
 
 
 def failed(url, bundle='system', limits=LIMITS, **more):

@@ -84,7 +84,8 @@ class Lists:
         block = {
             'url': f'https://lists.example.org/{number}', 'uuid': number,
             'endorsers': [{'dn': ALICE, 'ca': CA}],
-            'projects': {VO: ['atlas', 'cms']}, 'share': 'members', **keys}
+            'projects': {VO: ['atlas', 'cms']}, 'share': 'members',
+            'internal_addresses': True, **keys}
         self.blocks[number] = {name: value for name, value in block.items()
                                if value is not None}
         self.write()

@@ -201,8 +201,8 @@ def test_files(tmp_path):
 
 
 def stream(url, home, bundle, **following):
-    fetcher = Fetcher(Following(home, ca_bundle=bundle, **following), '',
-                      LIMITS)
+    fetcher = Fetcher(Following(home, ca_bundle=bundle, **{
+        'internal': True, **following}), '', LIMITS)
     with fetcher.stream(url) as pieces:
         return b''.join(pieces)
 
@@ -235,6 +235,37 @@ def test_images_are_streamed(list_server, bundle):
     for other in ('https://', 'https://[', 'https://127.0.0.1:port/x'):
         with pytest.raises(FetchError, match='cannot be fetched'):
             stream(other, home, bundle)
+
+
+def test_what_a_list_says_leads_to_no_internal_address(
+        list_server, bundle, monkeypatch):
+    home = list_server.url('/list')
+    # From where the list itself is, images come as well.
+    assert stream(list_server.serve('/image', BODY), home, bundle,
+                  internal=False) == BODY
+    with ListServer(authority=list_server.authority) as other, (
+            ListServer(tls=False)) as plain:
+        for server in (other, plain):
+            url = server.serve('/image', BODY)
+            localhost = url.replace('127.0.0.1', 'localhost')
+            for each in (url, localhost):
+                with pytest.raises(FetchError, match='internal') as caught:
+                    stream(each, home, bundle, internal=False)
+                assert 'internal_addresses: true' in caught.value.remedy
+        # Nor does a redirect of what may be asked.
+        for path in ('/list', '/image'):
+            list_server.answers[path] = listserver.redirect(
+                other.url('/image'))
+        assert 'internal address' in failed(home, bundle, internal=False)
+        with pytest.raises(FetchError, match='internal'):
+            stream(list_server.url('/image'), home, bundle, internal=False)
+        assert (other.asked, plain.asked) == ([], [])
+        # A proxy is the site's own, and decides what may be asked.
+        monkeypatch.setenv('https_proxy', plain.url('/'))
+        assert stream(other.url('/image'), home, bundle,
+                      internal=False) == BODY
+        assert [request.path for request in plain.asked] == [
+            f'127.0.0.1:{other.port}']
 
 
 def test_a_stream_that_is_a_trickle(list_server, bundle, monkeypatch):

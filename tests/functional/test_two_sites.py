@@ -79,6 +79,7 @@ def test_published_at_one_site_and_followed_at_another(home, guest,
         guest.site.write_subscriptions([{
             'url': publish(), 'uuid': LIST, 'share': 'public',
             'ca_bundle': server.bundle(tmp_path), 'prefix': 'home ',
+            'internal_addresses': True,
             'endorsers': [{'dn': ALICE, 'ca': CA}]}])
         assert f'{LIST} accepted: version 2, 1 image,' in sync(guest)
         image, = guest.client.call('GET', '/v2/images').json()['images']

@@ -77,6 +77,7 @@ lists:
     superseded: {keep: 2}
     max_bytes: 1024
     evict_after: 90
+    internal_addresses: true
 """
 
 
@@ -118,7 +119,7 @@ def test_all_keys():
             frozenset({OTHER}), frozenset({'debian', 'rocky'}),
             frozenset({'x86_64'}), frozenset({'kvm'})),
         stores=('fast', 'slow'), compatibility=frozenset(Properties),
-        keep=2, max_bytes=1024, evict_after=90)
+        keep=2, max_bytes=1024, evict_after=90, internal=True)
     assert 's3cret' not in repr(found)
 
 
@@ -221,12 +222,14 @@ REFUSED = [
     ({**FETCHED, 'max_bytes': 0}, 'at least 1'),
     ({**FETCHED, 'max_bytes': 1.5}, 'whole number'),
     ({**FETCHED, 'evict_after': 0}, 'at least 1'),
+    ({**FETCHED, 'internal_addresses': 1}, 'true or false'),
     *(({**HAND, key: value}, f'{key} is for a list that is fetched')
       for key, value in {
           'projects': {'vo': 'p'}, 'share': 'public', 'images': 'all',
           'prefix': 'x', 'token': 'a:b', 'token_file': '/t',
           'ca_bundle': 'system', 'stores': ['x'], 'compatibility': [],
-          'superseded': 'hide', 'max_bytes': 1, 'evict_after': 1}.items()),
+          'superseded': 'hide', 'max_bytes': 1, 'evict_after': 1,
+          'internal_addresses': True}.items()),
 ]
 # What a schema cannot say.
 READER_ONLY = [

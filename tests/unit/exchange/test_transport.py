@@ -1,0 +1,38 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Which addresses are of the Internet."""
+
+import pytest
+
+from hepix_vm.exchange.transport import is_public
+
+
+@pytest.mark.parametrize('address', [
+    '8.8.8.8', '188.184.21.108', '2001:1458:201:e3::100:1e4',
+    '::ffff:8.8.8.8', '2002:808:808::1', '64:ff9b::808:808'])
+def test_addresses_of_the_internet(address):
+    assert is_public(address)
+
+
+@pytest.mark.parametrize('address', [
+    # Of a cloud's servers, and of what they ask for their metadata.
+    '169.254.169.254', 'fe80::a9fe:a9fe', 'fe80::a9fe:a9fe%eth0',
+    'fd00:ec2::254',
+    '127.0.0.1', '127.8.9.1', '::1', '0.1.2.3', '::',
+    '10.0.0.1', '172.16.0.1', '192.168.0.1', '100.64.0.1', 'fc00::1',
+    '224.0.0.1', '255.255.255.255', 'ff02::1',
+    # What carries them.
+    '::ffff:127.0.0.1', '::ffff:169.254.169.254', '2002:a9fe:a9fe::1',
+    '64:ff9b::a9fe:a9fe', '64:ff9b::7f00:1'])
+def test_addresses_within(address):
+    assert not is_public(address)

@@ -149,7 +149,11 @@ def _publish_to(place: outlet.Outlet, archive: outlet.Archive,
                 publication: Publication, site: Site,
                 settings: cfg.ConfigOpts.GroupAttr,
                 given: argparse.Namespace) -> int:
+    versions = archive.versions()
     current = place.current()
+    if current is None and versions:
+        # What is lost here, subscribers have.
+        current = archive.read(max(versions, key=publish.ORDER))
     old = (None if current is None
            else publish.check_old(current, site, publication.uuid))
     images = _images(publication, site, given.tls_ca, old)
@@ -159,7 +163,7 @@ def _publish_to(place: outlet.Outlet, archive: outlet.Archive,
     new = publish.build(
         publication, images, who.endorser(
             publication.email, publication.creator),
-        publish.next_version([*archive.versions(), *(
+        publish.next_version([*versions, *(
             [old.version] if old else [])], given.list_version), utcnow())
     print('\n'.join(publish.differences(old, new)))
     _warn(who, new)

@@ -223,6 +223,18 @@ class Archive:
         except OSError as error:
             raise _failed(self._folder, error) from error
 
+    def read(self, version: str) -> bytes:
+        """Return a version that was published.
+
+        :raises ConfigError: it cannot be read
+        """
+        path = os.path.join(self._folder, f'{version}{_SUFFIX}')
+        try:
+            with open(path, 'rb') as file:
+                return file.read()
+        except OSError as error:
+            raise _failed(path, error) from error
+
     def keep(self, version: str, message: bytes) -> str:
         """Keep a version, and return where it is.
 

@@ -35,6 +35,8 @@ from hepix_vm.trust.model import ImageList
 
 _FIRST = '1'
 _LAST_NUMBER = re.compile(r'(.*?)([0-9]{1,18})', re.DOTALL)
+# Of versions, as ``key`` of what sorts.
+ORDER = functools.cmp_to_key(compare_versions)
 # What a version may be in the name of a file, and in a URI.
 _VERSION = re.compile(r'[A-Za-z0-9][A-Za-z0-9._-]{0,99}')
 
@@ -46,8 +48,7 @@ def next_version(known: Iterable[str], wanted: str = '') -> str:
         highest one grows by one
     :raises TrustError: it is not higher, or no version
     """
-    highest = max(known, default='', key=functools.cmp_to_key(
-        compare_versions))
+    highest = max(known, default='', key=ORDER)
     version = wanted or _raised(highest)
     if not _VERSION.fullmatch(version):
         raise TrustError(f'{version!r} is no version.', Code.MALFORMED,

@@ -273,6 +273,23 @@ def test_a_list_that_is_not_here_revokes_nothing(home, alice, followed):
     assert dropped(alice)
 
 
+def test_the_archive_stands_in_for_what_is_lost(home, alice, followed):
+    """What subscribers have is not dropped for it, nor a version 1 again."""
+    site = home.site
+    alice.output.unlink()
+    stored, = site.state.glob('lists/*.smime')
+    away = stored.rename(site.state / 'away')
+    for option in ('--yes', '--dry-run'):
+        done = alice.run(*alice.signer, option)
+        assert (done.returncode, alice.output.exists()) == (1, False)
+        assert f'{followed[1]} refused: [list-rollback]' in done.stderr
+    away.rename(stored)
+    for before, version in (('1', '9'), ('9', '10'), ('10', '11')):
+        done = alice.run(*alice.signer, '--yes', '--list-version', version)
+        assert f'version {before} -> {version}, 1 image' in done.stdout
+        alice.output.unlink()
+
+
 def test_a_late_crl_revokes_nothing(home, alice, followed):
     home.site.write_anchors(
         this_update=pki.utcnow() - 30 * pki.DAY,

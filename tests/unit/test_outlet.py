@@ -109,10 +109,11 @@ def test_an_archive(tmp_path):
     assert archive.keep('2', b'2') != kept
     (tmp_path / 'published' / LIST / '.new-x.smime').touch()
     assert sorted(archive.versions()) == ['1.10', '2']
-    assert open(kept, 'rb').read() == b'1'
+    assert open(kept, 'rb').read() == archive.read('1.10') == b'1'
     (tmp_path / 'file').touch()
     broken = Archive(str(tmp_path / 'file'), LIST)
-    for ask in (broken.versions, lambda: broken.keep('1', b'')):
+    for ask in (broken.versions, lambda: broken.keep('1', b''),
+                lambda: archive.read('3')):
         with pytest.raises(ConfigError, match='cannot be used'):
             ask()
 

@@ -184,7 +184,7 @@ class Follow:
         lists = {uuid: site.accepted.by_uuid[uuid].signed.image_list
                  for uuid in usable}
         fetched = self._fetched(found, images)
-        made = plan(found, images, Knowledge(
+        made = plan(found, refusals, images, Knowledge(
             now=self._settler.gate.now(), lists=lists,
             waiting=site.accepted.subscriptions.keys() - usable,
             following={
@@ -198,8 +198,6 @@ class Follow:
             fetched=fetched,
             max_bytes=site.subscriptions.max_bytes,
             unseen=any(map(self._unseen, site.accepted.subscriptions))))
-        made = dataclasses.replace(
-            made, refusals=(*refusals, *made.refusals))
         return _only(made, fetched) if self._request.fetched else made
 
     @functools.cached_property

@@ -29,6 +29,7 @@ from hepix_vm.exchange.steps import Chain
 from hepix_vm.exchange.steps import Knowledge
 from hepix_vm.exchange.steps import Plan
 from hepix_vm.exchange.steps import Step
+from hepix_vm.exchange.wanted import Claim
 from hepix_vm.exchange.wanted import Refusal
 from hepix_vm.exchange.wanted import Wanted
 from hepix_vm.properties import stored
@@ -37,25 +38,27 @@ from hepix_vm.trust.ledger import Fact
 from hepix_vm.trust.verdict import Reason
 
 
-def plan(wanted: Mapping[str, Wanted], images: Sequence[Present],
-         known: Knowledge) -> Plan:
+def plan(wanted: Mapping[str, Wanted], refusals: Sequence[Refusal],
+         images: Sequence[Present], known: Knowledge) -> Plan:
     """Return what is to be done.
 
     :param wanted: by SHA-512
+    :param refusals: of what is listed and not wanted as it is
     :param images: all that are ours, and others that a list endorsed
     """
-    return _Planner(wanted, images, known).plan()
+    return _Planner(wanted, refusals, images, known).plan()
 
 
 class _Planner:
     """Makes one plan."""
 
     def __init__(self, wanted: Mapping[str, Wanted],
-                 images: Sequence[Present], known: Knowledge) -> None:
+                 refusals: Sequence[Refusal], images: Sequence[Present],
+                 known: Knowledge) -> None:
         self._wanted = wanted
         self._images = images
         self._known = known
-        self._refusals: list[Refusal] = []
+        self._refusals = list(refusals)
         self._notes: dict[str, None] = {}
         self._taken: collections.Counter[str] = collections.Counter()
         self._listed = {
@@ -72,9 +75,15 @@ class _Planner:
                 self._ours.setdefault(image.sha512, []).append(image)
                 self._taken[image.subscription] += image.size
         # What waits for its next version, by the digest of that.
-        self._formers = self._find_formers()
+        shown = self._find_shown()
+        self._formers = self._find_formers(shown)
         self._waiting = {former.sha512 for formers in self._formers.values()
                          for former in formers}
+        # Or for one that cannot be brought in, whatever is wrong with it.
+        barred = {refusal.claim for refusal in refusals}.difference(
+            *(each.claims for each in wanted.values()))
+        self._waiting |= {
+            shown[claim].sha512 for claim in barred & shown.keys()}
 
     def plan(self) -> Plan:
         chains = [self._stay(image) for image in self._images]
@@ -92,17 +101,22 @@ class _Planner:
     def _first(self, sha512: str) -> Present | None:
         return next(iter(self._ours.get(sha512, ())), None)
 
-    def _find_formers(self) -> dict[str, list[Present]]:
-        """Find what was shown and is to be replaced, by what replaces it.
-
-        It stays as it is until then. Several images may become one.
-        """
-        shown: dict[tuple[str, str], Present] = {}
+    def _find_shown(self) -> dict[Claim, Present]:
+        """Find what users see and is not wanted any more, by its claim."""
+        shown: dict[Claim, Present] = {}
         for group in self._ours.values():
             image = group[0]
             if (image.has_bytes and image.shared and not image.parked
                     and image.sha512 not in self._wanted):
                 shown[image.list_id, image.identifier] = image
+        return shown
+
+    def _find_formers(self, shown: Mapping[Claim, Present],
+                      ) -> dict[str, list[Present]]:
+        """Find what is to be replaced, by what replaces it.
+
+        It stays as it is until then. Several images may become one.
+        """
         found: dict[str, list[Present]] = {}
         for sha512, wanted in self._wanted.items():
             there = self._first(sha512)

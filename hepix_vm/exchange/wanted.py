@@ -50,6 +50,10 @@ _SHARED = (Share.MEMBERS, Share.PRIVATE)
 _OPENNESS = (Share.PRIVATE, Share.MEMBERS, Share.COMMUNITY, Share.PUBLIC)
 
 
+# The UUID of a list, and dc:identifier of an image in it.
+Claim = tuple[str, str]
+
+
 @dataclasses.dataclass(frozen=True, slots=True)
 class Refusal:
     """Why an image of a list is not brought in, or not as it should be.
@@ -79,6 +83,11 @@ class Refusal:
         """Return the refusal of an image for a reason."""
         return cls(image_list, entry, reason.code, reason.message,
                    reason.remedy)
+
+    @property
+    def claim(self) -> Claim:
+        """Which image of which list."""
+        return self.image_list.identifier, self.entry.identifier
 
     def __str__(self) -> str:
         code = f' [{self.code}]' if self.code else ''
@@ -130,7 +139,7 @@ class Wanted:
     entry: ImageEntry
     image_list: ImageList
     following: Following
-    claims: frozenset[tuple[str, str]]
+    claims: frozenset[Claim]
     disk_format: str
     container_format: str
     access: Access | None
@@ -179,7 +188,7 @@ class Situation:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class _Claim:
+class _Listed:
     """An image of a list that is followed."""
 
     entry: ImageEntry
@@ -194,7 +203,7 @@ def wanted(accepted: AcceptedLists, subscriptions: Subscriptions,
     """Return what should be in Glance, by SHA-512, and what cannot be."""
     found: dict[str, Wanted] = {}
     refusals: list[Refusal] = []
-    claims: dict[str, list[_Claim]] = {}
+    claims: dict[str, list[_Listed]] = {}
     for claim in _claims(accepted, subscriptions, situation):
         reasons = accepted.conflict(
             claim.entry.identifier, claim.image_list.identifier)
@@ -218,7 +227,7 @@ def wanted(accepted: AcceptedLists, subscriptions: Subscriptions,
                      if claim.following.share in _SHARED
                      for name in _named(claim))
         # One of each list: a list that is wrong costs one attempt.
-        described: dict[str, tuple[_Claim, tuple[str, str]]] = {}
+        described: dict[str, tuple[_Listed, tuple[str, str]]] = {}
         for claim, known in good:
             described.setdefault(claim.image_list.identifier, (claim, known))
         listed = frozenset(
@@ -274,7 +283,7 @@ def formats_of(entry: ImageEntry,
 
 
 def _claims(accepted: AcceptedLists, subscriptions: Subscriptions,
-            situation: Situation) -> Iterator[_Claim]:
+            situation: Situation) -> Iterator[_Listed]:
     for block in subscriptions.blocks:
         uuid = block.subscription.uuid
         if block.following is None or uuid not in situation.usable:
@@ -282,7 +291,7 @@ def _claims(accepted: AcceptedLists, subscriptions: Subscriptions,
         image_list = accepted.by_uuid[uuid].signed.image_list
         for entry in image_list.images:
             if selected(entry, block.following.images):
-                yield _Claim(
+                yield _Listed(
                     entry, image_list, block.following,
                     block.subscription.approved or not
                     {(Blockable.SHA512, entry.sha512),
@@ -290,7 +299,7 @@ def _claims(accepted: AcceptedLists, subscriptions: Subscriptions,
                          situation.approved))
 
 
-def _access(claims: Sequence[_Claim], situation: Situation,
+def _access(claims: Sequence[_Listed], situation: Situation,
             ) -> tuple[Access | None, Sequence[Refusal]]:
     """Return who sees the image of all who list it: the most open wins."""
     granted: list[tuple[Share, frozenset[str]]] = []
@@ -323,7 +332,7 @@ def _access(claims: Sequence[_Claim], situation: Situation,
     return Access(share, projects), refusals
 
 
-def _named(claim: _Claim) -> Sequence[str]:
+def _named(claim: _Listed) -> Sequence[str]:
     """Return the projects of the list's VO, as subscriptions.yaml has them.
 
     A list that names no VO is of the only one that is mapped.
@@ -334,7 +343,7 @@ def _named(claim: _Claim) -> Sequence[str]:
     return known.get(claim.image_list.vo, ())
 
 
-def _unshared(claim: _Claim, named: Sequence[str],
+def _unshared(claim: _Listed, named: Sequence[str],
               situation: Situation) -> Refusal:
     missing = [name for name in named if name not in situation.projects]
     vo = claim.image_list.vo or 'none'

@@ -38,6 +38,7 @@ from hepix_vm.trust.settings import Blockable
 from hepix_vm.trust.settings import Subscription
 
 NOW = datetime.datetime(2026, 11, 1, tzinfo=datetime.UTC)
+DAY = datetime.timedelta(days=1)
 VO = 'vo.example.org'
 ABILITIES = Abilities(
     frozenset({'web-download', 'glance-direct'}),
@@ -122,8 +123,8 @@ class Model:
         found, refusals = self.wanted()
         listed = {image.sha512 for each in self.lists.values()
                   for image in each.images}
-        made = plan(found, [self.judged(image, listed)
-                            for image in self.images], Knowledge(**{
+        return plan(found, refusals, [
+            self.judged(image, listed) for image in self.images], Knowledge(**{
             'now': NOW, 'lists': self.lists,
             'waiting': self.blocks.keys() - self.lists.keys(),
             'following': {uuid: block.following
@@ -133,8 +134,6 @@ class Model:
             'refused': lambda wanted: self.refused.get(
                 wanted.entry.sha512, ()), 'in_use': self.in_use,
             **self.known}))
-        return dataclasses.replace(
-            made, refusals=(*refusals, *made.refusals))
 
     def recorded(self, sha512):
         return [record for record in self.records if record.value == sha512]
@@ -255,6 +254,24 @@ class Model:
         image, = [image for image in self.images
                   if image.sha512 == listed.sha512]
         return image
+
+
+def shown(model, *images):
+    """Let images be there for long, and shown."""
+    model.run()
+    model.images = [dataclasses.replace(image, created=NOW - 100 * DAY)
+                    for image in model.images]
+    return [model.of(image) for image in images]
+
+
+def refused(**changes):
+    image = entry('a')
+    return Present(**{
+        'image_id': 'x', 'status': 'queued', 'name': 'a', 'created': NOW,
+        'size': 0, 'sha512': image.sha512, 'subscription': named('L'),
+        'list_id': named('L'), 'list_version': '1', 'uri': image.uri,
+        'identifier': image.identifier, 'state': 'refused',
+        'reason': 'checksum-mismatch: Other bytes.', **changes})
 
 
 def actions(made):

@@ -9,32 +9,22 @@
 # WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
 # License for the specific language governing permissions and limitations
 # under the License.
+
 """Plans, carried out on a Glance that is a value."""
 
 import dataclasses
-import datetime
 
 from hepix_vm.errors import Code
 from hepix_vm.exchange.present import Present
 from hepix_vm.subscriptions import Selection
 from hepix_vm.trust.ledger import Fact
-from hepix_vm.trust.verdict import Reason
 from tests.unit.exchange.models import actions
 from tests.unit.exchange.models import entry
 from tests.unit.exchange.models import image_list
 from tests.unit.exchange.models import Model
 from tests.unit.exchange.models import named
 from tests.unit.exchange.models import NOW
-
-DAY = datetime.timedelta(days=1)
-
-
-def shown(model, *images):
-    """Let images be there for long, and shown."""
-    model.run()
-    model.images = [dataclasses.replace(image, created=NOW - 100 * DAY)
-                    for image in model.images]
-    return [model.of(image) for image in images]
+from tests.unit.exchange.models import refused
 
 
 def test_what_is_new_is_brought_in_and_shown():
@@ -68,18 +58,6 @@ def test_a_new_version_that_is_shared_with_others():
         'vo.example.org': ('cms',)})
     assert actions(model.plan()) == [
         'bring', 'replace', 'share', 'record', 'judge', 'park']
-
-
-def test_the_old_version_waits_for_one_that_does_not_come():
-    old, new = entry('a', 1), entry('a', 2)
-    model = Model(image_list('L', old))
-    before, = shown(model, old)
-    model.accept(image_list('L', new, version=2))
-    model.refused[new.sha512] = (Reason(Code.IMAGE_BLOCKED, 'why'),)
-    assert actions(model.plan()) == []
-    assert [refusal.code for refusal in model.plan().refusals] == [
-        Code.IMAGE_BLOCKED]
-    assert model.of(old) == before
 
 
 def test_of_three_versions_the_shown_one_is_replaced():
@@ -202,113 +180,6 @@ def test_limits_of_a_list_and_of_all():
     assert actions(model.plan()) == []
     model.known['max_bytes'] = 20
     assert actions(model.plan()) == ['bring', 'share']
-
-
-def versions(model, keep, number=4):
-    """Let an image have several versions, each of which was shown."""
-    for version in range(number):
-        model.accept(image_list('L', entry('a', version),
-                                version=version + 1), keep=keep)
-        model.run()
-        model.images = [
-            dataclasses.replace(image, parked=image.parked and (
-                f'2026-01-{version + 1:02}' if image.parked == str(NOW)
-                else image.parked)) for image in model.images]
-
-
-def test_all_superseded_versions_are_kept():
-    model = Model()
-    versions(model, None)
-    model.run()
-    assert len(model.images) == 4
-    assert model.asked == []
-
-
-def test_superseded_versions_beyond_those_kept_are_deleted():
-    model = Model()
-    versions(model, 1)
-    model.run()
-    assert {image.sha512 for image in model.images} == {
-        entry('a', 3).sha512, entry('a', 2).sha512}
-    assert model.plan().chains == ()
-
-
-def test_what_a_server_uses_is_not_deleted():
-    model = Model()
-    versions(model, None)
-    used, *_ = sorted(model.images, key=lambda image: image.parked or '9')
-    model.used = {used.image_id}
-    model.accept(image_list('L', entry('a', 3), version=4), keep=0)
-    model.run()
-    assert {image.image_id for image in model.images} == {
-        used.image_id, model.of(entry('a', 3)).image_id}
-
-
-def test_nothing_is_deleted_where_nova_does_not_say():
-    model = Model()
-    versions(model, None)
-    model.used = None
-    model.accept(image_list('L', entry('a', 3), version=4), keep=0)
-    made = model.plan()
-    assert actions(made) == []
-    assert 'Nova does not say' in made.notes[0]
-
-
-def test_what_is_protected_is_not_deleted():
-    model = Model()
-    versions(model, None)
-    model.images = [dataclasses.replace(image, protected=True)
-                    for image in model.images]
-    model.accept(image_list('L', entry('a', 3), version=4), keep=0,
-                 evict_after=0)
-    assert actions(model.plan()) == []
-
-
-def test_unused_images_are_evicted_and_stay_so():
-    model = Model()
-    used, unused = entry('a'), entry('b')
-    model.accept(image_list('L', used, unused), evict_after=30)
-    image, _ = shown(model, used, unused)
-    model.used = {image.image_id}
-    assert actions(model.plan()) == ['evict']
-    assert model.asked == [30, 30]
-    model.run()
-    assert model.of(unused).evicted
-    assert model.plan().chains == ()
-    # Asked for, it comes back with an age of its own.
-    model.known['fetched'] = {unused.sha512}
-    assert actions(model.plan()) == ['discard', 'bring', 'share']
-    model.run()
-    model.known['fetched'] = ()
-    assert model.plan().chains == ()
-
-
-def test_what_came_lately_is_not_evicted():
-    model = Model()
-    model.accept(image_list('L', entry('a')), evict_after=1)
-    model.run()
-    assert model.plan().chains == ()
-    assert model.asked == []
-
-
-def test_evicted_and_then_wanted_no_longer():
-    model = Model()
-    model.accept(image_list('L', entry('a')), evict_after=30)
-    shown(model)
-    model.run()
-    model.accept(image_list('L', version=2))
-    model.run()
-    assert model.images == []
-
-
-def refused(**changes):
-    image = entry('a')
-    return Present(**{
-        'image_id': 'x', 'status': 'queued', 'name': 'a', 'created': NOW,
-        'size': 0, 'sha512': image.sha512, 'subscription': named('L'),
-        'list_id': named('L'), 'list_version': '1', 'uri': image.uri,
-        'identifier': image.identifier, 'state': 'refused',
-        'reason': 'checksum-mismatch: Other bytes.', **changes})
 
 
 def test_refused_bytes_are_not_fetched_again_and_again():

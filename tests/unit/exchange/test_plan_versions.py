@@ -1,0 +1,201 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+"""Plans of images that have several versions, and of those not used."""
+
+import dataclasses
+
+import pytest
+
+from hepix_vm.errors import Code
+from hepix_vm.trust.verdict import Reason
+from tests.unit.exchange.models import actions
+from tests.unit.exchange.models import entry
+from tests.unit.exchange.models import image_list
+from tests.unit.exchange.models import Model
+from tests.unit.exchange.models import NOW
+from tests.unit.exchange.models import refused
+from tests.unit.exchange.models import shown
+
+
+def of_unknown_format(model, new):
+    model.accept(image_list('L', dataclasses.replace(new, format='cpio'),
+                            version=2))
+    return Code.FORMAT_MISMATCH
+
+
+def of_no_address(model, new):
+    model.accept(image_list('L', dataclasses.replace(
+        new, format='', uri='https://[x/'), version=2))
+    return Code.MALFORMED
+
+
+def blocked(model, new):
+    model.accept(image_list('L', new, version=2))
+    model.refused[new.sha512] = (Reason(Code.IMAGE_BLOCKED, 'why'),)
+    return Code.IMAGE_BLOCKED
+
+
+def too_large(model, new):
+    model.accept(image_list('L', new, version=2), max_bytes=5)
+    return Code.TOO_LARGE
+
+
+def of_other_bytes(model, new):
+    image = dataclasses.replace(new, uri='https://x/')
+    model.accept(image_list('L', image, version=2))
+    model.images.append(refused(
+        sha512=new.sha512, list_version='2', uri=image.uri))
+    return Code.CHECKSUM_MISMATCH
+
+
+@pytest.mark.parametrize('comes', [
+    of_unknown_format, of_no_address, blocked, too_large, of_other_bytes])
+def test_the_old_version_waits_for_one_that_does_not_come(comes):
+    old, new = entry('a', 1), entry('a', 2)
+    model = Model(image_list('L', old))
+    before, = shown(model, old)
+    code = comes(model, new)
+    made = model.plan()
+    assert actions(made) == []
+    assert [refusal.code for refusal in made.refusals] == [code]
+    assert model.of(old) == before
+    # What comes at last takes its place, and what is dropped goes.
+    model.refused.clear()
+    model.accept(image_list('L', entry('a', 3), version=3), max_bytes=None)
+    model.run()
+    assert model.of(old).state == 'superseded'
+    model.run()
+    assert model.plan().chains == ()
+
+
+def test_an_image_whose_format_is_unknown_all_at_once_stays():
+    image = entry('a')
+    model = Model(image_list('L', image))
+    before, = shown(model, image)
+    of_unknown_format(model, image)
+    # That of the next version of its list.
+    assert actions(model.plan()) == ['judge']
+    model.run()
+    assert model.plan().chains == ()
+    assert dataclasses.replace(
+        model.of(image), list_version='1') == before
+
+
+def test_what_another_list_brought_in_is_waited_for_no_longer():
+    old, new = entry('a', 1), entry('a', 2)
+    model = Model(image_list('L', old))
+    model.run()
+    of_unknown_format(model, new)
+    model.accept(image_list('M', entry('b', 2)))
+    # Though the run ends before the old one is out of use.
+    model.run(steps=1 + actions(model.plan()).index('replace'))
+    model.run()
+    model.run()
+    assert model.plan().chains == ()
+    assert model.of(old).state == 'superseded'
+
+
+def versions(model, keep, number=4):
+    """Let an image have several versions, each of which was shown."""
+    for version in range(number):
+        model.accept(image_list('L', entry('a', version),
+                                version=version + 1), keep=keep)
+        model.run()
+        model.images = [
+            dataclasses.replace(image, parked=image.parked and (
+                f'2026-01-{version + 1:02}' if image.parked == str(NOW)
+                else image.parked)) for image in model.images]
+
+
+def test_all_superseded_versions_are_kept():
+    model = Model()
+    versions(model, None)
+    model.run()
+    assert len(model.images) == 4
+    assert model.asked == []
+
+
+def test_superseded_versions_beyond_those_kept_are_deleted():
+    model = Model()
+    versions(model, 1)
+    model.run()
+    assert {image.sha512 for image in model.images} == {
+        entry('a', 3).sha512, entry('a', 2).sha512}
+    assert model.plan().chains == ()
+
+
+def test_what_a_server_uses_is_not_deleted():
+    model = Model()
+    versions(model, None)
+    used, *_ = sorted(model.images, key=lambda image: image.parked or '9')
+    model.used = {used.image_id}
+    model.accept(image_list('L', entry('a', 3), version=4), keep=0)
+    model.run()
+    assert {image.image_id for image in model.images} == {
+        used.image_id, model.of(entry('a', 3)).image_id}
+
+
+def test_nothing_is_deleted_where_nova_does_not_say():
+    model = Model()
+    versions(model, None)
+    model.used = None
+    model.accept(image_list('L', entry('a', 3), version=4), keep=0)
+    made = model.plan()
+    assert actions(made) == []
+    assert 'Nova does not say' in made.notes[0]
+
+
+def test_what_is_protected_is_not_deleted():
+    model = Model()
+    versions(model, None)
+    model.images = [dataclasses.replace(image, protected=True)
+                    for image in model.images]
+    model.accept(image_list('L', entry('a', 3), version=4), keep=0,
+                 evict_after=0)
+    assert actions(model.plan()) == []
+
+
+def test_unused_images_are_evicted_and_stay_so():
+    model = Model()
+    used, unused = entry('a'), entry('b')
+    model.accept(image_list('L', used, unused), evict_after=30)
+    image, _ = shown(model, used, unused)
+    model.used = {image.image_id}
+    assert actions(model.plan()) == ['evict']
+    assert model.asked == [30, 30]
+    model.run()
+    assert model.of(unused).evicted
+    assert model.plan().chains == ()
+    # Asked for, it comes back with an age of its own.
+    model.known['fetched'] = {unused.sha512}
+    assert actions(model.plan()) == ['discard', 'bring', 'share']
+    model.run()
+    model.known['fetched'] = ()
+    assert model.plan().chains == ()
+
+
+def test_what_came_lately_is_not_evicted():
+    model = Model()
+    model.accept(image_list('L', entry('a')), evict_after=1)
+    model.run()
+    assert model.plan().chains == ()
+    assert model.asked == []
+
+
+def test_evicted_and_then_wanted_no_longer():
+    model = Model()
+    model.accept(image_list('L', entry('a')), evict_after=30)
+    shown(model)
+    model.run()
+    model.accept(image_list('L', version=2))
+    model.run()
+    assert model.images == []

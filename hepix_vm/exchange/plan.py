@@ -16,14 +16,14 @@ Everything here is values. A plan says what is to be done and does nothing;
 carried out, whole or in part, and made anew, it comes to the same end.
 """
 
-import collections
 from collections.abc import Collection
+from collections.abc import Iterable
 from collections.abc import Iterator
 from collections.abc import Mapping
 from collections.abc import Sequence
 
-from hepix_vm.errors import Code
 from hepix_vm.exchange.present import Present
+from hepix_vm.exchange.space import Space
 from hepix_vm.exchange.steps import Action
 from hepix_vm.exchange.steps import Chain
 from hepix_vm.exchange.steps import Knowledge
@@ -35,7 +35,6 @@ from hepix_vm.exchange.wanted import Wanted
 from hepix_vm.properties import stored
 from hepix_vm.trust.imagelist import compare_versions
 from hepix_vm.trust.ledger import Fact
-from hepix_vm.trust.verdict import Reason
 
 
 def plan(wanted: Mapping[str, Wanted], refusals: Sequence[Refusal],
@@ -60,7 +59,7 @@ class _Planner:
         self._known = known
         self._refusals = list(refusals)
         self._notes: dict[str, None] = {}
-        self._taken: collections.Counter[str] = collections.Counter()
+        self._going: set[str] = set()
         self._listed = {
             (uuid, entry.identifier) for uuid, image_list
             in known.lists.items() for entry in image_list.images}
@@ -73,7 +72,8 @@ class _Planner:
         for image in sorted(images, key=lambda image: image.rank):
             if image.ours:
                 self._ours.setdefault(image.sha512, []).append(image)
-                self._taken[image.subscription] += image.size
+        self._space = Space((image for image in images if image.ours),
+                            known.max_bytes)
         # What waits for its next version, by the digest of that.
         shown = self._find_shown()
         self._formers = self._find_formers(shown)
@@ -84,6 +84,7 @@ class _Planner:
             *(each.claims for each in wanted.values()))
         self._waiting |= {
             shown[claim].sha512 for claim in barred & shown.keys()}
+        self._old = self._find_old()
 
     def plan(self) -> Plan:
         chains = [self._stay(image) for image in self._images]
@@ -108,7 +109,7 @@ class _Planner:
             image = group[0]
             if (image.has_bytes and image.shared and not image.parked
                     and image.sha512 not in self._wanted):
-                shown[image.list_id, image.identifier] = image
+                shown[image.claim] = image
         return shown
 
     def _find_formers(self, shown: Mapping[Claim, Present],
@@ -196,28 +197,55 @@ class _Planner:
 
     def _has_newer(self, image: Present) -> bool:
         """Return whether its list still has it, with other bytes."""
-        return (image.list_id, image.identifier) in self._listed
+        return image.claim in self._listed
+
+    def _find_old(self) -> dict[Claim, list[Present]]:
+        """Find versions that newer ones replaced, the oldest first."""
+        old: dict[Claim, list[Present]] = {}
+        for image in self._images:
+            if (image.ours and image.has_bytes
+                    and image.sha512 not in self._wanted
+                    and image.sha512 not in self._known.listed
+                    # What is neither is parked by this run.
+                    and (image.parked or image.sha512 not in self._waiting)
+                    and not self._left_alone(image)
+                    and self._has_newer(image)):
+                old.setdefault(image.claim, []).append(image)
+        for versions in old.values():
+            # Those that are not parked yet come last.
+            versions.sort(key=lambda image: (
+                not image.parked, image.parked, image.image_id))
+        return old
+
+    def _excess(self, claim: Claim,
+                versions: Sequence[Present]) -> list[Present]:
+        """Return which of some old versions are not kept."""
+        following = self._known.following.get(claim[0])
+        if following is None or following.keep is None:
+            return []
+        return [image for image in versions[:max(
+            0, len(versions) - following.keep)]
+            if not image.protected and self._unused(image, 0)]
 
     def _deletions(self) -> Iterator[Chain]:
         """Yield the removal of superseded versions beyond those kept."""
-        versions: dict[tuple[str, str], list[Present]] = {}
-        for image in self._images:
-            if (image.ours and image.has_bytes and image.parked
-                    and image.sha512 not in self._wanted
-                    and image.sha512 not in self._known.listed
-                    and not self._left_alone(image)
-                    and self._has_newer(image)):
-                versions.setdefault(
-                    (image.list_id, image.identifier), []).append(image)
-        for (uuid, _), images in versions.items():
-            following = self._known.following.get(uuid)
-            if following is None or following.keep is None:
-                continue
-            images.sort(key=lambda image: (image.parked, image.image_id))
-            for image in images[:len(images) - following.keep]:
-                if not image.protected and self._unused(image, 0):
-                    yield (Step(Action.DELETE, image,
-                                why='is superseded, and unused'),)
+        for claim, versions in self._old.items():
+            for image in self._excess(claim, versions):
+                self._space.leave(image)
+                self._going.add(image.image_id)
+                yield tuple(self._deletion(image))
+
+    def _leaving(self, formers: Iterable[Present]) -> list[Present]:
+        """Return the versions that go when these are replaced as well."""
+        return [image for former in formers for image in self._excess(
+            former.claim, [*self._old.get(former.claim, ()), former])
+            if image.image_id not in self._going]
+
+    def _deletion(self, image: Present) -> Iterator[Step]:
+        # What users see until now servers may have begun to use: the next
+        # run asks once more.
+        if image.parked:
+            yield Step(Action.DELETE, image, why='is superseded, and unused')
 
     def _unused(self, image: Present, days: int) -> bool:
         used = self._known.in_use(days)
@@ -236,11 +264,12 @@ class _Planner:
         if image and not fetched and (
                 image.evicted or self._refused_before(wanted, image)):
             return ()
-        if not (good := [
-                each for each in wanted.each if not self._reasons(each)]):
+        leaving = self._leaving(self._formers.get(wanted.entry.sha512, ()))
+        if not (good := [each for each in wanted.each
+                         if not self._barred(each, leaving)]):
             return ()
         wanted = Wanted.first_of(good)
-        self._taken[wanted.image_list.identifier] += wanted.entry.size
+        self._space.take(wanted, leaving)
         # Its id cannot be had again; an age of its own keeps it here.
         anew = (Step(Action.DISCARD, image, why='is fetched'),
                 ) if image and image.evicted else ()
@@ -263,26 +292,13 @@ class _Planner:
             wanted, image.code, image.reason.partition(': ')[2]))
         return True
 
-    def _reasons(self, wanted: Wanted) -> Sequence[Reason]:
-        """Return why an image cannot be brought in, which is said."""
-        reasons = self._known.refused(wanted) or self._too_large(wanted)
-        self._refusals += [Refusal.of(wanted.image_list, wanted.entry, each)
-                           for each in reasons]
-        return reasons
-
-    def _too_large(self, wanted: Wanted) -> Sequence[Reason]:
-        size = wanted.entry.size
-        uuid = wanted.image_list.identifier
-        for limit, taken, what in (
-                (wanted.following.max_bytes, self._taken[uuid],
-                 'The images of this list'),
-                (self._known.max_bytes, self._taken.total(),
-                 'The images of all lists')):
-            if limit is not None and taken + size > limit:
-                return [Reason(Code.TOO_LARGE, f'{what} may take {limit} '
-                               f'bytes; with the {size} of this one they '
-                               f'would take {taken + size}.')]
-        return ()
+    def _barred(self, wanted: Wanted, leaving: Sequence[Present]) -> bool:
+        """Return whether an image cannot be brought in; it is said why."""
+        found = [Refusal.of(wanted.image_list, wanted.entry, reason)
+                 for reason in self._known.refused(wanted)] or (
+                     self._space.lack(wanted, leaving))
+        self._refusals += found
+        return bool(found)
 
     def _keep(self, wanted: Wanted, image: Present) -> Chain:
         """Return what becomes of an image that can be used."""
@@ -329,3 +345,5 @@ class _Planner:
         yield from (Step(Action.SETTLE, image, why='is superseded')
                     for image in self._same[former.sha512])
         yield Step(Action.PARK, former, why='is superseded')
+        for image in self._leaving([former]):
+            yield from self._deletion(image)

@@ -20,6 +20,7 @@ from hepix_vm.errors import Code
 from hepix_vm.errors import ServiceError
 from hepix_vm.exchange.catalogue import Image
 from hepix_vm.exchange.catalogue import time_of
+from hepix_vm.exchange.wanted import Claim
 from hepix_vm.held import LOCK
 from hepix_vm.held import STATUSES
 from hepix_vm import properties
@@ -68,6 +69,11 @@ class Present:
     def ours(self) -> bool:
         """Whether we brought it in."""
         return bool(self.subscription)
+
+    @property
+    def claim(self) -> Claim:
+        """Which image of which list it is."""
+        return self.list_id, self.identifier
 
     @property
     def has_bytes(self) -> bool:

@@ -16,11 +16,13 @@ import dataclasses
 import pytest
 
 from hepix_vm.errors import Code
+from hepix_vm.subscriptions import Selection
 from hepix_vm.trust.verdict import Reason
 from tests.unit.exchange.models import actions
 from tests.unit.exchange.models import entry
 from tests.unit.exchange.models import image_list
 from tests.unit.exchange.models import Model
+from tests.unit.exchange.models import named
 from tests.unit.exchange.models import NOW
 from tests.unit.exchange.models import refused
 from tests.unit.exchange.models import shown
@@ -124,13 +126,110 @@ def test_all_superseded_versions_are_kept():
     assert model.asked == []
 
 
-def test_superseded_versions_beyond_those_kept_are_deleted():
+@pytest.mark.parametrize(('keep', 'left'), [
+    (1, {2, 3}), (2, {1, 2, 3}), (3, {0, 1, 2, 3}), (4, {0, 1, 2, 3}),
+    (9, {0, 1, 2, 3})])
+def test_superseded_versions_beyond_those_kept_are_deleted(keep, left):
     model = Model()
-    versions(model, 1)
-    model.run()
+    versions(model, keep)
+    # By the run that replaced the last of those kept.
     assert {image.sha512 for image in model.images} == {
-        entry('a', 3).sha512, entry('a', 2).sha512}
+        entry('a', number).sha512 for number in left}
     assert model.plan().chains == ()
+
+
+def test_what_users_saw_until_now_is_deleted_by_the_next_run():
+    """Servers may have begun to use it meanwhile."""
+    model = Model(image_list('L', entry('a', 1)))
+    model.run()
+    model.accept(image_list('L', entry('a', 2), version=2), keep=0)
+    assert actions(model.plan()) == [
+        'bring', 'replace', 'record', 'judge', 'park']
+    model.run()
+    assert actions(model.plan()) == ['delete']
+    # Nor is what nothing replaces, as it is not brought in any more.
+    model = Model(image_list('L', entry('a', 1)))
+    model.run()
+    model.accept(image_list('L', entry('a', 2), version=2), keep=0,
+                 images=Selection(frozenset()))
+    assert actions(model.plan()) == ['record', 'judge', 'park']
+    model.run()
+    assert actions(model.plan()) == ['delete']
+
+
+def test_fewer_are_kept_from_now_on():
+    model = Model()
+    versions(model, None, 3)
+    model.accept(image_list('L', entry('a', 3), version=4), keep=1)
+    # One that is superseded already goes first, the other behind the new.
+    assert actions(model.plan()) == [
+        'delete', 'bring', 'replace', 'record', 'judge', 'park', 'delete']
+    # Nothing replaces it: it is not brought in any more.
+    model.accept(image_list('L', entry('a', 3), version=4), keep=1,
+                 images=Selection(frozenset()))
+    assert actions(model.plan()) == [
+        'record', 'judge', 'park', 'delete', 'delete']
+
+
+def test_each_of_several_new_versions_has_its_room():
+    model = Model()
+    for number in (1, 2):
+        model.accept(image_list('L', entry('a', f'a{number}'),
+                                entry('b', f'b{number}'), version=number),
+                     keep=0, max_bytes=25)
+        model.run()
+    assert model.of(entry('b', 'b2')).shared
+
+
+@pytest.mark.parametrize(('limit', 'where'), [
+    ({'max_bytes': 15}, {}), ({}, {'max_bytes': 15})])
+def test_versions_that_go_do_not_keep_out_the_next_one(limit, where):
+    model = Model(**where)
+    for number in range(4):
+        model.accept(image_list('L', entry('a', number), version=number + 1),
+                     keep=0, **limit)
+        assert model.plan().refusals == ()
+        model.run()
+        assert model.of(entry('a', number)).shared
+    # But what a server uses stays, and takes its room.
+    model.used = {image.image_id for image in model.images}
+    model.accept(image_list('L', entry('a', 4), version=5), keep=0, **limit)
+    refusal, = model.plan().refusals
+    assert refusal.code is Code.TOO_LARGE
+
+
+def test_what_leaves_one_list_is_no_room_for_another():
+    model = Model(image_list('M'), image_list('L', entry('a', 1)))
+    model.run()
+    model.accept(image_list('M', entry('b', 2), version=2), max_bytes=5)
+    model.accept(image_list('L', entry('a', 2), version=2), keep=0)
+    assert [refusal.image_list.identifier for refusal
+            in model.plan().refusals] == [named('M')]
+    model.run()
+    assert model.of(entry('a', 2)).subscription == named('L')
+
+
+def test_it_is_said_what_hidden_versions_take():
+    model = Model()
+    for number in range(2):
+        model.accept(image_list('L', entry('a', number), version=number + 1),
+                     max_bytes=20)
+        model.run()
+    model.accept(image_list('L', entry('a', 3), version=3), max_bytes=20)
+    refusal, = model.plan().refusals
+    assert refusal.message == (
+        'The images of this list may take 20 bytes; with the 10 of this one '
+        'they would take 30. Superseded versions and other hidden images '
+        'take 10 of them.')
+    assert 'max_bytes' in refusal.remedy
+    assert 'superseded: delete' in refusal.remedy
+    # Which is true.
+    model.accept(image_list('L', entry('a', 3), version=3), max_bytes=20,
+                 keep=0)
+    model.run()
+    model.run()
+    assert [image.sha512 for image in model.images] == [
+        entry('a', 3).sha512]
 
 
 def test_what_a_server_uses_is_not_deleted():

@@ -247,7 +247,7 @@ def _said(followed: Followed, out: TextIO) -> int:
         print(f'refused: {refusal}', file=sys.stderr)
     for failure in done.failures:
         print(f'failed: {failure}', file=sys.stderr)
-    for note in followed.plan.notes:
+    for note in (*followed.plan.notes, *done.notes):
         print(note, file=sys.stderr)
     for text in done.pending:
         print(f'pending: {text}', file=out)

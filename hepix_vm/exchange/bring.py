@@ -39,6 +39,7 @@ from hepix_vm.exchange.catalogue import Catalogue
 from hepix_vm.exchange.catalogue import extra_of
 from hepix_vm.exchange.catalogue import Image
 from hepix_vm.exchange.catalogue import time_of
+from hepix_vm.exchange.record import GLANCES
 from hepix_vm.exchange.record import record_of
 from hepix_vm.exchange import transport
 from hepix_vm.exchange.wanted import Wanted
@@ -68,8 +69,6 @@ _SHORTEST, _LONGEST = 0.2, 5.0  # seconds between two looks
 _REFUSED = 'Refused by the image trust policy of this cloud: '
 _CODE = re.compile(r'\[([a-z-]+)\] ', re.ASCII)
 _URL = re.compile(r'[a-z][a-z0-9+.-]*://\S+', re.ASCII | re.IGNORECASE)
-# Properties that Glance writes alone.
-_GLANCES = 'os_glance_'
 # What a verdict said of bytes that are gone.
 _SAID = frozenset({
     'hepix_state', 'hepix_reason', 'hepix_altered', properties.WITHDRAWN,
@@ -157,7 +156,7 @@ class Courier:
     def keep(self, image: Image) -> str:
         """Make an empty record in place of an image; return its id."""
         values = {name: value for name, value in extra_of(image).items()
-                  if name not in _SAID and not name.startswith(_GLANCES)}
+                  if name not in _SAID and not name.startswith(GLANCES)}
         return str(self._create(
             image['hepix_sha512'], {
                 **values, 'name': image['name'], 'owner': image['owner'],

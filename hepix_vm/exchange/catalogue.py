@@ -72,6 +72,10 @@ _REMEDIES: Mapping[int, str] = {
 }
 
 
+class Kept(ServiceError):
+    """An image that Glance does not remove."""
+
+
 @dataclasses.dataclass(frozen=True, slots=True)
 class Abilities:
     """What a Glance can do with bytes that come in.
@@ -153,14 +157,24 @@ class Catalogue:
             headers={'Content-Type': _PATCH})
 
     def delete(self, image_id: str) -> None:
-        """Remove an image and its bytes; one that is gone is no error."""
-        self._rest.request('DELETE', _path(image_id), (204, 404))
+        """Remove an image and its bytes; one that is gone is no error.
+
+        :raises Kept: it is protected, or the store needs it, such as RBD for
+            a volume that was made of it
+        """
+        try:
+            self._rest.request('DELETE', _path(image_id), (204, 404))
+        except ServiceError as error:
+            if error.status not in (403, 409):
+                raise
+            raise Kept(error.message, error.status,
+                       'The next run tries again.') from error
 
     def discard(self, image_id: str) -> None:
         """Remove a record without bytes, though its owner protects it."""
         try:
             self.delete(image_id)
-        except ServiceError as error:
+        except Kept as error:
             if error.status != 403:
                 raise
             self.update(image_id, {'protected': False})

@@ -32,10 +32,13 @@ from hepix_vm.exchange.bring import Courier
 from hepix_vm.exchange.bring import Pending
 from hepix_vm.exchange.catalogue import Catalogue
 from hepix_vm.exchange.catalogue import Image
+from hepix_vm.exchange.catalogue import Kept
 from hepix_vm.exchange.event import Event
 from hepix_vm.exchange.event import Kind
 from hepix_vm.exchange.ledger import RestLedger
 from hepix_vm.exchange.progress import Progress
+from hepix_vm.exchange.record import made_of
+from hepix_vm.exchange.record import renewal_of
 from hepix_vm.exchange.settle import Settler
 from hepix_vm.exchange.sharing import ACCEPTED
 from hepix_vm.exchange.sharing import Sharing
@@ -80,12 +83,14 @@ class Done:
 
     :param failures: one line each
     :param pending: the same, of what goes on without us
+    :param notes: the same, of what could not be removed
     """
 
     steps: dict[Action, int] = dataclasses.field(default_factory=dict)
     refusals: list[Refusal] = dataclasses.field(default_factory=list)
     failures: list[str] = dataclasses.field(default_factory=list)
     pending: list[str] = dataclasses.field(default_factory=list)
+    notes: list[str] = dataclasses.field(default_factory=list)
 
 
 class Executor:
@@ -231,6 +236,10 @@ class Executor:
             what = _what(step)
             if isinstance(error, Refused) and step.wanted:
                 self._refused(step.wanted, error)
+            elif isinstance(error, Kept) and step.action in (
+                    Action.EVICT, Action.DELETE):
+                self._done.notes.append(f'{what} stays: {error.message} '
+                                        f'{error.remedy}')
             elif isinstance(error, Pending):
                 self._done.pending.append(f'{what}: {error.message} '
                                           f'{error.remedy}')
@@ -303,16 +312,20 @@ class Executor:
         What operators made of that one holds on.
         """
         former = self._find(step.former.image_id if step.former else '')
-        if properties.PARKED in former:
+        parked = properties.PARKED in former
+        if parked and former['status'] in STATUSES:
             raise _Gone(f'The image {former["id"]} was replaced already.')
-        self._show(image, self._sharing.like(image, former))
+        self._show(image, {
+            **self._sharing.like(image, former),
+            # What was evicted is the same image, for those who use it.
+            **(made_of(image, former) if parked else {})})
         self._progress.line(
             f'{_what(step)}: {image["id"]} takes the place of '
             f'{former["id"]}')
 
     def _show(self, image: Image, values: Mapping[str, Any]) -> None:
         """Show an image; the word that it is shared comes with it."""
-        wanted = {**values, 'os_hidden': False,
+        wanted = {'os_hidden': False, **values,
                   **({properties.PARKED: None}
                      if properties.PARKED in image else {})}
         self._catalogue.update(image['id'], {
@@ -334,15 +347,27 @@ class Executor:
     def _evict(self, image: Image, step: Step) -> None:
         if self._courier is None:
             raise HepixVmError('Nothing can be made now.')
-        kept = self._find(self._courier.keep(image))
+        # One that is there is of a time when Glance kept the bytes.
+        kept = self._find(step.former.image_id if step.former
+                          else self._courier.keep(image))
         type(self).checkpoint('kept')
         self._catalogue.update(kept['id'], {
-            **self._sharing.like(kept, image),
-            'os_hidden': image['os_hidden']})
-        self._catalogue.delete(image['id'])
+            **self._sharing.like(kept, image), **made_of(kept, image)})
+        try:
+            self._catalogue.delete(image['id'])
+        except Kept:
+            self._catalogue.update(kept['id'], {'os_hidden': True})
+            raise
         self._progress.line(
             f'{_what(step)}: its bytes are dropped, {kept["id"]} stands for '
             f'it')
+
+    def _renew(self, image: Image, step: Step) -> None:
+        if step.wanted is None:
+            raise HepixVmError(f'{_what(step)} has no new version.')
+        self._catalogue.update(image['id'], {
+            name: value for name, value in renewal_of(step.wanted).items()
+            if image.get(name) != value})
 
     def _find(self, image_id: str) -> Image:
         image = self._catalogue.find(image_id)
@@ -355,6 +380,7 @@ _ACTIONS: Mapping[Action, Callable[[Executor, Image, Step], None]] = {
     Action.DISCARD: Executor._discard, Action.SHARE: Executor._share,
     Action.REPLACE: Executor._replace, Action.HIDE: Executor._hide,
     Action.PARK: Executor._park, Action.EVICT: Executor._evict,
+    Action.RENEW: Executor._renew,
 }
 
 

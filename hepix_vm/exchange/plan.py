@@ -23,6 +23,7 @@ from collections.abc import Mapping
 from collections.abc import Sequence
 
 from hepix_vm.exchange.present import Present
+from hepix_vm.exchange.roles import Roles
 from hepix_vm.exchange.space import Space
 from hepix_vm.exchange.steps import Action
 from hepix_vm.exchange.steps import Chain
@@ -63,27 +64,9 @@ class _Planner:
         self._listed = {
             (uuid, entry.identifier) for uuid, image_list
             in known.lists.items() for entry in image_list.images}
-        # All that have their bytes, those of users too, by digest.
-        self._same: dict[str, list[Present]] = {}
-        for image in images:
-            if image.has_bytes:
-                self._same.setdefault(image.sha512, []).append(image)
-        self._ours: dict[str, list[Present]] = {}
-        for image in sorted(images, key=lambda image: image.rank):
-            if image.ours:
-                self._ours.setdefault(image.sha512, []).append(image)
+        self._roles = Roles(wanted, refusals, images)
         self._space = Space((image for image in images if image.ours),
                             known.max_bytes)
-        # What waits for its next version, by the digest of that.
-        shown = self._find_shown()
-        self._formers = self._find_formers(shown)
-        self._waiting = {former.sha512 for formers in self._formers.values()
-                         for former in formers}
-        # Or for one that cannot be brought in, whatever is wrong with it.
-        barred = {refusal.claim for refusal in refusals}.difference(
-            *(each.claims for each in wanted.values()))
-        self._waiting |= {
-            shown[claim].sha512 for claim in barred & shown.keys()}
         self._old = self._find_old()
 
     def plan(self) -> Plan:
@@ -91,42 +74,13 @@ class _Planner:
         chains += self._deletions()
         for sha512, wanted in self._wanted.items():
             if self._followed(wanted.lists):
-                chains.append(self._bring(wanted, self._first(sha512)))
+                chains.append(self._bring(wanted, self._roles.first(sha512)))
         return Plan(tuple(filter(None, chains)), tuple(self._refusals),
                     tuple(self._notes))
 
     def _followed(self, lists: Collection[str]) -> bool:
         only = self._known.only
         return only is None or not set(only).isdisjoint(lists)
-
-    def _first(self, sha512: str) -> Present | None:
-        return next(iter(self._ours.get(sha512, ())), None)
-
-    def _find_shown(self) -> dict[Claim, Present]:
-        """Find what users see and is not wanted any more, by its claim."""
-        shown: dict[Claim, Present] = {}
-        for group in self._ours.values():
-            image = group[0]
-            if (image.has_bytes and image.shared and not image.parked
-                    and image.sha512 not in self._wanted):
-                shown[image.claim] = image
-        return shown
-
-    def _find_formers(self, shown: Mapping[Claim, Present],
-                      ) -> dict[str, list[Present]]:
-        """Find what is to be replaced, by what replaces it.
-
-        It stays as it is until then. Several images may become one.
-        """
-        found: dict[str, list[Present]] = {}
-        for sha512, wanted in self._wanted.items():
-            there = self._first(sha512)
-            if there is None or not there.shared:
-                formers = [shown[claim] for claim in sorted(wanted.claims)
-                           if claim in shown]
-                if formers:
-                    found[sha512] = formers
-        return found
 
     # What is there.
 
@@ -139,7 +93,7 @@ class _Planner:
         parking: Chain = ()
         # Users may have the same bytes: to record them would take ours out
         # of use as well.
-        if image.sha512 not in self._waiting:
+        if image.sha512 not in self._roles.waiting:
             record, parking = self._record(image), self._parking(image)
         judging = (Step(Action.SETTLE, image, why=image.outcome),
                    ) if record or image.outcome else ()
@@ -149,8 +103,14 @@ class _Planner:
         """Return whether a record without bytes is of no use."""
         if not image.ours or image.locked or self._left_alone(image):
             return False
-        return (image.sha512 not in self._wanted
-                or image is not self._first(image.sha512))
+        wanted = self._wanted.get(image.sha512)
+        first = self._roles.first(image.sha512)
+        if not image.evicted:
+            return wanted is None or image is not first
+        # One that stays until its bytes can be dropped is used again.
+        return not self._roles.stands(image) and not (
+            wanted and first and self._idle(wanted, first)
+            and image is self._roles.evicted(image.sha512))
 
     def _left_alone(self, image: Present) -> bool:
         """Return whether it is not for this run to say what becomes of it."""
@@ -207,7 +167,8 @@ class _Planner:
                     and image.sha512 not in self._wanted
                     and image.sha512 not in self._known.listed
                     # What is neither is parked by this run.
-                    and (image.parked or image.sha512 not in self._waiting)
+                    and (image.parked
+                         or image.sha512 not in self._roles.waiting)
                     and not self._left_alone(image)
                     and self._has_newer(image)):
                 old.setdefault(image.claim, []).append(image)
@@ -260,21 +221,23 @@ class _Planner:
     def _bring(self, wanted: Wanted, image: Present | None) -> Chain:
         if image and image.has_bytes:
             return self._keep(wanted, image) if image.usable else ()
-        fetched = wanted.entry.sha512 in self._known.fetched
-        if image and not fetched and (
-                image.evicted or self._refused_before(wanted, image)):
-            return ()
-        leaving = self._leaving(self._formers.get(wanted.entry.sha512, ()))
+        sha512 = wanted.entry.sha512
+        kept = self._roles.stand_ins.get(sha512)
+        if sha512 not in self._known.fetched:
+            if kept:
+                return () if kept.sha512 == sha512 else (
+                    Step(Action.RENEW, kept, wanted,
+                         why='is the new version of what was evicted'),)
+            if image and self._refused_before(wanted, image):
+                return ()
+        leaving = self._leaving(self._roles.formers.get(sha512, ()))
         if not (good := [each for each in wanted.each
                          if not self._barred(each, leaving)]):
             return ()
         wanted = Wanted.first_of(good)
         self._space.take(wanted, leaving)
-        # Its id cannot be had again; an age of its own keeps it here.
-        anew = (Step(Action.DISCARD, image, why='is fetched'),
-                ) if image and image.evicted else ()
-        return (*anew, Step(Action.BRING, None if anew else image, wanted,
-                            why='is listed'),
+        return (Step(Action.BRING, image if image is not kept else None,
+                     wanted, why='is fetched' if kept else 'is listed'),
                 *self._show(wanted, None))
 
     def _refused_before(self, wanted: Wanted, image: Present) -> bool:
@@ -309,14 +272,21 @@ class _Planner:
         if access is None:
             return (Step(Action.PARK, image, why='is not approved'),
                     ) if image.shared and not image.parked else ()
-        days = wanted.following.evict_after
-        if (days is not None and image.shared and not image.parked
-                and not image.protected
-                and (self._known.now - image.created).days >= days
-                and self._unused(image, days)):
-            return (Step(Action.EVICT, image, wanted,
-                         why=f'was not used for {days} days'),)
+        if self._idle(wanted, image):
+            return (Step(
+                Action.EVICT, image, wanted,
+                self._roles.evicted(image.sha512), why='was not used for '
+                f'{wanted.following.evict_after} days'),)
         return self._show(wanted, image)
+
+    def _idle(self, wanted: Wanted, image: Present) -> bool:
+        """Return whether the bytes of an image are to be dropped."""
+        days = wanted.following.evict_after
+        return (days is not None and image.shared != '' and not image.parked
+                and not image.protected
+                and image.sha512 not in self._known.fetched
+                and (self._known.now - image.created).days >= days
+                and self._unused(image, days))
 
     def _show(self, wanted: Wanted, image: Present | None) -> Chain:
         """Return how an image with its bytes comes before its users.
@@ -329,21 +299,25 @@ class _Planner:
             return ()
         sharing = Step(Action.SHARE, image, wanted,
                        why=f'for {access.share}')
-        formers = self._formers.get(wanted.entry.sha512)
-        if not formers:
+        formers = self._roles.formers.get(wanted.entry.sha512)
+        kept = self._roles.stand_ins.get(wanted.entry.sha512)
+        before = formers[0] if formers else kept
+        if not before:
             return (sharing,)
         again = () if wanted.unsure or (
-            formers[0].shared == access.word) else (sharing,)
-        return (Step(Action.REPLACE, image, wanted, formers[0],
-                     why='is the new version'), *again,
-                *(step for former in formers
-                  for step in self._withdrawal(former)))
+            before.shared == access.word) else (sharing,)
+        return (Step(Action.REPLACE, image, wanted, before,
+                     why='is the new version' if formers else 'is fetched'),
+                *again, *(step for former in formers or ()
+                          for step in self._withdrawal(former)),
+                *((Step(Action.DISCARD, kept, why='is fetched'),)
+                  if kept else ()))
 
     def _withdrawal(self, former: Present) -> Iterator[Step]:
         """Yield how what was replaced, and its copies, go out of use."""
         yield from self._record(former)
         yield from (Step(Action.SETTLE, image, why='is superseded')
-                    for image in self._same[former.sha512])
+                    for image in self._roles.same[former.sha512])
         yield Step(Action.PARK, former, why='is superseded')
         for image in self._leaving([former]):
             yield from self._deletion(image)

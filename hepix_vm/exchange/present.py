@@ -86,9 +86,15 @@ class Present:
         return not self.has_bytes and bool(self.parked)
 
     @property
-    def rank(self) -> tuple[bool, datetime.datetime, str]:
+    def fresh(self) -> bool:
+        """Whether no user saw it yet."""
+        return not self.shared and not self.parked
+
+    @property
+    def rank(self) -> tuple[bool, bool, datetime.datetime, str]:
         """What comes first is the one of several with the same bytes."""
-        return not self.has_bytes, self.created, self.image_id
+        return (not self.has_bytes, not self.has_bytes and not self.parked,
+                self.created, self.image_id)
 
     @property
     def code(self) -> Code:

@@ -15,6 +15,8 @@ from collections.abc import Mapping
 import re
 from typing import Any
 
+from hepix_vm.exchange.catalogue import extra_of
+from hepix_vm.exchange.catalogue import Image
 from hepix_vm.exchange.wanted import Wanted
 from hepix_vm import properties
 from hepix_vm.subscriptions import Properties
@@ -24,6 +26,14 @@ from hepix_vm.trust.model import ImageEntry
 # Glance keeps properties in a column of 64 KiB, and MySQL counts bytes.
 _LONGEST = 16 * 1024  # characters
 _MOST_RAM = 2**31 - 1  # MB; Glance's column
+# Properties that Glance writes alone.
+GLANCES = 'os_glance_'
+# What a list says of an image is written once, and is its owner's then.
+DESCRIBED = ('architecture', 'os_distro', 'os_version')
+# Of a record, what users see and operators may change.
+_SEEN = frozenset({
+    'name', 'visibility', 'os_hidden', 'owner', 'min_ram', 'tags',
+    *DESCRIBED})
 
 
 def record_of(wanted: Wanted) -> dict[str, Any]:
@@ -53,6 +63,39 @@ def record_of(wanted: Wanted) -> dict[str, Any]:
            if value != ''},
         **compatible(wanted), **_ram(entry),
         **({'owner': owner} if owner else {})}
+
+
+def renewal_of(wanted: Wanted) -> dict[str, Any]:
+    """Return what makes the record of an evicted image that of another.
+
+    What operators made of it stays. What only the older version was is
+    gone, and comes with the bytes.
+    """
+    return {**dict.fromkeys(DESCRIBED), **{
+        name: value for name, value in record_of(wanted).items()
+        if name not in _SEEN}}
+
+
+def made_of(image: Image, former: Image) -> dict[str, Any]:
+    """Return what makes an image what another with its bytes is, or was.
+
+    But for who sees it. What verdicts and Glance write is of each image.
+    """
+    values = {name: value for name, value in extra_of(former).items()
+              if not _written(name)}
+    lacking = {name for name in extra_of(image)
+               if not _written(name) and name not in DESCRIBED} - values.keys()
+    return {
+        **dict.fromkeys(lacking), **values,
+        'os_hidden': former['os_hidden'], 'protected': former['protected'],
+        'min_disk': former['min_disk'], 'min_ram': former['min_ram'],
+        'tags': sorted(former['tags'])}
+
+
+def _written(name: str) -> bool:
+    """Return whether a property is written by the gate, or by Glance."""
+    return properties.is_ours(name) or name.startswith(GLANCES) or name in (
+        properties.ENDORSEMENT, properties.CONFIG_DRIVE)
 
 
 def compatible(wanted: Wanted) -> dict[str, Any]:

@@ -41,6 +41,7 @@ class Action(enum.StrEnum):
     HIDE = 'hide'  # from lists of images, and from nobody else
     PARK = 'park'  # hidden, and shared with nobody
     EVICT = 'evict'  # bytes dropped, record kept
+    RENEW = 'renew'  # that record stands for the new version
     DELETE = 'delete'
 
 
@@ -50,7 +51,8 @@ class Step:
 
     :param present: the image that it is about, if it is there already
     :param wanted: what that is to be
-    :param former: the version that it replaces
+    :param former: the version that it replaces, or the record that stands
+        for it
     :param fact: what is recorded
     :param image_list: by which list
     :param why: in a few words

@@ -13,11 +13,14 @@
 
 import pytest
 
+from hepix_vm.exchange.execute import Executor
 from hepix_vm import paths
 from tests.functional.following import Lists
 from tests.functional.following import runner
 from tests.functional.following import VO
 from tests.functional import world as worlds
+from tests.testbed.client import add
+from tests.testbed.client import replace
 
 OLD = "UPDATE images SET created_at = datetime('now', '-100 days')"
 
@@ -118,12 +121,30 @@ def test_nothing_is_deleted_where_nova_does_not_answer(world, lists, run):
     assert len(lists.images()) == 2
 
 
+def what(image):
+    """Return what is the same of an image that was evicted and fetched."""
+    return {name: sorted(value) if name == 'tags' else value
+            for name, value in image.items()
+            if name not in ('id', 'self', 'file', 'schema', 'created_at',
+                            'updated_at')}
+
+
 def test_evicted_and_fetched_again(world, lists, run):
-    used, unused = lists.image(), lists.image()
+    used, unused = lists.image(), lists.image(
+        osversion='12', arch='x86_64')
     image_list = lists.accept(used, unused, block={
         'projects': {VO: 'atlas'}, 'evict_after': 30})
     run('--no-fetch')
-    before = lists.of(unused)
+    # What operators made of it holds on.
+    image_id = lists.of(unused)['id']
+    assert lists.admin.patch(
+        image_id, *replace(name='Ours', min_disk=7, tags=['ours'],
+                           os_version='12.5'),
+        *add(hw_disk_bus='scsi')).status_code == 200
+    assert lists.admin.call(
+        'POST', f'/v2/images/{image_id}/members',
+        json={'member': 'more'}).status_code == 200
+    before, members = lists.of(unused), lists.members(lists.of(unused))
     lists.cloud.glance.query(OLD + " WHERE owner != 'hepix-vm'")
     world.server(lists.of(used)['id'])
     ran = run('--no-fetch')
@@ -131,20 +152,93 @@ def test_evicted_and_fetched_again(world, lists, run):
     kept = lists.of(unused)
     assert (kept['status'], kept['size'], kept['name'], kept['visibility'],
             kept['os_hidden']) == (
-        'queued', None, before['name'], 'shared', False)
+        'queued', None, 'Ours', 'shared', False)
     assert kept['hepix_uri'] == unused.uri
     assert 'hepix_state' not in kept
-    assert lists.members(kept) == lists.members(lists.of(used))
+    assert lists.members(kept) == members
     assert lists.of(used)['status'] == 'active'
     # A later run leaves it so, until somebody asks for it.
     assert run('--no-fetch').out == 'refused 0, failed 0\n'
+    # Meanwhile it is changed, too.
+    assert lists.admin.patch(kept['id'], *replace(
+        protected=True, hw_disk_bus='virtio')).status_code == 200
     rows = run('fetch', kept['id'])
     assert 'bring 1' in rows.out
     image = lists.of(unused)
-    assert (image['status'], image['visibility']) == ('active', 'shared')
+    assert what(image) == {
+        **what(before), 'protected': True, 'hw_disk_bus': 'virtio'}
+    assert lists.members(image) == members
     assert run('--no-fetch').out == 'refused 0, failed 0\n'
     ran = run('fetch', image_list.identifier, status=2)
     assert 'No list that is followed has the image' in ran.err
+    assert lists.admin.patch(
+        image['id'], *replace(protected=False)).status_code == 200
+
+
+def test_the_next_version_of_what_was_evicted(lists, run):
+    old = lists.image(osversion='12')
+    image_list = lists.accept(old, block={
+        'projects': {VO: 'atlas'}, 'evict_after': 30})
+    run('--no-fetch')
+    assert lists.admin.patch(lists.of(old)['id'], *replace(
+        name='Ours')).status_code == 200
+    lists.cloud.glance.query(OLD + " WHERE owner != 'hepix-vm'")
+    run('--no-fetch')
+    kept = lists.of(old)
+    new = lists.image(identifier=old.identifier, osversion='13',
+                      format='qcow2', version='2.0')
+    lists.next(image_list, new)
+    assert 'renew 1, ' in run('--no-fetch').out
+    image, = lists.images()
+    assert (image['id'], image['name'], image['hepix_sha512'],
+            image['disk_format'], image['status']) == (
+        kept['id'], 'Ours', new.sha512, 'qcow2', 'queued')
+    assert run('--no-fetch').out == 'refused 0, failed 0\n'
+
+
+@pytest.mark.parametrize('superseded', [False, True])
+def test_what_glance_does_not_remove(lists, run, monkeypatch, superseded):
+    listed = lists.image()
+    block = {'projects': {VO: 'atlas'}}
+    image_list = lists.accept(listed, block=block)
+    run('--no-fetch')
+    image_id = lists.of(listed)['id']
+    if superseded:
+        lists.next(image_list, lists.image(identifier=listed.identifier),
+                   block={**block, 'superseded': 'delete'})
+        run('--no-fetch')
+    else:
+        lists.block(image_list.identifier, **block, evict_after=30)
+        lists.cloud.glance.query(OLD + " WHERE owner != 'hepix-vm'")
+
+    def protect(name):
+        if name in ('kept', 'before delete'):
+            lists.admin.patch(image_id, *replace(protected=True))
+
+    def release():
+        lists.admin.patch(image_id, *replace(protected=False))
+
+    found = []
+    with monkeypatch.context() as patched:
+        patched.setattr(Executor, 'checkpoint', staticmethod(protect))
+        for _ in range(3):
+            ran = run('--no-fetch')
+            assert f'{image_id}: ' in ran.err or listed.identifier in ran.err
+            assert 'stays: Glance answers 403 to DELETE' in ran.err
+            assert 'The next run tries again.' in ran.err
+            assert ran.out.endswith('refused 0, failed 0\n')
+            release()
+            found.append({image['id'] for image in lists.images()})
+    assert found[0] == found[1] == found[2]
+    assert len(found[0]) == 2
+    # What stands for it shows itself when it does.
+    if not superseded:
+        kept, = found[0] - {image_id}
+        assert lists.admin.image(kept)['os_hidden'] is True
+    run('--no-fetch')
+    image, = lists.images()
+    assert image['id'] in found[0] - {image_id}
+    assert image['os_hidden'] is False
 
 
 def test_who_had_it_alone_does_not_own_what_is_for_all(world, lists, run):

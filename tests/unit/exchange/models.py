@@ -93,6 +93,7 @@ class Model:
         self.approved = set()
         self.refused = {}
         self.number = 0
+        self.deletable = True
         self.accept(*lists)
 
     def accept(self, *lists, approved=True, **changes):
@@ -195,8 +196,14 @@ class Model:
                 step.fact, Blockable.SHA512, image.sha512, 'why', 'sync',
                 NOW, image_list=step.image_list.identifier,
                 version=step.image_list.version))
-        elif step.action in (Action.DISCARD, Action.DELETE):
+        elif step.action is Action.DISCARD:
             self.images.remove(image)
+        elif step.action is Action.DELETE:
+            if self.deletable:
+                self.images.remove(image)
+        elif step.action is Action.RENEW:
+            self.change(image, sha512=step.wanted.entry.sha512,
+                        list_version=step.wanted.image_list.version)
         elif step.action is Action.SETTLE:
             self.settle(image)
         elif step.action is Action.SHARE:
@@ -209,7 +216,7 @@ class Model:
         elif step.action is Action.PARK:
             self.change(image, parked=str(NOW), shared='')
         elif step.action is Action.EVICT:
-            self.change(image, status='queued', parked=str(NOW), size=0)
+            self.evict(image, step.former)
         return next((each for each in self.images
                      if image and each.image_id == image.image_id), brought)
 
@@ -227,6 +234,15 @@ class Model:
             state='endorsed')
         self.images.append(image)
         return image
+
+    def evict(self, image, kept):
+        if kept is None:
+            self.number += 1
+            self.images.append(dataclasses.replace(
+                image, image_id=f'{self.number:04}', status='queued',
+                parked=str(NOW), size=0, state='', usable=False))
+        if self.deletable:
+            self.images.remove(image)
 
     def settle(self, image):
         listed = {each.sha512 for each_list in self.lists.values()

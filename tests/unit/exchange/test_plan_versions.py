@@ -9,7 +9,7 @@
 # WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
 # License for the specific language governing permissions and limitations
 # under the License.
-"""Plans of images that have several versions, and of those not used."""
+"""Plans of images that have several versions."""
 
 import dataclasses
 
@@ -261,40 +261,3 @@ def test_what_is_protected_is_not_deleted():
     model.accept(image_list('L', entry('a', 3), version=4), keep=0,
                  evict_after=0)
     assert actions(model.plan()) == []
-
-
-def test_unused_images_are_evicted_and_stay_so():
-    model = Model()
-    used, unused = entry('a'), entry('b')
-    model.accept(image_list('L', used, unused), evict_after=30)
-    image, _ = shown(model, used, unused)
-    model.used = {image.image_id}
-    assert actions(model.plan()) == ['evict']
-    assert model.asked == [30, 30]
-    model.run()
-    assert model.of(unused).evicted
-    assert model.plan().chains == ()
-    # Asked for, it comes back with an age of its own.
-    model.known['fetched'] = {unused.sha512}
-    assert actions(model.plan()) == ['discard', 'bring', 'share']
-    model.run()
-    model.known['fetched'] = ()
-    assert model.plan().chains == ()
-
-
-def test_what_came_lately_is_not_evicted():
-    model = Model()
-    model.accept(image_list('L', entry('a')), evict_after=1)
-    model.run()
-    assert model.plan().chains == ()
-    assert model.asked == []
-
-
-def test_evicted_and_then_wanted_no_longer():
-    model = Model()
-    model.accept(image_list('L', entry('a')), evict_after=30)
-    shown(model)
-    model.run()
-    model.accept(image_list('L', version=2))
-    model.run()
-    assert model.images == []

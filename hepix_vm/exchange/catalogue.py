@@ -141,8 +141,8 @@ class Catalogue:
         return _image(self._rest.document(
             'POST', '/v2/images', (201,), json=values))
 
-    def update(self, image_id: str, values: Mapping[str, Any]) -> None:
-        """Set attributes and properties of an image.
+    def update(self, image_id: str, values: Mapping[str, Any]) -> Image:
+        """Set attributes and properties of an image, and return it.
 
         :param values: None removes a property
         """
@@ -152,9 +152,9 @@ class Catalogue:
             {'op': 'replace' if name in _OWN else 'add',
              'path': _pointer(name), 'value': value}
             for name, value in values.items()]
-        self._rest.request(
+        return _image(self._rest.document(
             'PATCH', _path(image_id), data=json.dumps(changes),
-            headers={'Content-Type': _PATCH})
+            headers={'Content-Type': _PATCH}))
 
     def delete(self, image_id: str) -> None:
         """Remove an image and its bytes; one that is gone is no error.

@@ -23,6 +23,7 @@ from collections.abc import Sequence
 import dataclasses
 import functools
 import logging
+from typing import Any
 
 from hepix_vm.errors import Code
 from hepix_vm.errors import HepixVmError
@@ -42,6 +43,7 @@ from hepix_vm.exchange.present import concerns
 from hepix_vm.exchange.present import Present
 from hepix_vm.exchange.present import present_of
 from hepix_vm.exchange.progress import Progress
+from hepix_vm.exchange.record import lacking
 from hepix_vm.exchange.settle import concerns_us
 from hepix_vm.exchange.settle import done_to
 from hepix_vm.exchange.settle import Settler
@@ -58,6 +60,7 @@ from hepix_vm.held import Held
 from hepix_vm.held import LOCK
 from hepix_vm.held import Outcome
 from hepix_vm.held import STATUSES
+from hepix_vm import properties
 from hepix_vm.site import Site
 from hepix_vm.trust.endorsement import STALE
 from hepix_vm.trust.imagelist import compare_versions
@@ -69,6 +72,7 @@ from hepix_vm.trust.settings import Blockable
 from hepix_vm.trust.verdict import Reason
 
 LOG = logging.getLogger(__name__)
+
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class World:
@@ -143,7 +147,8 @@ class Follow:
         self._tell = tell
         self._progress = progress
         self._settler = Settler(world.catalogue, world.ledger, world.site,
-                                self._changed)
+                                self._changed, self._lacking)
+        self._wanted: Mapping[str, Wanted] = {}
         self._states: dict[str, int] = {}
         self._failures: list[str] = []
 
@@ -179,6 +184,7 @@ class Follow:
             self._abilities)
         found, refusals = wanted(
             site.accepted, site.subscriptions, situation)
+        self._wanted = found
         images = [present for image in self._world.catalogue.images()
                   if (present := self._present(image)) is not None]
         lists = {uuid: site.accepted.by_uuid[uuid].signed.image_list
@@ -271,7 +277,8 @@ class Follow:
                 self._states[state] = self._states.get(state, 0) + 1
                 if concerns_us(held):
                     outcome = self._settler.look(held)
-            if not outcome or outcome.nothing:
+            if not outcome or (
+                    outcome.nothing and not self._lacking(image)):
                 ours = concerns(image, self._world.site.accepted.by_uuid)
                 return present_of(image, usable=(
                     image.get('status') == 'active')) if ours else None
@@ -281,6 +288,12 @@ class Follow:
             self._failures.append(f'image {image["id"]}: {error.message} '
                                   f'{error.remedy}')
             return None
+
+    def _lacking(self, image: Image) -> Mapping[str, Any]:
+        """Return what an image of ours lacks for other tools."""
+        listed = self._wanted.get(str(image.get('hepix_sha512')))
+        return lacking(image, listed) if (
+            listed and properties.SUBSCRIPTION in image) else {}
 
     def _recorded(self, sha512: str) -> Sequence[Record]:
         return self._world.ledger.search(

@@ -109,8 +109,24 @@ def compatible(wanted: Wanted) -> dict[str, Any]:
     return found
 
 
+def lacking(image: Image, wanted: Wanted) -> dict[str, Any]:
+    """Return what other tools would have written of an image, and is not.
+
+    Of what they wrote when it was something else nothing is removed.
+    """
+    there = {**image, 'tags': sorted(image.get('tags', ()))}
+    found = compatible(wanted)
+    if 'tags' in found:
+        found['tags'] = sorted({*there['tags'], *found['tags']})
+    return {name: value for name, value in found.items()
+            if there.get(name) != value}
+
+
 def _atrope(wanted: Wanted) -> Mapping[str, str]:
-    """As atrope 2.0 does; EGI's cloud-info-provider reads them."""
+    """As atrope 2.0 does; EGI's cloud-info-provider reads them.
+
+    What it calls as the gate does, such as architecture, the gate writes.
+    """
     entry = wanted.entry
     return {
         'vmcatcher_event_dc_description': entry.description,
@@ -118,9 +134,7 @@ def _atrope(wanted: Wanted) -> Mapping[str, str]:
         'appdb_id': entry.identifier, 'sha512': entry.sha512,
         'APPLIANCE_ATTRIBUTES': describe(entry),
         'image_list': wanted.image_list.identifier,
-        'vo': wanted.image_list.vo, 'architecture': entry.arch,
-        'os_distro': (entry.osname or entry.os).lower(),
-        'os_version': entry.osversion}
+        'vo': wanted.image_list.vo}
 
 
 def _cloudkeeper(wanted: Wanted) -> Mapping[str, str]:

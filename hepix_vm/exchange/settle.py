@@ -18,14 +18,17 @@ it is touched, and again afterwards.
 """
 
 from collections.abc import Callable
+from collections.abc import Mapping
 import dataclasses
 import logging
+from typing import Any
 
 from hepix_vm.errors import HepixVmError
 from hepix_vm.errors import MalformedError
 from hepix_vm.errors import ServiceError
 from hepix_vm.exchange.catalogue import Catalogue
 from hepix_vm.exchange.catalogue import held_of
+from hepix_vm.exchange.catalogue import Image
 from hepix_vm.exchange.ledger import RestLedger
 from hepix_vm.exchange.steady import SERVICE
 from hepix_vm.exchange.steady import SteadyGate
@@ -60,13 +63,17 @@ class Settler:
     :param ledger: their Glance's ledger
     :param site: what the site decided
     :param changed: called after each change
+    :param lacking: returns what an image lacks besides what its verdict
+        says, to be set with that
     """
 
     def __init__(self, catalogue: Catalogue, ledger: RestLedger, site: Site,
-                 changed: Changed) -> None:
+                 changed: Changed, lacking: Callable[
+                     [Image], Mapping[str, Any]] = lambda image: {}) -> None:
         self._catalogue = catalogue
         self._ledger = ledger
         self._changed = changed
+        self._lacking = lacking
         # Nothing is done before it was judged again at that time.
         self.gate = SteadyGate(site, ledger.search, journalled=False,
                                moment=utcnow())
@@ -145,8 +152,9 @@ class Settler:
         """
         withdrew = False
         differs: set[str] = set()
+        image: Image | None = None
         for _ in range(_TRIES):
-            image = self._catalogue.find(image_id)
+            image = image or self._catalogue.find(image_id)
             if image is None or image['status'] not in STATUSES:
                 return
             # What we take out of use here may not be marked yet.
@@ -154,13 +162,14 @@ class Settler:
             if LOCK in held.extra or not concerns_us(held):
                 return
             outcome = judge(self._acting, held, route='sweep')
-            if outcome.nothing:
+            values = {**outcome.values, **self._lacking(image)}
+            if not outcome.status and not values:
                 return
             withdrew = withdrew or outcome.status == 'deactivated'
-            differs = {*outcome.values, *(
-                ['status'] if outcome.status else [])}
+            differs = {*values, *(['status'] if outcome.status else [])}
+            image = None
             try:
-                self._apply(held, outcome)
+                image = self._apply(held, outcome, values)
             except ServiceError as error:
                 if error.status not in _MEANWHILE and (
                         self._status(image_id) == held.status):
@@ -178,7 +187,12 @@ class Settler:
         image = self._catalogue.find(image_id)
         return str(image['status']) if image else ''
 
-    def _apply(self, held: Held, outcome: Outcome) -> None:
+    def _apply(self, held: Held, outcome: Outcome,
+               values: Mapping[str, Any]) -> Image | None:
+        """Change an image.
+
+        :returns: how it is now; None if that is to be looked at
+        """
         # Taking an image out of use does not wait for its properties, which
         # Glance may not take.
         if outcome.status == 'deactivated':
@@ -187,10 +201,14 @@ class Settler:
             self._catalogue.reactivate(held.image_id)
         if outcome.status:
             self._changed(held, outcome)
-        if outcome.values:
-            self._catalogue.update(held.image_id, outcome.values)
-        if not outcome.status:
-            self._changed(held, outcome)
+        image = self._catalogue.update(held.image_id, values) if values else (
+            None)
+        if outcome.status:
+            return None
+        # Of a mark alone the answer is enough, and saves one request an
+        # image where a list has a new version.
+        self._changed(held, outcome)
+        return image
 
 
 def newest(search: Search, uuid: str) -> str:

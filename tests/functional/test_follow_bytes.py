@@ -18,12 +18,14 @@ import os
 
 import pytest
 
+from hepix_vm.exchange.rest import Rest
 from hepix_vm import paths
 from tests.functional.conftest import start
 from tests.functional.following import Lists
 from tests.functional.following import runner
 from tests.functional.following import VO
 from tests.testbed.client import LOCK
+from tests.testbed.client import replace
 from tests.testbed.pki import utcnow
 from tests.testbed.site import entry
 
@@ -244,6 +246,47 @@ def test_what_other_tools_read(lists, run):
     assert image['CLOUDKEEPER_ram'] == '2048'
     assert image['CLOUDKEEPER_digest'] == listed.sha512
     assert (image['min_ram'], image['min_disk']) == (2048, 0)
+
+
+def test_what_other_tools_read_is_written_later_as_well(lists, run):
+    listed, plain = lists.image(), lists.image()
+    image_list = lists.accept(listed)
+    other = lists.accept(plain)
+    run('--no-fetch')
+    image_id = lists.of(listed)['id']
+    assert lists.admin.patch(image_id, *replace(
+        tags=['ours'], os_version='mine')).status_code == 200
+    lists.block(image_list.identifier,
+                compatibility=['atrope', 'cloudkeeper'])
+    assert 'judge 1, ' in run('--no-fetch').out
+    before = lists.of(listed)
+    assert sorted(before['tags']) == ['atrope', 'ours']
+    assert before['os_version'] == 'mine'
+    assert before['appdb_id'] == listed.identifier
+    assert run('--no-fetch').out == 'refused 0, failed 0\n'
+    # A new version of the list says other things, and marks it again.
+    asked = []
+    with pytest.MonkeyPatch.context() as patched:
+        request = Rest.request
+
+        def counted(self, method, path, *more, **rest):
+            asked.append(f'{method} {path}')
+            return request(self, method, path, *more, **rest)
+
+        patched.setattr(Rest, 'request', counted)
+        lists.next(image_list, listed, expires=image_list.expires
+                   + datetime.timedelta(days=1))
+        assert 'judge 1, ' in run('--no-fetch').out
+    assert [each for each in asked if image_id in each] == [
+        f'GET /v2/images/{image_id}', f'PATCH /v2/images/{image_id}']
+    image = lists.of(listed)
+    assert image['hepix_list_version'] == '2'
+    assert int(image['CLOUDKEEPER_expiration_date']) == int(
+        before['CLOUDKEEPER_expiration_date']) + 24 * 3600
+    assert run('--no-fetch').out == 'refused 0, failed 0\n'
+    # Nobody else's images.
+    assert 'appdb_id' not in lists.of(plain)
+    assert lists.of(plain)['hepix_list_id'] == other.identifier
 
 
 def test_for_one_project_alone(lists, run):

@@ -145,10 +145,12 @@ def following(run: Run) -> list[Figure]:
         _subscribe(site, server, {first.identifier: url})
         _fill(glance.folder / 'glance.sqlite', _accepted(site, first))
         command = ('hepix_vm.cmd.sync',)
-        quiet = _Program(run.folder, command, 'failed 0',
+        quiet = _Program(run.folder, command, 'total: nothing to do',
                          settings=site.config)
+        # Five for each new version; the others are marked with the list's.
         busy = _Program(run.folder, (*command, '--dry-run'),
-                        f'{_NEW} ', settings=site.config)
+                        f'{IMAGES + 4 * _NEW} steps, ',
+                        settings=site.config)
 
         def plan() -> float:
             server.answers['/list'], server.answers['/next'] = (

@@ -15,21 +15,21 @@ import argparse
 from collections.abc import Callable
 from collections.abc import Collection
 from collections.abc import Iterator
+from collections.abc import Sequence
 import contextlib
 from contextlib import AbstractContextManager
 import functools
-import json
 import logging
 import sys
-from typing import TextIO
 from typing import TYPE_CHECKING
 
 from oslo_config import cfg
-import prettytable
 
 from hepix_vm.cmd import common
 from hepix_vm.cmd.common import Cloud
+from hepix_vm.cmd import plantable
 from hepix_vm import credentials
+from hepix_vm.errors import Code
 from hepix_vm.errors import ConfigError
 from hepix_vm.errors import HepixVmError
 from hepix_vm.exchange import coordination
@@ -39,21 +39,22 @@ from hepix_vm.exchange.event import nobody
 from hepix_vm.exchange.fetch import Fetcher
 from hepix_vm.exchange.fetch import Limits
 from hepix_vm.exchange.follow import Follow
-from hepix_vm.exchange.follow import Followed
-from hepix_vm.exchange.follow import Request
-from hepix_vm.exchange.follow import World
 from hepix_vm.exchange.intake import Intake
 from hepix_vm.exchange import metrics
 from hepix_vm.exchange.notify import Notifiers
-from hepix_vm.exchange.oneline import clean
+from hepix_vm.exchange.notify import once
 from hepix_vm.exchange import progress
 from hepix_vm.exchange import report
 from hepix_vm.exchange.report import ListReport
+from hepix_vm.exchange.run import Followed
+from hepix_vm.exchange.run import Request
+from hepix_vm.exchange.run import World
 from hepix_vm.exchange.settle import newest
-from hepix_vm.exchange.steps import Plan
-from hepix_vm.exchange.steps import Step
+from hepix_vm.exchange.steady import SERVICE
+from hepix_vm.exchange import tidings
 from hepix_vm.exchange import usage
 from hepix_vm.gate import utcnow
+from hepix_vm.journal import Journal
 from hepix_vm.site import Site
 from hepix_vm.site import SiteFiles
 from hepix_vm.subscriptions import Following
@@ -64,8 +65,6 @@ if TYPE_CHECKING:
 LOG = logging.getLogger(__name__)
 
 _PROGRAM = 'hepix-vm-sync'
-COLUMNS = ('Action', 'List', 'Image', 'Name', 'Glance ID', 'Bytes in',
-           'Bytes out', 'Why')
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -80,6 +79,11 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '-f', '--format', choices=('table', 'json'),
         help='of the plan that --dry-run prints; table by default')
+    parser.add_argument(
+        '-c', '--column', metavar='COLUMN', dest='columns', action='append',
+        default=[], choices=plantable.COLUMNS,
+        help='of the table, in the order in which they are named: '
+             f'{", ".join(plantable.COLUMNS)}')
 
 
 def add_parser(subparsers: '_Parsers') -> None:
@@ -100,17 +104,28 @@ def run(given: argparse.Namespace) -> int:
     :returns: the exit status
     :raises HepixVmError: nothing can be done at all
     """
-    if given.format and not given.dry_run:
-        given.parser.error('-f is for --dry-run')
+    if (given.format or given.columns) and not given.dry_run:
+        given.parser.error('-f and -c are for --dry-run')
+    if given.columns and given.format == 'json':
+        given.parser.error('-c is for the table')
     return _Run(Request(
         only=frozenset(map(str.lower, given.lists)) or None,
-        dry_run=given.dry_run), not given.no_fetch,
-        given.format or 'table').run()
+        dry_run=given.dry_run), not given.no_fetch, functools.partial(
+            _plan_of, given.format or 'table', given.columns)).run()
 
 
 def _fetch(given: argparse.Namespace) -> int:
     return _Run(Request(fetched=given.images, dry_run=given.dry_run), False,
-                'table').run()
+                functools.partial(_plan_of, 'table', ())).run()
+
+
+def _plan_of(shape: str, columns: Sequence[str], followed: Followed) -> str:
+    if shape == 'json':
+        return plantable.as_json(followed.plan, followed.outline,
+                                 followed.done.failures)
+    return plantable.table(
+        followed.plan, followed.outline, columns,
+        plantable.terminal_width(sys.stdout))
 
 
 class _Run:
@@ -118,13 +133,14 @@ class _Run:
 
     :param fetching: whether lists are fetched, or only those that were
         accepted before followed
-    :param shape: of the plan of a dry run
+    :param shown: the plan of a dry run, as it is printed
     """
 
-    def __init__(self, request: Request, fetching: bool, shape: str) -> None:
+    def __init__(self, request: Request, fetching: bool,
+                 shown: Callable[[Followed], str]) -> None:
         self._request = request
         self._fetching = fetching
-        self._shape = shape
+        self._shown = shown
         self._began = utcnow()
         self._cloud = common.connect()
         settings = self._cloud.settings
@@ -199,8 +215,11 @@ class _Run:
         except HepixVmError as error:
             return None, common.failed(_PROGRAM, error)
         if self._request.dry_run:
-            print(_SHAPES[self._shape](followed.plan))
-        return followed, _said(followed, self._out)
+            print(self._shown(followed))
+        else:
+            once.tell(settings.state_dir, tidings.found(
+                followed.refusals, followed.approvals, utcnow()), self._tell)
+        return followed, _said(followed, self._request.dry_run)
 
 
 def _check(only: Collection[str], site: Site) -> None:
@@ -236,56 +255,31 @@ def _world(cloud: Cloud, site: Site) -> World:
         functools.partial(usage.project_ids, identity),
         usage.usage(cloud.adapter(credentials.COMPUTE)), opened,
         coordination.bringer(settings.coordination_url, settings.state_dir),
-        settings.bring_time,
+        settings.bring_time, Journal(settings.state_dir, SERVICE).record,
         usage.own_project(identity) if identity else '')
 
 
-def _said(followed: Followed, out: TextIO) -> int:
+def _unknown(name: str) -> str:
+    return (f'image {name}: [{Code.NOT_ENDORSED}] No list that is followed '
+            f'has it, or its block does not select it. Give its '
+            f'dc:identifier, or the id of its record in Glance.')
+
+
+def _said(followed: Followed, dry_run: bool) -> int:
     """Say what came of a run; return the exit status."""
-    done = followed.done
-    for refusal in followed.refusals:
-        print(f'refused: {refusal}', file=sys.stderr)
-    for failure in done.failures:
-        print(f'failed: {failure}', file=sys.stderr)
-    for note in (*followed.plan.notes, *done.notes):
-        print(note, file=sys.stderr)
-    for text in done.pending:
-        print(f'pending: {text}', file=out)
-    counts = [f'{action} {number}' for action, number in done.steps.items()]
-    print(', '.join([*counts, f'refused {len(followed.refusals)}',
-                     f'failed {len(done.failures)}']), file=out)
+    done, refused = followed.done, [
+        *map(_unknown, followed.unknown), *map(str, followed.refusals)]
+    # Of a dry run standard output has the plan alone.
+    out = sys.stderr if dry_run else sys.stdout
+    for kind, lines, file in (
+            ('refused: ', refused, sys.stderr),
+            ('failed: ', done.failures, sys.stderr),
+            ('', (*followed.plan.notes, *done.notes), sys.stderr),
+            ('waiting: ', followed.approvals, out),
+            ('pending: ', done.pending, out),
+            ('', () if dry_run else followed.summary, out)):
+        for line in lines:
+            print(f'{kind}{line}', file=file)
     if done.failures:
         return report.FAILED
-    return report.REFUSED if followed.refusals else report.ALL_WELL
-
-
-def _row(step: Step) -> list[object]:
-    wanted, present = step.wanted, step.present
-    entry = wanted.entry if wanted else None
-    return [
-        str(step.action),
-        wanted.image_list.identifier if wanted else (
-            present.list_id if present else ''),
-        entry.identifier if entry else (
-            present.identifier if present else ''),
-        clean(present.name if present else (
-            wanted.name if wanted else '')),
-        present.image_id if present else '', step.bytes_in, step.bytes_out,
-        step.why]
-
-
-def _table(made: Plan) -> str:
-    table = prettytable.PrettyTable(COLUMNS, align='l')
-    table.add_rows([_row(step) for step in made.steps])
-    total_in = sum(step.bytes_in for step in made.steps)
-    total_out = sum(step.bytes_out for step in made.steps)
-    return (f'{table}\n{len(made.steps)} steps, {total_in} bytes in, '
-            f'{total_out} bytes out')
-
-
-def _json(made: Plan) -> str:
-    return json.dumps([dict(zip(COLUMNS, _row(step), strict=True))
-                       for step in made.steps], indent=2)
-
-
-_SHAPES: dict[str, Callable[[Plan], str]] = {'table': _table, 'json': _json}
+    return report.REFUSED if refused else report.ALL_WELL

@@ -32,7 +32,8 @@ class Kind(enum.StrEnum):
     LIST_CLASHES = 'list-clashes'  # some of its images are another list's
     IMAGE_LISTED = 'image-listed'  # an image that no version had before
     IMAGE_AVAILABLE = 'image-available'  # active in Glance
-    IMAGE_REFUSED = 'image-refused'  # its bytes are not the endorsed ones
+    IMAGE_REFUSED = 'image-refused'  # not brought in, or taken out of use
+    IMAGE_WAITS = 'image-waits'  # until an operator approves it
     IMAGE_EXPIRED = 'image-expired'
     IMAGE_REVOKED = 'image-revoked'
     IMAGE_BLOCKED = 'image-blocked'

@@ -17,7 +17,6 @@ plan, and carries it out. What it costs beyond that grows with what changed.
 
 from collections.abc import Callable
 from collections.abc import Collection
-from collections.abc import Iterable
 from collections.abc import Mapping
 from collections.abc import Sequence
 import dataclasses
@@ -25,25 +24,27 @@ import functools
 import logging
 from typing import Any
 
-from hepix_vm.errors import Code
 from hepix_vm.errors import HepixVmError
 from hepix_vm.exchange.allowance import Allowance
 from hepix_vm.exchange.bring import Courier
-from hepix_vm.exchange.bring import Open
 from hepix_vm.exchange.catalogue import Abilities
-from hepix_vm.exchange.catalogue import Catalogue
 from hepix_vm.exchange.catalogue import held_of
 from hepix_vm.exchange.catalogue import Image
+from hepix_vm.exchange.deeds import Done
+from hepix_vm.exchange.deeds import Trouble
 from hepix_vm.exchange.event import Event
-from hepix_vm.exchange.execute import Done
 from hepix_vm.exchange.execute import Executor
-from hepix_vm.exchange.ledger import RestLedger
+from hepix_vm.exchange.outline import Outline
 from hepix_vm.exchange.plan import plan
 from hepix_vm.exchange.present import concerns
 from hepix_vm.exchange.present import Present
 from hepix_vm.exchange.present import present_of
 from hepix_vm.exchange.progress import Progress
 from hepix_vm.exchange.record import lacking
+from hepix_vm.exchange.run import Followed
+from hepix_vm.exchange.run import Request
+from hepix_vm.exchange.run import still_open
+from hepix_vm.exchange.run import World
 from hepix_vm.exchange.settle import concerns_us
 from hepix_vm.exchange.settle import done_to
 from hepix_vm.exchange.settle import Settler
@@ -51,7 +52,6 @@ from hepix_vm.exchange.steps import Action
 from hepix_vm.exchange.steps import Knowledge
 from hepix_vm.exchange.steps import Plan
 from hepix_vm.exchange import tidings
-from hepix_vm.exchange.wanted import Refusal
 from hepix_vm.exchange.wanted import Situation
 from hepix_vm.exchange.wanted import Wanted
 from hepix_vm.exchange.wanted import wanted
@@ -61,7 +61,6 @@ from hepix_vm.held import LOCK
 from hepix_vm.held import Outcome
 from hepix_vm.held import STATUSES
 from hepix_vm import properties
-from hepix_vm.site import Site
 from hepix_vm.trust.endorsement import STALE
 from hepix_vm.trust.imagelist import compare_versions
 from hepix_vm.trust import ledger as records
@@ -72,65 +71,6 @@ from hepix_vm.trust.settings import Blockable
 from hepix_vm.trust.verdict import Reason
 
 LOG = logging.getLogger(__name__)
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class World:
-    """Where lists are followed, and what is asked there.
-
-    :param site: what the site decided
-    :param projects: returns the ids of projects by what they are called
-    :param in_use: returns images that servers use, or used within some
-        days; None where Nova does not say
-    :param opened: opens the URL of an image
-    :param bringer: tells who brings images in: runs of the same name are
-        never at work at once
-    :param bring_time: seconds after which a run begins with no more images
-    :param owner: the project of our account; empty if it has none
-    """
-
-    catalogue: Catalogue
-    ledger: RestLedger
-    site: Site
-    projects: Callable[[Iterable[str]], Mapping[str, str]]
-    in_use: Callable[[int], Collection[str] | None]
-    opened: Open
-    bringer: str
-    bring_time: float
-    owner: str = ''
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class Request:
-    """What a run is to do.
-
-    :param only: UUIDs of lists; None for all
-    :param fetched: identifiers of images that are brought in whatever was
-        decided before: ``dc:identifier`` or Glance's id
-    :param dry_run: whether nothing is changed
-    """
-
-    only: Collection[str] | None = None
-    fetched: Collection[str] = ()
-    dry_run: bool = False
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class Followed:
-    """What came of a run.
-
-    :param states: images by ``hepix_state``, as they were found
-    """
-
-    plan: Plan
-    done: Done
-    states: Mapping[str, int]
-
-    @property
-    def refusals(self) -> Sequence[Refusal]:
-        """What was refused, by the plan or when it came."""
-        found = (*self.plan.refusals, *self.done.refusals)
-        return list({str(refusal): refusal for refusal in found}.values())
 
 
 class Follow:
@@ -149,8 +89,12 @@ class Follow:
         self._settler = Settler(world.catalogue, world.ledger, world.site,
                                 self._changed, self._lacking)
         self._wanted: Mapping[str, Wanted] = {}
+        self._outline = Outline({
+            uuid: accepted.signed.image_list for uuid, accepted
+            in world.site.accepted.by_uuid.items()})
         self._states: dict[str, int] = {}
-        self._failures: list[str] = []
+        self._failures: list[Trouble] = []
+        self._unknown: list[str] = []
 
     def run(self) -> Followed:
         """Follow the lists.
@@ -170,7 +114,10 @@ class Follow:
             finally:
                 self._progress.end()
         done.failures[:0] = self._failures
-        return Followed(made, done, self._states)
+        return Followed(
+            made, done, self._states, self._outline, self._lists(),
+            made.approvals if self._request.dry_run
+            else still_open(made, done), self._unknown)
 
     def plan(self) -> Plan:
         """Return what is to be done.
@@ -205,6 +152,13 @@ class Follow:
             max_bytes=site.subscriptions.max_bytes,
             unseen=any(map(self._unseen, site.accepted.subscriptions))))
         return _only(made, fetched) if self._request.fetched else made
+
+    def _lists(self) -> Sequence[str]:
+        only = self._request.only
+        return [block.subscription.uuid
+                for block in self._world.site.subscriptions.blocks
+                if block.following and (
+                    only is None or block.subscription.uuid in only)]
 
     @functools.cached_property
     def _abilities(self) -> Abilities:
@@ -283,10 +237,12 @@ class Follow:
                 return present_of(image, usable=(
                     image.get('status') == 'active')) if ours else None
             status = outcome.status or image.get('status')
-            return present_of(image, done_to(outcome), status == 'active')
+            return present_of(image, done_to(outcome), status == 'active',
+                              tuple(outcome.verdict.codes))
         except HepixVmError as error:
-            self._failures.append(f'image {image["id"]}: {error.message} '
-                                  f'{error.remedy}')
+            self._failures.append(Trouble(
+                str(image.get(properties.SUBSCRIPTION) or ''),
+                f'image {image["id"]}: {error.message} {error.remedy}'))
             return None
 
     def _lacking(self, image: Image) -> Mapping[str, Any]:
@@ -312,10 +268,7 @@ class Follow:
 
     def _fetched(self, found: Mapping[str, Wanted],
                  images: Sequence[Present]) -> frozenset[str]:
-        """Return the digests of what somebody asked for.
-
-        :raises HepixVmError: no list that is followed has it
-        """
+        """Return the digests of what somebody asked for."""
         digests = set()
         for name in self._request.fetched:
             match = {sha512 for sha512, each in found.items()
@@ -323,11 +276,7 @@ class Follow:
             match |= {image.sha512 for image in images
                       if image.image_id == name and image.sha512 in found}
             if not match:
-                raise HepixVmError(
-                    f'No list that is followed has the image {name}, or its '
-                    f'block does not select it.', Code.NOT_ENDORSED,
-                    'Give its dc:identifier, or the id of its record in '
-                    'Glance.')
+                self._unknown.append(name)
             digests |= match
         return frozenset(digests)
 
@@ -343,14 +292,11 @@ class Follow:
                 self._progress.advance)
         return Executor(world.catalogue, world.ledger, self._settler,
                         courier, allowance, self._tell, self._progress,
-                        world.owner)
+                        self._outline, world.journal, world.owner)
 
     def _changed(self, held: Held, outcome: Outcome) -> None:
         """Say what became of an image."""
-        codes = ', '.join(outcome.verdict.codes)
-        self._progress.line(
-            f'image {held.image_id} was {done_to(outcome)}'
-            + (f' ({codes})' if codes else ''))
+        self._progress.line(self._outline.judged(held, outcome))
         event = tidings.event_of(held, outcome, self._world.site,
                                  self._settler.gate.now())
         if event is not None:

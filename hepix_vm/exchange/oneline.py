@@ -27,3 +27,21 @@ def clean(text: str, longest: int = _LONGEST) -> str:
         character if character.isprintable() else ' '
         for character in text[:2 * longest]).split())
     return line if len(line) <= longest else f'{line[:longest]}...'
+
+
+def named(title: str, identifier: str) -> str:
+    """Return how a list or an image is named where somebody may act on it.
+
+    :param title: that others chose; it may be empty
+    """
+    return f'{short(title, "")} ({identifier})' if title else identifier
+
+
+def short(title: str, identifier: str) -> str:
+    """Return what somebody calls a list or an image, in quotes.
+
+    :param identifier: what names it if there is no title
+    """
+    # Where the title ends is ours to say.
+    inner = clean(title).replace('"', "'")
+    return f'"{inner}"' if title else identifier

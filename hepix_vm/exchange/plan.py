@@ -30,6 +30,7 @@ from hepix_vm.exchange.steps import Chain
 from hepix_vm.exchange.steps import Knowledge
 from hepix_vm.exchange.steps import Plan
 from hepix_vm.exchange.steps import Step
+from hepix_vm.exchange.wanted import Approval
 from hepix_vm.exchange.wanted import Claim
 from hepix_vm.exchange.wanted import Refusal
 from hepix_vm.exchange.wanted import Wanted
@@ -72,11 +73,18 @@ class _Planner:
     def plan(self) -> Plan:
         chains = [self._stay(image) for image in self._images]
         chains += self._deletions()
+        approvals: list[Approval] = []
         for sha512, wanted in self._wanted.items():
             if self._followed(wanted.lists):
-                chains.append(self._bring(wanted, self._roles.first(sha512)))
+                image = self._roles.first(sha512)
+                chain = self._bring(wanted, image)
+                chains.append(chain)
+                # What is refused, or evicted, is nothing to approve.
+                if (image and image.usable) or any(
+                        step.action is Action.BRING for step in chain):
+                    approvals += wanted.unapproved
         return Plan(tuple(filter(None, chains)), tuple(self._refusals),
-                    tuple(self._notes))
+                    tuple(self._notes), tuple(approvals))
 
     def _followed(self, lists: Collection[str]) -> bool:
         only = self._known.only

@@ -43,6 +43,7 @@ class Present:
     :param protected: whether somebody keeps it from being deleted
     :param outcome: what the verdict on it demands; empty if it is right
     :param usable: whether it is active once that is done
+    :param codes: why that is demanded
     """
 
     image_id: str
@@ -64,6 +65,7 @@ class Present:
     protected: bool = False
     outcome: str = ''
     usable: bool = False
+    codes: tuple[Code, ...] = ()
 
     @property
     def ours(self) -> bool:
@@ -105,8 +107,8 @@ class Present:
             return Code.INTERNAL_ERROR
 
 
-def present_of(image: Image, outcome: str = '',
-               usable: bool = False) -> Present:
+def present_of(image: Image, outcome: str = '', usable: bool = False,
+               codes: tuple[Code, ...] = ()) -> Present:
     """Return an image as plans have it.
 
     :raises ServiceError: it is not what Glance makes of an image
@@ -123,7 +125,7 @@ def present_of(image: Image, outcome: str = '',
         text('hepix_list_id'), text('hepix_list_version'),
         text('hepix_image_id'), text('hepix_uri'), text(properties.SHARED),
         text(properties.PARKED), text('hepix_state'), text('hepix_reason'),
-        LOCK in image, bool(image.get('protected')), outcome, usable)
+        LOCK in image, bool(image.get('protected')), outcome, usable, codes)
 
 
 def concerns(image: Image, lists: Collection[str]) -> bool:

@@ -102,7 +102,7 @@ class Bar:
                 self._bar = None
 
     def _description(self) -> str:
-        return f'{self._done} of {self._images} images'
+        return f'{self._done} of {counted(self._images, "image")}'
 
 
 class Lines:
@@ -127,7 +127,8 @@ class Lines:
             self._total, self._images = total_bytes, images
             self._bytes = self._done = 0
             self._next = self._clock() + _PAUSE
-        self.line(f'{amount(total_bytes)} in {images} images to come')
+        self.line(f'{amount(total_bytes)} in {counted(images, "image")} to '
+                  f'come')
 
     def advance(self, count: int) -> None:
         """Say how far it is, unless that was said just now."""
@@ -138,7 +139,7 @@ class Lines:
                 return
             self._next = now + _PAUSE
             text = (f'{amount(self._bytes)} of {amount(self._total)}, '
-                    f'{self._done} of {self._images} images')
+                    f'{self._done} of {counted(self._images, "image")}')
         self.line(text)
 
     def line(self, text: str) -> None:
@@ -162,3 +163,8 @@ def amount(count: int) -> str:
             return f'{value:.0f} B' if unit == 'B' else f'{value:.1f} {unit}'
         value /= 1024
     return f'{value:.1f} {_UNITS[-1]}'
+
+
+def counted(number: int, what: str) -> str:
+    """Return a number of things, in the singular or plural."""
+    return f'{number} {what}{"" if number == 1 else "s"}'

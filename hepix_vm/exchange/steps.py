@@ -19,7 +19,9 @@ import dataclasses
 import datetime
 import enum
 
+from hepix_vm.errors import Code
 from hepix_vm.exchange.present import Present
+from hepix_vm.exchange.wanted import Approval
 from hepix_vm.exchange.wanted import Refusal
 from hepix_vm.exchange.wanted import Wanted
 from hepix_vm.subscriptions import Following
@@ -67,6 +69,35 @@ class Step:
     why: str = ''
 
     @property
+    def list_id(self) -> str:
+        """UUID of the list that it is done for; empty if there is none."""
+        if self.wanted:
+            return self.wanted.image_list.identifier
+        present = self.present
+        return (present.subscription or present.list_id) if present else ''
+
+    @property
+    def identifier(self) -> str:
+        """``dc:identifier`` of the image; empty if it has none."""
+        if self.wanted:
+            return self.wanted.entry.identifier
+        return self.present.identifier if self.present else ''
+
+    @property
+    def name(self) -> str:
+        """What the image is called in Glance."""
+        if self.present:
+            return self.present.name
+        return self.wanted.name if self.wanted else ''
+
+    @property
+    def codes(self) -> tuple[Code, ...]:
+        """Why a verdict demands it."""
+        present = self.present
+        return (present.codes if present and self.action is Action.SETTLE
+                else ())
+
+    @property
     def bytes_in(self) -> int:
         """Bytes that come into Glance."""
         return (self.wanted.entry.size if self.wanted
@@ -89,11 +120,14 @@ class Plan:
 
     :param chains: those that bring nothing in come first
     :param notes: what could not be found out, one sentence each
+    :param approvals: that operators have to give, of images that are there
+        or are brought in
     """
 
     chains: tuple[Chain, ...]
     refusals: tuple[Refusal, ...] = ()
     notes: tuple[str, ...] = ()
+    approvals: tuple[Approval, ...] = ()
 
     @property
     def steps(self) -> Sequence[Step]:

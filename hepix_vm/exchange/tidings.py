@@ -10,19 +10,25 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""What is told of an image that has its bytes, when its state changes."""
+"""What is told of images: when their state changes, or what a run finds."""
 
+from collections.abc import Iterable
+from collections.abc import Iterator
 from collections.abc import Mapping
 import datetime
 
+from hepix_vm.errors import Code
 from hepix_vm.exchange.event import Event
 from hepix_vm.exchange.event import Kind
+from hepix_vm.exchange.wanted import Approval
+from hepix_vm.exchange.wanted import Refusal
 from hepix_vm.held import Held
 from hepix_vm.held import Outcome
 from hepix_vm.site import Site
 from hepix_vm.trust.model import ImageEntry
 from hepix_vm.trust.model import ImageList
 from hepix_vm.trust import standing
+from hepix_vm.trust.verdict import Reason
 
 _KINDS: Mapping[str, Kind] = {
     standing.State.EXPIRED: Kind.IMAGE_EXPIRED,
@@ -57,6 +63,26 @@ def event_of(held: Held, outcome: Outcome, site: Site,
     return Event(kind, at, image_list, entry, held.image_id, held.name,
                  reasons=outcome.verdict.reasons,
                  list_uuid=held.extra.get('hepix_list_id', ''))
+
+
+def found(refusals: Iterable[Refusal], approvals: Iterable[Approval],
+          at: datetime.datetime) -> Iterator[Event]:
+    """Yield what each run finds until somebody does something about it.
+
+    :param at: UTC
+    """
+    for refusal in refusals:
+        # Of images of another list it is told when the list is looked at.
+        if refusal.code is not Code.UUID_CONFLICT:
+            yield Event(
+                Kind.IMAGE_REFUSED, at, refusal.image_list, refusal.entry,
+                reasons=(Reason(refusal.code, refusal.message),)
+                if refusal.code else (), message='' if refusal.code
+                else f'{refusal.message} {refusal.remedy}')
+    for approval in approvals:
+        yield Event(
+            Kind.IMAGE_WAITS, at, approval.image_list, approval.entry,
+            message=f'Approve it with {approval.command}.')
 
 
 def _named(held: Held, outcome: Outcome, site: Site,

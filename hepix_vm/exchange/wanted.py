@@ -26,6 +26,7 @@ import urllib.parse
 
 from hepix_vm.errors import Code
 from hepix_vm.exchange.catalogue import Abilities
+from hepix_vm.exchange.oneline import named
 from hepix_vm.subscriptions import Following
 from hepix_vm.subscriptions import Selection
 from hepix_vm.subscriptions import Share
@@ -49,9 +50,14 @@ _SHARED = (Share.MEMBERS, Share.PRIVATE)
 # The most open last.
 _OPENNESS = (Share.PRIVATE, Share.MEMBERS, Share.COMMUNITY, Share.PUBLIC)
 
-
 # The UUID of a list, and dc:identifier of an image in it.
 Claim = tuple[str, str]
+
+
+def described(image_list: ImageList, entry: ImageEntry) -> str:
+    """Return an image of a list as messages name it."""
+    return (f'image {named(entry.title, entry.identifier)} of the list '
+            f'{named(image_list.title, image_list.identifier)}')
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -91,9 +97,8 @@ class Refusal:
 
     def __str__(self) -> str:
         code = f' [{self.code}]' if self.code else ''
-        return (f'image {self.entry.identifier} of the list '
-                f'{self.image_list.identifier}:{code} {self.message} '
-                f'{self.remedy}')
+        return (f'{described(self.image_list, self.entry)}:{code} '
+                f'{self.message} {self.remedy}')
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -124,6 +129,24 @@ class Access:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
+class Approval:
+    """An image of a list that waits until an operator approves it."""
+
+    image_list: ImageList
+    entry: ImageEntry
+
+    @property
+    def command(self) -> str:
+        """What approves it."""
+        return (f'hepix-vm-sync approve --image {self.entry.identifier} '
+                f'--reason TEXT')
+
+    def __str__(self) -> str:
+        return (f'{described(self.image_list, self.entry)} waits for '
+                f'approval; approve it with {self.command}')
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
 class Wanted:
     """Bytes that should be in Glance, once, whoever lists them.
 
@@ -134,6 +157,8 @@ class Wanted:
         are known
     :param others: the same as later lists describe them, for when the first
         is wrong about them: nobody spoils what another list has
+    :param unapproved: lists that have them and wait for an operator, with
+        the image there
     """
 
     entry: ImageEntry
@@ -145,6 +170,7 @@ class Wanted:
     access: Access | None
     unsure: bool = False
     others: 'tuple[Wanted, ...]' = ()
+    unapproved: tuple[Approval, ...] = ()
 
     @property
     def each(self) -> 'tuple[Wanted, ...]':
@@ -152,9 +178,9 @@ class Wanted:
         return (dataclasses.replace(self, others=()), *self.others)
 
     @classmethod
-    def first_of(cls, described: 'Sequence[Wanted]') -> 'Wanted':
+    def first_of(cls, several: 'Sequence[Wanted]') -> 'Wanted':
         """Return the first of several descriptions, with the others."""
-        first, *others = described
+        first, *others = several
         return dataclasses.replace(first, others=tuple(others))
 
     @property
@@ -227,16 +253,20 @@ def wanted(accepted: AcceptedLists, subscriptions: Subscriptions,
                      if claim.following.share in _SHARED
                      for name in _named(claim))
         # One of each list: a list that is wrong costs one attempt.
-        described: dict[str, tuple[_Listed, tuple[str, str]]] = {}
+        descriptions: dict[str, tuple[_Listed, tuple[str, str]]] = {}
         for claim, known in good:
-            described.setdefault(claim.image_list.identifier, (claim, known))
+            descriptions.setdefault(
+                claim.image_list.identifier, (claim, known))
         listed = frozenset(
             (claim.image_list.identifier, claim.entry.identifier)
             for claim in each)
+        unapproved = tuple(
+            Approval(claim.image_list, claim.entry) for claim in each
+            if not claim.approved)
         found[sha512] = Wanted.first_of([
             Wanted(claim.entry, claim.image_list, claim.following, listed,
-                   *known, access, unsure)
-            for claim, known in described.values()])
+                   *known, access, unsure, unapproved=unapproved)
+            for claim, known in descriptions.values()])
     return found, refusals
 
 

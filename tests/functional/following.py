@@ -115,6 +115,12 @@ class Lists:
                 'DELETE FROM tasks'):
             query(statement)
 
+    def journalled(self):
+        """Return the steps that the journal of the command has."""
+        path = self.site.state / 'journal' / 'hepix-vm-sync.jsonl'
+        found = map(json.loads, path.read_text().splitlines())
+        return [record for record in found if record['event'] == 'step']
+
     @property
     def admin(self) -> Client:
         """The client of an administrator."""
@@ -163,9 +169,37 @@ def runner(capsys):
     return run
 
 
+def idle(ran):
+    """Return whether a run found nothing to do, and said nothing else."""
+    lines = ran.out.splitlines()
+    return lines[-1] == 'total: nothing to do' and all(
+        line.startswith('list ') and line.endswith(': nothing to do')
+        for line in lines[:-1])
+
+
+def check_said(lists, ran, steps, before, after):
+    """Each step of a new version is a line and, but judging, a record."""
+    where = f'in Glance "Ours" ({before["id"]}): '
+    *lines, of_list, total = ran.out.splitlines()
+    assert lines[1].startswith('fetching image "Testbed image" (')
+    assert [line.partition(': ')[0] for line in (lines[0], *lines[2:])] == [
+        '2.0 KiB in 1 image to come', 'bring', 'replace', 'record', 'judge',
+        'park']
+    assert lines[3].endswith(f'; it takes the place of {before["id"]}')
+    assert f'{where}deactivated (image-superseded' in lines[5]
+    assert lines[6].endswith(f'{where}is superseded')
+    assert of_list.endswith(
+        '): 1 image came in (2.0 KiB), 1 image changed')
+    assert total == 'total: 1 image came in (2.0 KiB), 1 image changed'
+    assert [(record['step'], record['image'])
+            for record in lists.journalled()[steps:]] == [
+        ('bring', after['id']), ('replace', after['id']),
+        ('record', before['id']), ('park', before['id'])]
+
+
 def planned(ran):
-    """Return the rows of a plan in JSON."""
-    return json.loads(ran.out)
+    """Return the steps of a plan in JSON."""
+    return json.loads(ran.out)['steps']
 
 
 def state(lists):

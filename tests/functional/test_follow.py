@@ -21,6 +21,8 @@ from hepix_vm import paths
 from hepix_vm.trust.ledger import Fact
 from hepix_vm.trust.settings import Blockable
 from tests.functional.conftest import start
+from tests.functional.following import check_said
+from tests.functional.following import idle
 from tests.functional.following import Lists
 from tests.functional.following import planned
 from tests.functional.following import runner
@@ -54,7 +56,7 @@ def test_first_sync(lists, run):
     first, second = lists.image(title='First'), lists.image(title='Second')
     image_list = lists.accept(first, second, block={'prefix': 'EGI '})
     ran = run('--no-fetch')
-    assert 'bring 2, share 2, refused 0, failed 0' in ran.out
+    assert 'total: 2 images came in (3.9 KiB)\n' in ran.out
     for listed in (first, second):
         image = lists.of(listed)
         assert image['status'] == 'active'
@@ -84,8 +86,10 @@ def test_a_new_version_takes_the_place_of_the_old(lists, run):
         *add(description='kept')).status_code == 200
     new = lists.image(identifier=old.identifier, version='2.0')
     lists.next(image_list, new)
+    steps = len(lists.journalled())
     ran = run('--no-fetch')
     after, parked = lists.of(new), lists.of(old)
+    check_said(lists, ran, steps, before, after)
     assert (after['name'], after['visibility'], after['owner'],
             after['os_hidden'], after['status']) == (
         'Ours', 'community', 'atlas', False, 'active')
@@ -97,9 +101,8 @@ def test_a_new_version_takes_the_place_of_the_old(lists, run):
     record, = lists.records()
     assert (record.fact, record.value, record.image_list, record.version) == (
         Fact.SUPERSEDED, old.sha512, image_list.identifier, '2')
-    assert f'{after["id"]} takes the place of {before["id"]}' in ran.out
     before = state(lists)
-    assert run('--no-fetch').out == 'refused 0, failed 0\n'
+    assert idle(run('--no-fetch'))
     assert state(lists) == before
 
 
@@ -117,7 +120,7 @@ def test_dropped_then_listed_again(lists, run):
     record, = lists.records()
     assert (record.fact, record.value, record.version) == (
         Fact.REVOKED, dropped.sha512, '2')
-    assert run('--no-fetch').out == 'refused 0, failed 0\n'
+    assert idle(run('--no-fetch'))
     third = lists.next(second, kept, dropped)
     run('--no-fetch')
     assert state(lists) == before
@@ -222,13 +225,29 @@ def test_what_is_selected_no_longer_is_parked_not_refused(lists, run):
 
 def test_by_operator(lists, run):
     listed = lists.image()
-    lists.accept(listed, block={'approve': 'by-operator'})
-    run('--no-fetch')
+    image_list = lists.accept(listed, block={'approve': 'by-operator'})
+    waits = (
+        f'waiting: image "{listed.title}" ({listed.identifier}) of the list '
+        f'"{image_list.title}" ({image_list.identifier}) waits for approval; '
+        f'approve it with hepix-vm-sync approve --image '
+        f'{listed.identifier} --reason TEXT\n')
+    plan = run('--no-fetch', '--dry-run')
+    assert waits in plan.err
+    assert 'An image waits for approval' not in plan.err
+    ran = run('--no-fetch')
+    assert waits in ran.out
+    assert ran.out.endswith('total: 1 image came in (2.0 KiB), 1 image waits '
+                            'for approval\n')
+    assert 'WARNING: An image waits for approval: ' in ran.err
+    again = run('--no-fetch')
+    assert waits in again.out
+    # Told once, said each time.
+    assert again.err == ''
     image = lists.of(listed)
     assert (image['status'], image['visibility'], image['os_hidden'],
             image['hepix_approved']) == ('active', 'private', True, 'false')
     run('approve', '--image', listed.identifier, '--reason', 'looked at it')
-    run('--no-fetch')
+    assert 'waiting: ' not in run('--no-fetch').out
     image = lists.of(listed)
     assert (image['visibility'], image['os_hidden'],
             image['hepix_approved']) == ('shared', False, 'true')
@@ -358,11 +377,11 @@ def test_a_dry_run_changes_nothing(lists, run):
     new = lists.image(identifier=old.identifier)
     lists.next(image_list, new)
     rows = planned(run('--no-fetch', '--dry-run', '-f', 'json'))
-    assert [row['Action'] for row in rows] == [
+    assert [row['action'] for row in rows] == [
         'bring', 'replace', 'record', 'judge', 'park']
-    assert (rows[0]['Bytes in'], rows[0]['Image']) == (
+    assert (rows[0]['bytes_in'], rows[0]['image']) == (
         2000, old.identifier)
     ran = run('--no-fetch', '--dry-run')
-    assert '5 steps, 2000 bytes in, 0 bytes out' in ran.out
+    assert '5 steps, 2.0 KiB in, 0 B out' in ran.out
     assert '| Action' in ran.out
     assert (state(lists), len(lists.records())) == before

@@ -21,6 +21,7 @@ import pytest
 from hepix_vm.exchange.rest import Rest
 from hepix_vm import paths
 from tests.functional.conftest import start
+from tests.functional.following import idle
 from tests.functional.following import Lists
 from tests.functional.following import runner
 from tests.functional.following import VO
@@ -115,7 +116,8 @@ def test_what_cannot_be_had_is_tried_again(lists, run):
     for block in ({}, {'token': 'alice:s3cret'}):
         lists.block(image_list.identifier, **block)
         ran = run('--no-fetch', status=2)
-        assert f'failed: image {gone.identifier}' in ran.err
+        assert 'failed: image ' in ran.err
+        assert gone.identifier in ran.err
     assert lists.of(good)['status'] == 'active'
     lists.cloud.web.contents[path_of(gone)] = data
     run('--no-fetch')
@@ -258,12 +260,12 @@ def test_what_other_tools_read_is_written_later_as_well(lists, run):
         tags=['ours'], os_version='mine')).status_code == 200
     lists.block(image_list.identifier,
                 compatibility=['atrope', 'cloudkeeper'])
-    assert 'judge 1, ' in run('--no-fetch').out
+    assert 'judge: ' in run('--no-fetch').out
     before = lists.of(listed)
     assert sorted(before['tags']) == ['atrope', 'ours']
     assert before['os_version'] == 'mine'
     assert before['appdb_id'] == listed.identifier
-    assert run('--no-fetch').out == 'refused 0, failed 0\n'
+    assert idle(run('--no-fetch'))
     # A new version of the list says other things, and marks it again.
     asked = []
     with pytest.MonkeyPatch.context() as patched:
@@ -276,14 +278,14 @@ def test_what_other_tools_read_is_written_later_as_well(lists, run):
         patched.setattr(Rest, 'request', counted)
         lists.next(image_list, listed, expires=image_list.expires
                    + datetime.timedelta(days=1))
-        assert 'judge 1, ' in run('--no-fetch').out
+        assert 'judge: ' in run('--no-fetch').out
     assert [each for each in asked if image_id in each] == [
         f'GET /v2/images/{image_id}', f'PATCH /v2/images/{image_id}']
     image = lists.of(listed)
     assert image['hepix_list_version'] == '2'
     assert int(image['CLOUDKEEPER_expiration_date']) == int(
         before['CLOUDKEEPER_expiration_date']) + 24 * 3600
-    assert run('--no-fetch').out == 'refused 0, failed 0\n'
+    assert idle(run('--no-fetch'))
     # Nobody else's images.
     assert 'appdb_id' not in lists.of(plain)
     assert lists.of(plain)['hepix_list_id'] == other.identifier

@@ -67,7 +67,7 @@ def test_from_the_publisher_to_the_project(lists, run):
         image_list = publish(server, lists, listed)
         stored = site.state / 'lists' / f'{image_list.identifier}.smime'
         ran = run('--dry-run', '-f', 'json')
-        assert [row['Action'] for row in planned(ran)] == ['bring', 'share']
+        assert [row['action'] for row in planned(ran)] == ['bring', 'share']
         assert not stored.exists()
         assert lists.images() == []
         ran = run()

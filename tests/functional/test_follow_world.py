@@ -15,6 +15,7 @@ import pytest
 
 from hepix_vm.exchange.execute import Executor
 from hepix_vm import paths
+from tests.functional.following import idle
 from tests.functional.following import Lists
 from tests.functional.following import runner
 from tests.functional.following import VO
@@ -97,7 +98,11 @@ def test_versions_that_a_server_uses_are_kept(world, lists, run):
     assert len(lists.images()) == 4
     lists.block(image_list.identifier, projects={VO: 'atlas'},
                 superseded='delete')
-    assert 'delete 2, ' in run('--no-fetch').out
+    ran = run('--no-fetch')
+    assert ran.out.count('\ndelete: ') + ran.out.startswith('delete: ') == 2
+    assert '2 images left (2 B)' in ran.out
+    assert [record['step'] for record in lists.journalled()[-2:]] == [
+        'delete', 'delete']
     assert {image['hepix_sha512'] for image in lists.images()} == {
         versions[1].sha512, versions[3].sha512}
     assert 'delete' not in run('--no-fetch').out
@@ -148,8 +153,9 @@ def test_evicted_and_fetched_again(world, lists, run):
     lists.cloud.glance.query(OLD + " WHERE owner != 'hepix-vm'")
     world.server(lists.of(used)['id'])
     ran = run('--no-fetch')
-    assert 'evict 1, ' in ran.out
     kept = lists.of(unused)
+    assert f'{kept["id"]} stands for it; 2.0 KiB\n' in ran.out
+    assert lists.journalled()[-1]['became'] == kept['id']
     assert (kept['status'], kept['size'], kept['name'], kept['visibility'],
             kept['os_hidden']) == (
         'queued', None, 'Ours', 'shared', False)
@@ -158,19 +164,19 @@ def test_evicted_and_fetched_again(world, lists, run):
     assert lists.members(kept) == members
     assert lists.of(used)['status'] == 'active'
     # A later run leaves it so, until somebody asks for it.
-    assert run('--no-fetch').out == 'refused 0, failed 0\n'
+    assert idle(run('--no-fetch'))
     # Meanwhile it is changed, too.
     assert lists.admin.patch(kept['id'], *replace(
         protected=True, hw_disk_bus='virtio')).status_code == 200
-    rows = run('fetch', kept['id'])
-    assert 'bring 1' in rows.out
+    assert '1 image came in' in run('fetch', kept['id']).out
     image = lists.of(unused)
     assert what(image) == {
         **what(before), 'protected': True, 'hw_disk_bus': 'virtio'}
     assert lists.members(image) == members
-    assert run('--no-fetch').out == 'refused 0, failed 0\n'
-    ran = run('fetch', image_list.identifier, status=2)
-    assert 'No list that is followed has the image' in ran.err
+    assert idle(run('--no-fetch'))
+    ran = run('fetch', image_list.identifier, status=1)
+    assert (f'refused: image {image_list.identifier}: [not-endorsed] No list '
+            'that is followed has it') in ran.err
     assert lists.admin.patch(
         image['id'], *replace(protected=False)).status_code == 200
 
@@ -188,12 +194,12 @@ def test_the_next_version_of_what_was_evicted(lists, run):
     new = lists.image(identifier=old.identifier, osversion='13',
                       format='qcow2', version='2.0')
     lists.next(image_list, new)
-    assert 'renew 1, ' in run('--no-fetch').out
+    assert 'renew: ' in run('--no-fetch').out
     image, = lists.images()
     assert (image['id'], image['name'], image['hepix_sha512'],
             image['disk_format'], image['status']) == (
         kept['id'], 'Ours', new.sha512, 'qcow2', 'queued')
-    assert run('--no-fetch').out == 'refused 0, failed 0\n'
+    assert idle(run('--no-fetch'))
 
 
 @pytest.mark.parametrize('superseded', [False, True])
@@ -223,10 +229,10 @@ def test_what_glance_does_not_remove(lists, run, monkeypatch, superseded):
         patched.setattr(Executor, 'checkpoint', staticmethod(protect))
         for _ in range(3):
             ran = run('--no-fetch')
-            assert f'{image_id}: ' in ran.err or listed.identifier in ran.err
+            assert image_id in ran.err or listed.identifier in ran.err
             assert 'stays: Glance answers 403 to DELETE' in ran.err
             assert 'The next run tries again.' in ran.err
-            assert ran.out.endswith('refused 0, failed 0\n')
+            assert ran.out.endswith('total: nothing to do\n')
             release()
             found.append({image['id'] for image in lists.images()})
     assert found[0] == found[1] == found[2]
@@ -252,7 +258,7 @@ def test_who_had_it_alone_does_not_own_what_is_for_all(world, lists, run):
     image = lists.of(listed)
     assert (image['visibility'], image['owner']) == (
         'public', world.keystone.project('admin'))
-    assert run('--no-fetch').out == 'refused 0, failed 0\n'
+    assert idle(run('--no-fetch'))
 
 
 def test_a_project_that_is_not_found_takes_it_from_nobody(

@@ -20,14 +20,12 @@ used only if nothing speaks against who signed, and nothing of a list gets
 into a header but that address.
 """
 
-from collections.abc import Iterable
 from collections.abc import Sequence
 import dataclasses
 from email.headerregistry import Address
 from email.message import EmailMessage
 from email import policy
 from email import utils
-import hashlib
 import json
 import re
 import smtplib
@@ -43,6 +41,8 @@ from hepix_vm.errors import ServiceError
 from hepix_vm.exchange.event import Event
 from hepix_vm.exchange.event import Kind
 from hepix_vm.exchange.notify import Notifier
+from hepix_vm.exchange.notify.told import about
+from hepix_vm.exchange.notify.told import told_as
 from hepix_vm.exchange.notify.told import ToldFile
 from hepix_vm.exchange.notify import words
 from hepix_vm.exchange.oneline import clean
@@ -62,20 +62,21 @@ _LONGEST_ADDRESS = 254  # RFC 5321, section 4.5.3.1.3, without < and >
 _ENDORSER_TOLD = frozenset({
     Kind.LIST_REFUSED, Kind.LIST_CLASHES, Kind.IMAGE_REFUSED,
     Kind.IMAGE_REVOKED, Kind.IMAGE_BLOCKED})
-_OPERATORS_TOLD = _ENDORSER_TOLD | {Kind.LIST_STALE, Kind.IMAGE_EXPIRED}
+_OPERATORS_TOLD = _ENDORSER_TOLD | {
+    Kind.LIST_STALE, Kind.IMAGE_EXPIRED, Kind.IMAGE_WAITS}
 # After these the same may happen again, and is told again.
 _FORGETTING = frozenset({
     Kind.LIST_ACCEPTED, Kind.IMAGE_AVAILABLE, Kind.IMAGE_ENDORSED})
 
 # Refusals after which the address in the list is still the endorser's own.
 # With any other anybody may have written it, and could have us write to
-# whom he likes.
+# whom he likes; or, as with what is too large here, it is none of his.
 _KNOWN_ENDORSER = frozenset({
     Code.LIST_EXPIRED, Code.LIST_NOT_YET_VALID, Code.LIST_ROLLBACK,
     Code.IMAGE_EXPIRED, Code.IMAGE_REVOKED, Code.IMAGE_SUPERSEDED,
     Code.IMAGE_BLOCKED, Code.CHECKSUM_MISMATCH, Code.SIZE_MISMATCH,
     Code.HYPERVISOR_UNSUPPORTED, Code.FORMAT_MISMATCH, Code.FORMAT_UNSAFE,
-    Code.TOO_LARGE, Code.NOT_ENDORSED})
+    Code.NOT_ENDORSED})
 
 
 def is_address(text: str) -> bool:
@@ -128,11 +129,11 @@ class Email(Notifier):
             self._in_run = event.kind is Kind.RUN_BEGINS
         elif event.kind in _FORGETTING:
             with self._file.open() as told:
-                told.forget(_about(event))
+                told.forget(about(event))
             return
         elif event.kind in _OPERATORS_TOLD:
             with self._file.open() as told:
-                told.add(_key(event), _about(event), event.at, [
+                told.add(told_as(event), about(event), event.at, [
                     json.dumps(dataclasses.astuple(item))
                     for item in self._items(event)])
         else:
@@ -288,6 +289,8 @@ def _wrong(option: str, what: str) -> ConfigError:
 def _endorser(event: Event) -> str:
     """Return the endorser's address, if he is to be written to."""
     if event.kind not in _ENDORSER_TOLD or event.image_list is None or (
+            # What has no code failed here.
+            event.kind is Kind.IMAGE_REFUSED and not event.reasons) or (
             # A list that clashes was accepted.
             event.kind is not Kind.LIST_CLASHES and any(
                 reason.code not in _KNOWN_ENDORSER
@@ -300,30 +303,6 @@ def _endorser(event: Event) -> str:
         LOG.warning('The list %s has no mail address in hv:email that can be '
                     'used', event.image_list.identifier)
     return ''
-
-
-def _about(event: Event) -> str:
-    """Return what an event is about: an image, or else a list."""
-    if event.entry is not None:
-        return event.entry.identifier
-    return event.glance_image or (
-        event.image_list.identifier if event.image_list
-        else event.list_uuid)
-
-
-def _key(event: Event) -> str:
-    """Return what is the same for an event that only repeats another."""
-    codes = sorted(str(reason.code) for reason in event.reasons)
-    return _digest([
-        # All copies of an image are one.
-        event.kind, _about(event),
-        event.image_list.version if event.image_list else '',
-        event.entry.sha512 if event.entry else '',
-        *(codes or [event.message])])
-
-
-def _digest(parts: Iterable[str]) -> str:
-    return hashlib.sha256(json.dumps([*parts]).encode()).hexdigest()
 
 
 def _text(event: Event) -> str:

@@ -25,8 +25,8 @@ LOG = logging.getLogger(__name__)
 
 _WARNED = frozenset({
     Kind.LIST_REFUSED, Kind.LIST_STALE, Kind.LIST_CLASHES,
-    Kind.IMAGE_REFUSED, Kind.IMAGE_EXPIRED, Kind.IMAGE_REVOKED,
-    Kind.IMAGE_BLOCKED})
+    Kind.IMAGE_REFUSED, Kind.IMAGE_WAITS, Kind.IMAGE_EXPIRED,
+    Kind.IMAGE_REVOKED, Kind.IMAGE_BLOCKED})
 
 
 class Log(Notifier):

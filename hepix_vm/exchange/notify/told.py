@@ -23,11 +23,14 @@ from collections.abc import Sequence
 import contextlib
 from contextlib import AbstractContextManager
 import datetime
+import hashlib
+import json
 import os
 import sqlite3
 
 from oslo_log import log as logging
 
+from hepix_vm.exchange.event import Event
 from hepix_vm import lockfile
 
 LOG = logging.getLogger(__name__)
@@ -51,6 +54,30 @@ _TABLES = '''
     CREATE TABLE IF NOT EXISTS missed (
         queue TEXT PRIMARY KEY, number INTEGER NOT NULL);
 '''
+
+
+def about(event: Event) -> str:
+    """Return what an event is about: an image, or else a list."""
+    if event.entry is not None:
+        return event.entry.identifier
+    return event.glance_image or (
+        event.image_list.identifier if event.image_list
+        else event.list_uuid)
+
+
+def told_as(event: Event, queue: str = '') -> str:
+    """Return what is the same for an event that only repeats another.
+
+    :param queue: of whom; those that have none tell for all
+    """
+    codes = sorted(str(reason.code) for reason in event.reasons)
+    return hashlib.sha256(json.dumps([
+        # All copies of an image are one.
+        event.kind, about(event),
+        event.image_list.version if event.image_list else '',
+        event.entry.sha512 if event.entry else '',
+        *(codes or [event.message]), *([queue] if queue else [])
+    ]).encode()).hexdigest()
 
 
 class Told:
@@ -83,6 +110,11 @@ class Told:
             (_REMEMBERED,))
         self.queue(items)
         return True
+
+    def knows(self, key: str) -> bool:
+        """Return whether an event was told."""
+        return self._database.execute(
+            'SELECT 1 FROM told WHERE key = ?', (key,)).fetchone() is not None
 
     def queue(self, items: Sequence[str]) -> None:
         """Let something wait; what does not fit is counted."""

@@ -29,6 +29,7 @@ _HAPPENED: Mapping[Kind, str] = {
     Kind.IMAGE_LISTED: 'An image was listed',
     Kind.IMAGE_AVAILABLE: 'An image is available',
     Kind.IMAGE_REFUSED: 'An image was refused',
+    Kind.IMAGE_WAITS: 'An image waits for approval',
     Kind.IMAGE_EXPIRED: 'An image expired',
     Kind.IMAGE_REVOKED: 'An image was revoked',
     Kind.IMAGE_BLOCKED: 'An image was blocked',

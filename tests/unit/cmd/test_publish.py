@@ -89,7 +89,7 @@ def test_a_version_is_never_given_twice(alice):
     """Also where the list itself was lost, or put elsewhere."""
     alice.publish('--list-version', '3.1')
     alice.output.unlink()
-    assert 'version none -> 3.2' in alice.publish()
+    assert 'version 3.1 -> 3.2' in alice.publish()
     shutil.rmtree(archive(alice))
     assert 'version 3.2 -> 3.3' in alice.publish()
     before = alice.output.read_bytes()

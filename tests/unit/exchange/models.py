@@ -67,7 +67,7 @@ def image_list(name, *images, version=1, vo=VO):
     return ImageList(
         named(name), str(version), NOW - datetime.timedelta(days=1),
         NOW + datetime.timedelta(days=30), Endorser('/CN=Alice', '/CN=CA'),
-        vo=vo, images=images)
+        title=f'List {name}', vo=vo, images=images)
 
 
 def following(**changes):

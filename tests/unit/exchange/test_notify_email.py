@@ -89,6 +89,10 @@ def test_a_revocation_is_mailed_to_endorser_and_operators(site, server):
 @pytest.mark.parametrize(('kind', 'code', 'endorser', 'operators'), [
     (Kind.LIST_REFUSED, Code.LIST_ROLLBACK, True, True),
     (Kind.IMAGE_REFUSED, Code.CHECKSUM_MISMATCH, True, True),
+    # What this site has no room or no project for.
+    (Kind.IMAGE_REFUSED, Code.TOO_LARGE, False, True),
+    (Kind.IMAGE_REFUSED, None, False, True),
+    (Kind.IMAGE_WAITS, None, False, True),
     (Kind.IMAGE_REVOKED, Code.IMAGE_REVOKED, True, True),
     (Kind.IMAGE_BLOCKED, Code.IMAGE_BLOCKED, True, True),
     (Kind.LIST_CLASHES, Code.UUID_CONFLICT, True, True),

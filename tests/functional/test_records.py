@@ -15,6 +15,7 @@
 import dataclasses
 import json
 import os
+import uuid
 
 import pytest
 
@@ -156,6 +157,18 @@ def test_the_ledger_is_shown(swept):
     swept.site.write_account(swept.glance.url)
     assert (done.returncode, done.stdout) == (2, '')
     assert 'Glance answers 403' in done.stderr
+
+
+def test_who_holds_an_image_is_not_taken_back(swept):
+    """Whoever lifts a block does not give an image to another list."""
+    image, holder = str(uuid.uuid4()), str(uuid.uuid4())
+    swept.record(Fact.HELD, Blockable.IMAGE, image, image_list=holder)
+    named = ('--image', image, '--reason', 'mended')
+    run(swept, 'block', *named)
+    assert 'no longer blocked' in run(swept, 'lift', *named)
+    assert [row['Fact'] for row in listed(swept)
+            if row['Names'] == image] == ['held']
+    assert 'can be taken back' in run(swept, 'lift', *named, status=1)
 
 
 def test_an_adoption_is_taken_back(swept):

@@ -137,6 +137,57 @@ def test_nobody_revokes_what_a_list_has_that_is_not_here(lists, run):
     assert idle(run('--no-fetch'))
 
 
+def upload(lists, listed):
+    """Bring in what a list has with a message of Alice's own."""
+    message = lists.site.sign(
+        lists.site.image_list(copy(listed)), lists.site.alice)
+    image_id = lists.cloud.client.create(
+        hepix_endorsement=lists.site.encode(message))
+    assert lists.cloud.client.put(
+        image_id, lists.bytes_of(listed)).status_code == 204
+    return image_id
+
+
+def seen(lists, image_id):
+    image = lists.admin.call('GET', f'/v2/images/{image_id}').json()
+    return image['status'], image['hepix_state']
+
+
+def test_a_list_revokes_its_bytes_for_everybody(lists, run):
+    """An alarm counts for whoever endorses them, until it is lifted."""
+    listed, other = lists.image(), lists.image()
+    bobs = lists.bobs(copy(listed), other)
+    uploaded = upload(lists, listed)
+    run('--no-fetch')
+    lists.bobs(other, identifier=bobs.identifier, version='2')
+    run('--no-fetch')
+    run('--sweep')
+    assert seen(lists, uploaded) == ('deactivated', 'revoked')
+    # A list that has them from then on does not undo it.
+    alices = lists.accept(listed)
+    run('--no-fetch')
+    assert seen(lists, uploaded) == ('deactivated', 'revoked')
+    lists.next(alices)
+    run('lift', '--sha512', listed.sha512, '--reason', 'asked',
+        '--author', 'ops')
+    for _ in range(2):
+        run('--no-fetch')
+        assert seen(lists, uploaded) == ('active', 'endorsed')
+
+
+def test_a_list_revokes_nothing_that_did_not_come_by_it(lists, run):
+    """To have had the digest for a while is no alarm."""
+    listed, other = lists.image(), lists.image()
+    uploaded = upload(lists, listed)
+    bobs = lists.bobs(copy(listed), other, block={
+        'images': [other.identifier]})
+    run('--no-fetch')
+    lists.bobs(other, identifier=bobs.identifier, version='2')
+    run('--no-fetch')
+    assert lists.records() == []
+    assert seen(lists, uploaded) == ('active', 'endorsed')
+
+
 def test_a_message_that_is_newer_than_the_list(lists, run):
     image_list = lists.accept(lists.image())
     run('--no-fetch')

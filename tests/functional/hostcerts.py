@@ -29,6 +29,8 @@ import yaml
 from tests.testbed.contexts import ContextSite
 from tests.testbed.contexts import write_tree
 from tests.testbed import pki
+from tests.testbed.serving import Quiet
+from tests.testbed.serving import Served
 
 UUID = '5f1c2f0e-6a3f-4c58-9a0e-6a8d1c8a0e11'
 OTHER = '0b9a4a52-8a5f-4d0c-9d0e-3f2f3f6b7c22'
@@ -142,7 +144,7 @@ class _Public:
         return self._key
 
 
-class Signer:
+class Signer(Served):
     """A service on loopback that signs, by https with client certificates.
 
     :param answer: what it answers to a request
@@ -167,10 +169,9 @@ class Signer:
         context.verify_mode = ssl.CERT_REQUIRED
         context.load_cert_chain(server, server_key)
         handler = type('Handler', (_Handler,), {'signer': self})
-        self._server = _Server(('127.0.0.1', 0), handler)
-        self._server.context = context
-        self._thread = threading.Thread(
-            target=self._server.serve_forever, kwargs={'poll_interval': 0.05})
+        server = _Server(('127.0.0.1', 0), handler)
+        server.context = context
+        super().__init__(server)
 
     def section(self, **changes: Any) -> None:
         """Write the section that asks this service."""
@@ -182,21 +183,10 @@ class Signer:
         self.host.section(**{key: value for key, value in wanted.items()
                              if value is not None})
 
-    @property
-    def port(self) -> int:
-        """The TCP port."""
-        return int(self._server.server_address[1])
-
-    def __enter__(self) -> 'Signer':
-        self._thread.start()
-        return self
-
     def __exit__(self, *unused: object) -> None:
         if self.slowly:
             self.slowly.set()
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
+        super().__exit__()
 
 
 class _Server(http.server.ThreadingHTTPServer):
@@ -210,7 +200,7 @@ class _Server(http.server.ThreadingHTTPServer):
                 super().finish_request(tls, client_address)
 
 
-class _Handler(http.server.BaseHTTPRequestHandler):
+class _Handler(Quiet):
     signer: ClassVar[Signer]
 
     def do_POST(self) -> None:
@@ -230,6 +220,3 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             self.wfile.write(b'\n')
             self.wfile.flush()
         self.wfile.write(answer)
-
-    def log_message(self, format: str, *args: Any) -> None:
-        """Be silent: the tests' output is theirs."""

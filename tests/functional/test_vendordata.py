@@ -13,12 +13,10 @@
 """Nova asks the running service, and a drive is made of the answers."""
 
 from collections.abc import Iterator
-import http.server
 import io
 import json
 import pathlib
 import subprocess
-import threading
 from typing import Any
 import uuid
 
@@ -31,6 +29,7 @@ from tests.functional.conftest import start
 from tests.testbed.client import Client
 from tests.testbed.keystone import Keystone
 from tests.testbed.keystone import Token
+from tests.testbed import serving
 from tests.testbed.vendordata import Metadata
 from tests.testbed.vendordata import PASTE
 from tests.testbed.vendordata import Vendordata
@@ -317,7 +316,7 @@ def test_a_glance_that_is_down(world: World, service: Vendordata) -> None:
     assert found['hepix_vm']['image']['vo'] == 'vo.example.org'
 
 
-class _Nonsense(http.server.BaseHTTPRequestHandler):
+class _Nonsense(serving.Quiet):
     def do_POST(self) -> None:
         self.rfile.read(int(self.headers['Content-Length']))
         self.send_response(200)
@@ -325,19 +324,7 @@ class _Nonsense(http.server.BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(b'{no JSON}')
 
-    def log_message(self, format: str, *args: Any) -> None:
-        """Be silent: the tests' output is theirs."""
-
 
 def test_something_else_that_answers(world: World) -> None:
-    server = http.server.ThreadingHTTPServer(('127.0.0.1', 0), _Nonsense)
-    thread = threading.Thread(target=server.serve_forever,
-                              kwargs={'poll_interval': 0.05})
-    thread.start()
-    try:
-        nothing(world, f'http://127.0.0.1:{server.server_address[1]}',
-                'JSONDecodeError')
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
+    with serving.Served(serving.web(_Nonsense)) as served:
+        nothing(world, f'http://127.0.0.1:{served.port}', 'JSONDecodeError')

@@ -16,12 +16,13 @@ from collections.abc import Callable
 import pathlib
 import socketserver
 import ssl
-import threading
 from typing import Any
 from typing import ClassVar
 
+from tests.testbed.serving import Served
 
-class Collector:
+
+class Collector(Served):
     """Keeps the lines that are sent to it while its context is open.
 
     :param protocol: ``tcp``, ``tls`` or ``udp``
@@ -38,33 +39,16 @@ class Collector:
             (socketserver.ThreadingUDPServer, _Datagram) if protocol == 'udp'
             else (socketserver.ThreadingTCPServer, _Stream))
         handler = type('Handler', (base,), {'hear': self._hear})
-        self._server = kind(('127.0.0.1', 0), handler)
-        self._server.daemon_threads = True
+        server = kind(('127.0.0.1', 0), handler)
+        server.daemon_threads = True
         # Who is still connected when all is over is not waited for.
-        self._server.block_on_close = False
+        server.block_on_close = False
+        context = None
         if protocol == 'tls':
             assert certificate
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
             context.load_cert_chain(*certificate)
-            self._server.socket = context.wrap_socket(
-                self._server.socket, server_side=True,
-                do_handshake_on_connect=False)
-        self._thread = threading.Thread(
-            target=self._server.serve_forever, kwargs={'poll_interval': 0.05})
-
-    @property
-    def port(self) -> int:
-        """The port, known before the collector is started."""
-        return int(self._server.server_address[1])
-
-    def __enter__(self) -> 'Collector':
-        self._thread.start()
-        return self
-
-    def __exit__(self, *unused: object) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
+        super().__init__(server, context)
 
     def _hear(self, line: bytes) -> None:
         text = line.decode().rstrip('\n')

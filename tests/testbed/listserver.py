@@ -20,7 +20,6 @@ import contextlib
 import dataclasses
 import gzip
 import hashlib
-import http.server
 import pathlib
 import socket
 import ssl
@@ -28,9 +27,10 @@ import threading
 import time
 from typing import Any
 from typing import ClassVar
-from typing import Self
 
 import trustme
+
+from tests.testbed import serving
 
 _POLL = 0.05  # seconds between the bytes of a trickle
 
@@ -63,7 +63,7 @@ class Request:
     headers: Mapping[str, str]
 
 
-class ListServer:
+class ListServer(serving.Served):
     """Answers over https while its context is open.
 
     :param name: in its certificate; requests go to 127.0.0.1
@@ -78,24 +78,12 @@ class ListServer:
         self.answers: dict[str, Answer | list[Answer]] = {}
         self.asked: list[Request] = []
         self.stopping = threading.Event()
-        handler = type('_Handler', (Handler,), {'home': self})
-        self._server = http.server.ThreadingHTTPServer(
-            ('127.0.0.1', 0), handler)
         self._tls = tls
+        context = None
         if tls:
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
             self.authority.issue_cert(name).configure_cert(context)
-            # The handshake is of the thread that serves the connection.
-            self._server.socket = context.wrap_socket(
-                self._server.socket, server_side=True,
-                do_handshake_on_connect=False)
-        self._thread = threading.Thread(
-            target=self._server.serve_forever, kwargs={'poll_interval': 0.05})
-
-    @property
-    def port(self) -> int:
-        """The TCP port."""
-        return int(self._server.server_address[1])
+        super().__init__(serving.web(Handler, home=self), context)
 
     def url(self, path: str) -> str:
         """The address of a path that begins with a slash."""
@@ -116,34 +104,16 @@ class ListServer:
         """What was asked for, in that order."""
         return [request.path for request in self.asked]
 
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
     def __exit__(self, *unused: object) -> None:
         self.stopping.set()
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
+        super().__exit__()
 
 
-class Handler(http.server.BaseHTTPRequestHandler):
+class Handler(serving.Quiet):
     """Serves one connection."""
 
     home: ClassVar[ListServer]
     protocol_version = 'HTTP/1.1'
-
-    def handle(self) -> None:
-        """Serve, unless the other side does not want to."""
-        with contextlib.suppress(OSError):
-            if isinstance(self.connection, ssl.SSLSocket):
-                self.connection.do_handshake()
-            super().handle()
-
-    def finish(self) -> None:
-        """End, whatever the other side did."""
-        with contextlib.suppress(OSError):
-            super().finish()
 
     def do_GET(self) -> None:
         self.home.asked.append(Request(self.path, dict(self.headers)))
@@ -180,9 +150,6 @@ class Handler(http.server.BaseHTTPRequestHandler):
             _carry(self.connection, target)
             back.join()
         self.close_connection = True
-
-    def log_message(self, format: str, *args: Any) -> None:
-        """Be silent: the tests' output is theirs."""
 
     def _head(self, answer: Answer,
               more: Mapping[str, str] | None = None) -> None:

@@ -19,44 +19,24 @@ for it.
 """
 
 from collections.abc import Mapping
-import http.server
 import json
 import pathlib
 import shutil
 import sys
-import threading
 from typing import Any
 
 from tests.testbed import cache
 from tests.testbed.keystone import Keystone
 from tests.testbed import service
+from tests.testbed import serving
 from tests.testbed.worker import Worker
 
 _API, _CELL, _CELL0 = 'nova-api.sqlite', 'nova.sqlite', 'nova-cell0.sqlite'
 
 
-class FakeNeutron:
+class _Neutron(serving.Quiet):
     """A stand-in for Neutron, which has nothing: Nova asks for lists."""
 
-    def __init__(self) -> None:
-        self._server = http.server.ThreadingHTTPServer(
-            ('127.0.0.1', 0), _Nothing)
-        self._thread = threading.Thread(
-            target=self._server.serve_forever, kwargs={'poll_interval': 0.05})
-        self.url = f'http://127.0.0.1:{self._server.server_address[1]}'
-
-    def start(self) -> None:
-        """Begin to answer."""
-        self._thread.start()
-
-    def stop(self) -> None:
-        """Answer no more."""
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
-
-
-class _Nothing(http.server.BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         name = self.path.partition('?')[0].rstrip('/').split('/')[-1]
         body = json.dumps({name.replace('-', '_'): []}).encode()
@@ -65,9 +45,6 @@ class _Nothing(http.server.BaseHTTPRequestHandler):
         self.send_header('Content-Length', str(len(body)))
         self.end_headers()
         self.wfile.write(body)
-
-    def log_message(self, format: str, *args: Any) -> None:
-        """Be silent: the tests' output is theirs."""
 
 
 class Nova(service.Service):
@@ -79,7 +56,7 @@ class Nova(service.Service):
 
     def __init__(self, folder: pathlib.Path, keystone: Keystone) -> None:
         self._keystone = keystone
-        self._neutron = FakeNeutron()
+        self._neutron = serving.Served(serving.web(_Neutron))
         self._compute: Worker | None = None
         super().__init__(folder, 'nova.wsgi.osapi_compute:application', {
             'OS_NOVA_CONFIG_DIR': str(folder),
@@ -95,11 +72,12 @@ class Nova(service.Service):
     def use(self, glance: str) -> None:
         """Say which Glance it uses; it counts when it starts."""
         (self.folder / 'nova.conf').write_text(service.ini(_settings(
-            self.folder, self._keystone, glance, self._neutron.url)))
+            self.folder, self._keystone, glance,
+            f'http://127.0.0.1:{self._neutron.port}')))
 
     def __enter__(self) -> 'Nova':
         """Start all of it."""
-        self._neutron.start()
+        self._neutron.__enter__()
         try:
             self.start()
             self._compute = Worker(
@@ -116,7 +94,7 @@ class Nova(service.Service):
             self._compute.stop()
             self._compute = None
         self.stop()
-        self._neutron.stop()
+        self._neutron.__exit__()
 
     def compute(self, task: str, **arguments: Any) -> Any:
         """Have the stand-in of nova-compute do something.

@@ -16,14 +16,12 @@ from collections.abc import Iterator
 import contextlib
 import dataclasses
 import hashlib
-import http.server
 import io
 import ipaddress
 import os
 import pathlib
 import ssl
 import subprocess
-import threading
 from typing import Any
 from typing import ClassVar
 from unittest import mock
@@ -35,6 +33,7 @@ from hepix_vm.cmd import sync
 from hepix_vm import paths
 from tests.testbed.glance import program
 from tests.testbed import pki
+from tests.testbed import serving
 from tests.testbed.site import Site
 
 LIST = '8d1c6f6e-6a0a-4b7c-9d67-0f6f5d9d7a11'
@@ -168,28 +167,13 @@ def https(folder: pathlib.Path, name: str = '127.0.0.1',
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate, key)
     server = Server('', str(ca), {}, {}, [])
-    handler = type('Handler', (_Handler,), {'server_state': server})
-    listener = _Listener(('127.0.0.1', 0), handler)
-    listener.socket = context.wrap_socket(
-        listener.socket, server_side=True, do_handshake_on_connect=False)
-    server.url = f'https://127.0.0.1:{listener.server_address[1]}'
-    thread = threading.Thread(
-        target=listener.serve_forever, kwargs={'poll_interval': 0.05})
-    thread.start()
-    try:
+    with serving.Served(serving.web(_Handler, server_state=server),
+                        context) as served:
+        server.url = f'https://127.0.0.1:{served.port}'
         yield server
-    finally:
-        listener.shutdown()
-        listener.server_close()
-        thread.join()
 
 
-class _Listener(http.server.ThreadingHTTPServer):
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        """Be silent: clients that do not trust it hang up."""
-
-
-class _Handler(http.server.BaseHTTPRequestHandler):
+class _Handler(serving.Quiet):
     server_state: ClassVar[Server]
     timeout = 30
 
@@ -216,6 +200,3 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             len(body) + (self.path == '/cut')))
         self.end_headers()
         self.wfile.write(body)
-
-    def log_message(self, format: str, *args: Any) -> None:
-        """Be silent: the tests' output is theirs."""

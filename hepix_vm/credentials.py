@@ -34,6 +34,7 @@ _RETRIES = 2  # after 0.5 and 1 second
 IMAGE = 'image'
 COMPUTE = 'compute'
 IDENTITY = 'identity'
+BLOCK_STORAGE = 'block-storage'
 
 
 def list_opts() -> list[cfg.Opt]:
@@ -43,9 +44,10 @@ def list_opts() -> list[cfg.Opt]:
         *loading.get_auth_common_conf_options(),
         *loading.get_session_conf_options(),
         *(option for option in options if option.dest in _ADAPTER),
-        *(cfg.StrOpt(f'{service}_endpoint', help=(
+        *(cfg.StrOpt(_endpoint(service), help=(
             f'URL of the {service} service. Without it Keystone\'s catalogue '
-            f'is asked.')) for service in (IMAGE, COMPUTE, IDENTITY))]
+            f'is asked.'))
+            for service in (IMAGE, COMPUTE, IDENTITY, BLOCK_STORAGE))]
 
 
 def register(conf: cfg.ConfigOpts) -> None:
@@ -96,6 +98,11 @@ def adapter(conf: cfg.ConfigOpts, service: str,
     return keystone_adapter.Adapter(
         session, service_type=service, region_name=group.region_name,
         interface=group.valid_interfaces,
-        endpoint_override=group[f'{service}_endpoint'],
+        endpoint_override=group[_endpoint(service)],
         # A server may close a connection between two requests.
         connect_retries=_RETRIES, raise_exc=False)
+
+
+def _endpoint(service: str) -> str:
+    """Return the option that has the URL of a service."""
+    return f'{service.replace("-", "_")}_endpoint'

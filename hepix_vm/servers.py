@@ -64,24 +64,40 @@ def being_imaged(nova: adapter.Adapter,
     return frozenset()
 
 
-def images_in_use(nova: adapter.Adapter, since: datetime.datetime | None,
-                  ) -> frozenset[str]:
-    """Return the ids of images from which servers of any project run.
+@dataclasses.dataclass(frozen=True, slots=True)
+class Use:
+    """From what servers of all projects run.
 
-    A server that runs from a volume needs its image no longer.
+    :param images: Glance's ids
+    :param volumes: Cinder's ids of those that are attached to servers which
+        run from a volume; Nova does not say which of them that is
+    """
 
-    :param since: servers that were there at any time since then count as
-        well; None counts those that are there now. UTC
+    images: frozenset[str]
+    volumes: frozenset[str]
+
+
+def in_use(nova: adapter.Adapter,
+           deleted: datetime.datetime | None = None) -> Use:
+    """Return from what servers run.
+
+    :param deleted: those that were deleted since then count, and no others;
+        of them Nova does not know the volumes. None counts those that are
+        there. UTC
     :raises HepixVmError: Nova does not say
     """
-    asked = [{'all_tenants': 'True'}]
-    if since:
-        # Deleted ones are among the changed ones.
-        asked.append({'all_tenants': 'True', 'deleted': 'True',
-                      'changes-since': since.strftime('%Y-%m-%dT%H:%M:%SZ')})
-    return frozenset(
-        server['image']['id'] for each in asked
-        for server in _servers(nova, each) if server['image'])
+    asked = {'all_tenants': 'True'}
+    if deleted:
+        asked |= {'deleted': 'True', 'changes-since': deleted.strftime(
+            '%Y-%m-%dT%H:%M:%SZ')}
+    images, volumes = set(), set()
+    for server in _servers(nova, asked):
+        if server['image']:
+            images.add(server['image']['id'])
+        else:
+            volumes |= {volume['id'] for volume in server[
+                'os-extended-volumes:volumes_attached']}
+    return Use(frozenset(images), frozenset(volumes))
 
 
 def _in_state(nova: adapter.Adapter, project: str | None,

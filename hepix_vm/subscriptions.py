@@ -74,8 +74,8 @@ class Following:
         anchors), or the path of a file or folder of CA certificates
     :param internal: whether images, and where addresses redirect to, may
         lie in networks that are not the Internet
-    :param projects: names or ids of the projects of each VO; ``ad:vo`` of
-        the list says which one counts
+    :param projects: of each VO, by name, by id, or as ``DOMAIN:NAME``;
+        ``ad:vo`` of the list says which VO counts
     :param prefix: of the names of its images in Glance
     :param stores: Glance's stores; empty leaves it to Glance
     :param keep: how many superseded versions of an image are kept; those

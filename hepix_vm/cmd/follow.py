@@ -253,7 +253,8 @@ def _world(cloud: Cloud, site: Site) -> World:
     return World(
         cloud.catalogue, cloud.ledger, site,
         functools.partial(usage.project_ids, identity),
-        usage.usage(cloud.adapter(credentials.COMPUTE)), opened,
+        usage.usage(cloud.adapter(credentials.COMPUTE),
+                    cloud.adapter(credentials.BLOCK_STORAGE)), opened,
         coordination.bringer(settings.coordination_url, settings.state_dir),
         settings.bring_time, Journal(settings.state_dir, SERVICE).record,
         usage.own_project(identity) if identity else '')

@@ -22,6 +22,7 @@ from collections.abc import Iterator
 from collections.abc import Mapping
 from collections.abc import Sequence
 
+from hepix_vm.errors import HepixVmError
 from hepix_vm.exchange.present import Present
 from hepix_vm.exchange.roles import Roles
 from hepix_vm.exchange.space import Space
@@ -218,9 +219,9 @@ class _Planner:
 
     def _unused(self, image: Present, days: int) -> bool:
         used = self._known.in_use(days)
-        if used is None:
-            self._notes['Nova does not say which images are in use: none is '
-                        'deleted or evicted.'] = None
+        if isinstance(used, HepixVmError):
+            self._notes[f'No image is deleted or evicted now. {used.message} '
+                        f'{used.remedy}'] = None
             return False
         return image.image_id not in used
 

@@ -114,10 +114,14 @@ class Rest:
         return document
 
     def _unreachable(self, error: Exception) -> ServiceError:
-        # URLs may carry passwords.
-        cause = re.sub(r'//[^/@\s]*@', '//', str(error))
-        return ServiceError(f'{self._name} cannot be asked: {clean(cause)}',
-                            0, self._remedies[0])
+        return ServiceError(f'{self._name} cannot be asked: '
+                            f'{cause_of(error)}', 0, self._remedies[0])
+
+
+def cause_of(error: Exception) -> str:
+    """Return what an error says, in one line and without passwords."""
+    # URLs may carry them.
+    return clean(re.sub(r'//[^/@\s]*@', '//', str(error)))
 
 
 def _words(response: requests.Response) -> str:

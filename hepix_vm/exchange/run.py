@@ -19,6 +19,7 @@ from collections.abc import Sequence
 import dataclasses
 from typing import Any
 
+from hepix_vm.errors import HepixVmError
 from hepix_vm.exchange.bring import Open
 from hepix_vm.exchange.catalogue import Catalogue
 from hepix_vm.exchange.deeds import Done
@@ -39,7 +40,7 @@ class World:
     :param site: what the site decided
     :param projects: returns the ids of projects by what they are called
     :param in_use: returns images that servers use, or used within some
-        days; None where Nova does not say
+        days; or why that cannot be found out
     :param opened: opens the URL of an image
     :param bringer: tells who brings images in: runs of the same name are
         never at work at once
@@ -52,7 +53,7 @@ class World:
     ledger: RestLedger
     site: Site
     projects: Callable[[Iterable[str]], Mapping[str, str]]
-    in_use: Callable[[int], Collection[str] | None]
+    in_use: Callable[[int], Collection[str] | HepixVmError]
     opened: Open
     bringer: str
     bring_time: float

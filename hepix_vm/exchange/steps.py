@@ -20,6 +20,7 @@ import datetime
 import enum
 
 from hepix_vm.errors import Code
+from hepix_vm.errors import HepixVmError
 from hepix_vm.exchange.present import Present
 from hepix_vm.exchange.wanted import Approval
 from hepix_vm.exchange.wanted import Refusal
@@ -150,7 +151,7 @@ class Knowledge:
     :param recorded: what the ledger says of a digest, lifted or not
     :param refused: why bytes would be refused if they came now
     :param in_use: images that a server used within some days, or uses now;
-        None where that cannot be found out
+        or why that cannot be found out
     :param only: UUIDs of the lists that are followed in this run; None for
         all
     :param fetched: digests that somebody asked for
@@ -164,7 +165,7 @@ class Knowledge:
     listed: Collection[str]
     recorded: Callable[[str], Sequence[Record]]
     refused: Callable[[Wanted], Sequence[Reason]]
-    in_use: Callable[[int], Collection[str] | None]
+    in_use: Callable[[int], Collection[str] | HepixVmError]
     only: Collection[str] | None = None
     fetched: Collection[str] = ()
     max_bytes: int | None = None

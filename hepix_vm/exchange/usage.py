@@ -9,7 +9,11 @@
 # WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
 # License for the specific language governing permissions and limitations
 # under the License.
-"""What else is asked of the cloud: its projects, and images in use."""
+"""What else is asked of the cloud: its projects, and images in use.
+
+Nova says of what image a server was made, but not of one that runs from a
+volume. Of what image that volume was made, Cinder says.
+"""
 
 from collections.abc import Callable
 from collections.abc import Collection
@@ -25,6 +29,8 @@ from keystoneauth1 import exceptions
 import requests
 
 from hepix_vm.errors import HepixVmError
+from hepix_vm.errors import ServiceError
+from hepix_vm.exchange.rest import cause_of
 from hepix_vm.exchange.rest import Rest
 from hepix_vm.gate import utcnow
 from hepix_vm import servers
@@ -36,14 +42,24 @@ _REMEDIES = {
        'hepix-vm.conf.',
     403: 'Give the account in [service_credentials] the role admin.',
     -1: 'Look into the log of Keystone.'}
+_NOVA = ('Look whether Nova runs, and correct [service_credentials] of '
+         'hepix-vm.conf.')
+_CINDER = {
+    0: 'Look whether Cinder runs and is in Keystone\'s catalogue, or give '
+       'block_storage_endpoint in [service_credentials] of hepix-vm.conf.',
+    403: _REMEDIES[403],
+    404: 'Give the account in [service_credentials] the role admin; where it '
+         'has it, that server is beyond repair, and to be deleted.',
+    -1: 'Look into the log of Cinder.'}
 
 
 def project_ids(identity: keystone_adapter.Adapter | None,
                 named: Iterable[str]) -> Mapping[str, str]:
-    """Return the ids of projects that are named by name or by id.
+    """Return the ids of projects.
 
     :param identity: the way to Keystone; None where there is none, and
         what is named are ids
+    :param named: by id, by name, or as ``DOMAIN:NAME``
     :returns: without those that there are not, or several with the name
     :raises ServiceError: Keystone does not say
     """
@@ -70,37 +86,106 @@ def own_project(identity: keystone_adapter.Adapter) -> str:
                            remedy=_REMEDIES[0]) from error
 
 
-def _project_id(keystone: Rest, name: str) -> str:
-    asked = urllib.parse.urlencode({'name': name})
-    projects = keystone.document('GET', f'/projects?{asked}')['projects']
-    if len(projects) == 1:
-        return str(projects[0]['id'])
-    if projects:
+def _project_id(keystone: Rest, named: str) -> str:
+    """Return the id of a project; empty if it is not known.
+
+    Ids come first, and then domains: who makes projects in one domain gives
+    them what name he likes, also that of another's id.
+    """
+    if _exists(keystone, 'projects', named):
+        return named
+    domain, separator, name = named.partition(':')
+    if separator and (domain_id := _domain_id(keystone, domain)):
+        found = _named(keystone, 'projects', name, domain_id=domain_id)
+    else:
+        found = _named(keystone, 'projects', named)
+    if len(found) > 1:
         LOG.error('%d projects are called %s: give the id of the one that '
-                  'is meant', len(projects), name)
-        return ''
+                  'is meant, or DOMAIN:%s', len(found), named, named)
+    return found[0] if len(found) == 1 else ''
+
+
+def _domain_id(keystone: Rest, named: str) -> str:
+    if _exists(keystone, 'domains', named):
+        return named
+    # A name of one domain alone.
+    return next(iter(_named(keystone, 'domains', named)), '')
+
+
+def _named(keystone: Rest, kind: str, name: str,
+           **more: str) -> list[str]:
+    """Return the ids of all projects, or domains, of a name."""
+    asked = urllib.parse.urlencode({'name': name, **more})
+    found = keystone.document('GET', f'/{kind}?{asked}')
+    try:
+        return [str(each['id']) for each in found[kind]]
+    except (LookupError, TypeError) as error:
+        raise keystone.strange() from error
+
+
+def _exists(keystone: Rest, kind: str, identifier: str) -> bool:
     response = keystone.request(
-        'GET', f'/projects/{urllib.parse.quote(name, safe="")}',
+        'GET', f'/{kind}/{urllib.parse.quote(identifier, safe="")}',
         (200, 404))
-    return name if response.status_code == 200 else ''
+    return response.status_code == 200
 
 
-def usage(nova: keystone_adapter.Adapter,
+def usage(nova: keystone_adapter.Adapter, cinder: keystone_adapter.Adapter,
           now: Callable[[], datetime.datetime] = utcnow,
-          ) -> Callable[[int], Collection[str] | None]:
+          ) -> Callable[[int], Collection[str] | HepixVmError]:
     """Return what knows images that servers use, or used within some days.
 
-    Each number of days is asked for once.
+    Servers that are there are asked for once, and deleted ones once for
+    each number of days. Where it cannot be found out it returns why.
     """
     @functools.cache
-    def in_use(days: int) -> Collection[str] | None:
-        since = now() - datetime.timedelta(days=days) if days else None
+    def present() -> Collection[str]:
+        found = servers.in_use(nova)
+        # Without such a server Cinder may be missing.
+        return found.images | (
+            _made_into(cinder, found.volumes) if found.volumes else set())
+
+    @functools.cache
+    def in_use(days: int) -> Collection[str] | HepixVmError:
         try:
-            return servers.images_in_use(nova, since)
+            since = now() - datetime.timedelta(days=days)
+            gone = servers.in_use(nova, since).images if days else set()
+            return {*present(), *gone}
+        except ServiceError as error:
+            return error
         except (HepixVmError, exceptions.ClientException,
                 requests.RequestException, LookupError, TypeError,
                 ValueError) as error:
-            LOG.warning('Nova does not say which images are in use: %s',
-                        error)
-            return None
+            return HepixVmError(
+                f'Nova does not say which images are in use: '
+                f'{cause_of(error)}', remedy=_NOVA)
     return in_use
+
+
+def _made_into(cinder: keystone_adapter.Adapter,
+               volumes: Collection[str]) -> set[str]:
+    """Return the images of which some volumes were made.
+
+    :raises ServiceError: Cinder does not say
+    """
+    rest = Rest(cinder, 'Cinder', _CINDER)
+    left, images = set(volumes), set()
+    marker = ''
+    while left:
+        answer = rest.document(
+            'GET', f'/volumes/detail?all_tenants=1{marker}')
+        try:
+            for volume in answer['volumes']:
+                if volume['id'] in left:
+                    left.remove(volume['id'])
+                    made_of = volume.get('volume_image_metadata') or {}
+                    images.add(made_of.get('image_id', ''))
+            if left and 'volumes_links' not in answer:
+                raise ServiceError(
+                    f'Cinder does not know the volume {min(left)} of a '
+                    f'server that runs from a volume.', 404, _CINDER[404])
+            last = answer['volumes'][-1]['id'] if left else ''
+        except (LookupError, TypeError, AttributeError) as error:
+            raise rest.strange() from error
+        marker = f'&marker={urllib.parse.quote(last, safe="")}'
+    return images

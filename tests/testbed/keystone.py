@@ -62,7 +62,6 @@ class Keystone(service.Service):
         _write_settings(folder)
         super().__init__(folder, 'keystone.wsgi.api:application', {
             'OS_KEYSTONE_CONFIG_DIR': str(folder)})
-        self.projects: dict[str, str] = {}
 
     def start(self, timeout: float = 120.0) -> None:
         """Start it, and make what is missing in it."""
@@ -86,14 +85,19 @@ class Keystone(service.Service):
         answer.raise_for_status()
         return str(answer.headers['X-Subject-Token'])
 
-    def project(self, name: str) -> str:
-        """Return the id of a project, which is made if it is missing."""
-        found = self._call('GET', f'/projects?name={name}')['projects']
+    def project(self, name: str, domain: str = 'Default') -> str:
+        """Return the id of a project; it and its domain are made."""
+        known = self._call('GET', f'/domains?name={domain}')['domains']
+        if not known:
+            known = [self._call('POST', '/domains', {
+                'domain': {'name': domain}})['domain']]
+        number = known[0]['id']
+        found = self._call('GET', f'/projects?name={name}'
+                           f'&domain_id={number}')['projects']
         if not found:
-            found = [self._call('POST', '/projects', {
-                'project': {'name': name}})['project']]
-        self.projects[name] = found[0]['id']
-        return self.projects[name]
+            found = [self._call('POST', '/projects', {'project': {
+                'name': name, 'domain_id': number}})['project']]
+        return str(found[0]['id'])
 
     def add_user(self, name: str, project: str, *roles: str) -> None:
         """Make a user who has roles in a project."""

@@ -16,6 +16,7 @@ import dataclasses
 import pytest
 
 from hepix_vm.errors import Code
+from hepix_vm.errors import HepixVmError
 from hepix_vm.subscriptions import Selection
 from hepix_vm.trust.verdict import Reason
 from tests.unit.exchange.models import actions
@@ -246,11 +247,12 @@ def test_what_a_server_uses_is_not_deleted():
 def test_nothing_is_deleted_where_nova_does_not_say():
     model = Model()
     versions(model, None)
-    model.used = None
+    model.used = HepixVmError('Nova is silent.', remedy='Wake it.')
     model.accept(image_list('L', entry('a', 3), version=4), keep=0)
     made = model.plan()
     assert actions(made) == []
-    assert 'Nova does not say' in made.notes[0]
+    assert made.notes == (
+        'No image is deleted or evicted now. Nova is silent. Wake it.',)
 
 
 def test_what_is_protected_is_not_deleted():

@@ -1,0 +1,198 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""What is asked of Nova, Cinder and Keystone, and how often."""
+
+import datetime
+import json
+import urllib.parse
+
+import pytest
+import requests
+
+from hepix_vm.errors import HepixVmError
+from hepix_vm.exchange import usage
+
+NOW = datetime.datetime(2026, 11, 1, tzinfo=datetime.UTC)
+
+
+class Service:
+    """An adapter of keystoneauth1 whose service is a function."""
+
+    def __init__(self, answer):
+        self.answer = answer
+        self.asked = []
+
+    def request(self, path, method, **more):
+        place = urllib.parse.urlsplit(path)
+        asked = {**dict(urllib.parse.parse_qsl(place.query)),
+                 **more.get('params', {})}
+        self.asked.append(asked)
+        found = self.answer(urllib.parse.unquote(place.path), asked)
+        response = requests.Response()
+        response.status_code = found if isinstance(found, int) else 200
+        response._content = json.dumps(
+            {} if isinstance(found, int) else found).encode()
+        return response
+
+    def get(self, path, **more):
+        return self.request(path, 'GET', **more)
+
+
+def pages(name, items):
+    """Return what answers with two items a page."""
+    def answer(path, asked):
+        ids = [item['id'] for item in items]
+        first = ids.index(asked['marker']) + 1 if 'marker' in asked else 0
+        rest = items[first:]
+        more = {f'{name}_links': [{'rel': 'next', 'href': 'https://x/'}]}
+        return {name: rest[:2], **(more if len(rest) > 2 else {})}
+    return answer
+
+
+def server(number, image='', *volumes):
+    return {'id': str(number), 'image': {'id': image} if image else '',
+            'os-extended-volumes:volumes_attached': [
+                {'id': volume} for volume in volumes]}
+
+
+def volume(name, image=''):
+    return {'id': name, **({'volume_image_metadata': {
+        'image_id': image}} if image else {})}
+
+
+class Nova(Service):
+    """A Nova with servers, and with some that were deleted."""
+
+    def __init__(self, *present, deleted=()):
+        def answer(path, asked):
+            assert (path, asked['all_tenants']) == ('/servers/detail', 'True')
+            if 'deleted' not in asked:
+                return pages('servers', present)(path, asked)
+            assert asked['changes-since'] == '2026-10-02T00:00:00Z'
+            return pages('servers', deleted)(path, asked)
+        super().__init__(answer)
+
+
+class Cinder(Service):
+    """A Cinder with volumes."""
+
+    def __init__(self, *volumes):
+        def answer(path, asked):
+            assert (path, asked['all_tenants']) == ('/volumes/detail', '1')
+            return pages('volumes', volumes)(path, asked)
+        super().__init__(answer)
+
+
+def use(nova, cinder=None):
+    return usage.usage(
+        nova, cinder or Service(lambda path, asked: 503), lambda: NOW)
+
+
+def test_servers_are_listed_once():
+    nova = Nova(server(1, 'a'), server(2, 'b'), server(3, 'a'),
+                deleted=[server(4, 'c')])
+    in_use = use(nova)
+    for _ in range(2):
+        assert set(in_use(0)) == {'a', 'b'}
+        assert set(in_use(30)) == {'a', 'b', 'c'}
+    assert [('deleted' in asked, 'marker' in asked)
+            for asked in nova.asked] == [
+        (False, False), (False, True), (True, False)]
+
+
+def test_a_server_that_runs_from_a_volume_uses_its_image():
+    cinder = Cinder(volume('other', 'x'), volume('data'), volume('boot', 'b'),
+                    volume('later', 'y'), volume('last', 'z'))
+    in_use = use(Nova(server(1, 'a'), server(2, '', 'data', 'boot')), cinder)
+    assert {'a', 'b'} <= set(in_use(0))
+    assert {'x', 'y', 'z'}.isdisjoint(in_use(0))
+    # Not beyond the last of them.
+    assert len(cinder.asked) == 2
+
+
+def test_without_such_a_server_cinder_is_not_asked():
+    cinder = Cinder()
+    # One that failed has no volume.
+    assert set(use(Nova(server(1, 'a'), server(2)), cinder)(0)) == {'a'}
+    assert cinder.asked == []
+
+
+@pytest.mark.parametrize(('cinder', 'words'), [
+    (Cinder(volume('other', 'x')), 'does not know the volume boot'),
+    (Cinder(), 'does not know the volume boot'),
+    (Service(lambda path, asked: 403), 'Cinder answers 403'),
+    (Service(lambda path, asked: {'volumes': None}), 'not Cinder'),
+    (Service(lambda path, asked: {}), 'not Cinder'),
+    (Service(lambda path, asked: {'volumes': [], 'volumes_links': []}),
+     'not Cinder')])
+def test_where_cinder_does_not_say_nothing_is_known(cinder, words):
+    in_use = use(Nova(server(1, 'a'), server(2, '', 'boot')), cinder)
+    for days in (0, 30):
+        error = in_use(days)
+        assert isinstance(error, HepixVmError)
+        assert words in error.message
+        assert error.remedy
+
+
+@pytest.mark.parametrize('answer', [
+    503, {}, {'servers': [{}]}, {'servers': [{'id': '1', 'image': 'x'}]}])
+def test_where_nova_does_not_say_nothing_is_known(answer):
+    error = use(Service(lambda path, asked: answer))(0)
+    assert isinstance(error, HepixVmError)
+    assert error.message.startswith('Nova does not say which images')
+    assert 'Nova' in error.remedy
+
+
+def test_why_nova_does_not_say_has_no_password():
+    def silent(path, asked):
+        raise requests.ConnectionError('http://ops:s3cret@nova/')
+    error = use(Service(silent))(0)
+    assert 'http://nova/' in error.message
+    assert 's3cret' not in error.message
+
+
+class Keystone(Service):
+    """A Keystone with projects, by id, each with domain and name."""
+
+    def __init__(self, **projects):
+        domains = {'d1': 'Default', 'd2': 'other'}
+
+        def answer(path, asked):
+            _, kind, *rest = path.split('/', 2)
+            known = domains if kind == 'domains' else projects
+            if rest:
+                return {kind[:-1]: {}} if rest[0] in known else 404
+            found = known.items()
+            if kind == 'projects':
+                found = [(key, name) for key, (domain, name) in found
+                         if asked.get('domain_id', domain) == domain]
+            return {kind: [{'id': key} for key, name in found
+                           if name == asked['name']]}
+        super().__init__(answer)
+
+
+@pytest.mark.parametrize(('named', 'found'), [
+    ('cms', 'p2'), ('p1', 'p1'), ('nobody', None),
+    # Two domains have it.
+    ('atlas', None), ('Default:atlas', 'p1'), ('d1:atlas', 'p1'),
+    ('other:atlas', 'p3'), ('other:cms', None), ('nowhere:atlas', None),
+    # Whoever may make projects in a domain gives them any name, also that
+    # of another's id, or that looks like a domain and a name.
+    ('p4', 'p4'), ('other:lhcb', 'p7'), ('a:b', 'p8')])
+def test_projects_by_id_by_name_and_by_domain(named, found):
+    keystone = Keystone(
+        p1=('d1', 'atlas'), p2=('d1', 'cms'), p3=('d2', 'atlas'),
+        p4=('d1', 'alice'), p5=('d2', 'p4'), p6=('d1', 'other:lhcb'),
+        p7=('d2', 'lhcb'), p8=('d1', 'a:b'))
+    assert usage.project_ids(keystone, [named]) == (
+        {named: found} if found else {})

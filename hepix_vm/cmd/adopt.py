@@ -32,7 +32,7 @@ from hepix_vm.site import SiteFiles
 from hepix_vm.yamlfile import Node
 
 if TYPE_CHECKING:
-    _Parsers = argparse._SubParsersAction[argparse.ArgumentParser]
+    _Parsers = argparse._SubParsersAction[common.Parser]
 
 
 def add_author_options(parser: argparse._ActionsContainer,
@@ -76,7 +76,12 @@ def add_parser(subparsers: '_Parsers') -> None:
         'adopt', help='let images stay that nobody endorsed',
         description='Writes into the ledger that images may stay though '
         'nobody endorsed them. What is blocked, revoked or expired is not '
-        'adopted. Nothing else is changed; the next sweep marks the images.')
+        'adopted. Nothing else is changed; the next sweep marks the images.',
+        examples=[
+            'hepix-vm-sync adopt --reason "image of Octavia" --until '
+            '2027-03-31 2b9c0a7e-51d5-4a55-8f6e-3d0f0c1e9b42',
+            'hepix-vm-sync adopt --reason "older than the gate" '
+            '--all-unknown --dry-run'])
     add_word_options(parser, required=True)
     parser.add_argument('--all-unknown', action='store_true',
                         help='adopt all images that the audit calls unknown')

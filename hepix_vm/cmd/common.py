@@ -12,11 +12,16 @@
 
 """What all commands have in common: words for the terminal, and a Glance."""
 
+import argparse
 from collections.abc import Callable
+from collections.abc import Sequence
 import dataclasses
 import functools
 import logging
 import sys
+import textwrap
+from typing import Any
+from typing import NoReturn
 
 from keystoneauth1 import adapter as keystone_adapter
 from oslo_config import cfg
@@ -29,9 +34,12 @@ from hepix_vm.exchange.catalogue import Catalogue
 from hepix_vm.exchange.ledger import RestLedger
 from hepix_vm.exchange.report import FAILED
 from hepix_vm.exchange.report import MISCONFIGURED
+from hepix_vm.exchange.report import STATUSES
 from hepix_vm import opts
 
 LOG = logging.getLogger(__name__)
+
+_WIDTH = 78  # characters of a line of help
 
 # Values of auth_type with which no Keystone is asked.
 _NO_KEYSTONE = frozenset({'none', 'http_basic', 'admin_token'})
@@ -64,6 +72,37 @@ class _Stderr(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         """Write a record."""
         print(self.format(record), file=sys.stderr)
+
+
+class Parser(argparse.ArgumentParser):
+    """Reads a command line whose words are refused as settings are.
+
+    :param examples: command lines that show how it is used
+    """
+
+    def __init__(self, *, description: str, examples: Sequence[str] = (),
+                 epilog: str = '', **options: Any) -> None:
+        self.examples = examples
+        shown = ''.join(f'\n  {example}' for example in examples)
+        several = 's' if len(examples) > 1 else ''
+        super().__init__(
+            description=textwrap.fill(description, _WIDTH),
+            epilog='\n\n'.join(filter(None, [
+                shown and f'example{several}:{shown}', epilog])),
+            formatter_class=argparse.RawDescriptionHelpFormatter, **options)
+
+    def error(self, message: str) -> NoReturn:
+        """Say what is wrong, and end; argparse's status 2 is a failure."""
+        self.print_usage(sys.stderr)
+        self.exit(MISCONFIGURED, f'{self.prog}: error: {message}\n')
+
+
+def statuses() -> str:
+    """Return what exit statuses mean, as help says it."""
+    return 'exit status:\n' + '\n'.join(
+        textwrap.fill(text, _WIDTH, initial_indent=f'  {status}  ',
+                      subsequent_indent=' ' * 5)
+        for status, text in STATUSES.items())
 
 
 def log_to_stderr(debug: bool) -> None:

@@ -60,7 +60,7 @@ from hepix_vm.site import SiteFiles
 from hepix_vm.subscriptions import Following
 
 if TYPE_CHECKING:
-    _Parsers = argparse._SubParsersAction[argparse.ArgumentParser]
+    _Parsers = argparse._SubParsersAction[common.Parser]
 
 LOG = logging.getLogger(__name__)
 
@@ -89,7 +89,10 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 def add_parser(subparsers: '_Parsers') -> None:
     """Add the subcommand to a command line."""
     parser = subparsers.add_parser(
-        'fetch', help='bring in images whose bytes were evicted or refused')
+        'fetch', help='bring in images whose bytes were evicted or refused',
+        description='Does a run with --no-fetch that also brings in images '
+        'which were evicted, or whose bytes were refused.', examples=[
+            'hepix-vm-sync fetch 2b9c0a7e-51d5-4a55-8f6e-3d0f0c1e9b42'])
     parser.add_argument(
         'images', metavar='IMAGE', nargs='+', help='dc:identifier of an '
         'image, or the id of its record in Glance')

@@ -17,6 +17,7 @@ import os
 import sys
 from typing import TYPE_CHECKING
 
+from hepix_vm.cmd import common
 from hepix_vm.errors import ConfigError
 from hepix_vm.exchange.importing import atrope
 from hepix_vm.exchange.importing import cloudkeeper
@@ -26,7 +27,7 @@ from hepix_vm.exchange.report import ALL_WELL
 from hepix_vm.exchange.report import REFUSED
 
 if TYPE_CHECKING:
-    _Parsers = argparse._SubParsersAction[argparse.ArgumentParser]
+    _Parsers = argparse._SubParsersAction[common.Parser]
 
 _READERS = {'atrope': atrope.read, 'cloudkeeper': cloudkeeper.read,
             'vmcatcher': vmcatcher.read}
@@ -36,7 +37,12 @@ def add_parser(subparsers: '_Parsers') -> None:
     """Add the subcommand to a command line."""
     parser = subparsers.add_parser(
         'import-config', help='write subscriptions.yaml from what vmcatcher, '
-        'atrope or cloudkeeper knew')
+        'atrope or cloudkeeper knew',
+        description='Writes subscriptions.yaml from what another program '
+        'knew. What is lacking is said in the file; nothing is guessed, and '
+        'nobody is asked.', examples=[
+            'hepix-vm-sync import-config --from atrope --output '
+            'subscriptions.yaml /etc/atrope/hepix.yaml'])
     parser.add_argument(
         'file', metavar='FILE',
         help='the database of vmcatcher or its dump, hepix.yaml of atrope, '

@@ -48,7 +48,7 @@ from hepix_vm.trust.model import ImageList
 from hepix_vm.yamlfile import Node
 
 if TYPE_CHECKING:
-    _Parsers = argparse._SubParsersAction[argparse.ArgumentParser]
+    _Parsers = argparse._SubParsersAction[common.Parser]
 
 _REFUSED = 1  # exit status
 _KEPT = (
@@ -67,7 +67,11 @@ def add_parser(subparsers: '_Parsers') -> None:
         'publish', help='publish a signed list of images',
         allow_abbrev=False,
         description='Makes a new version of an image list, shows what it '
-        'changes, signs it, and puts it in its place.')
+        'changes, signs it, and puts it in its place.', examples=[
+            'hepix-vm-sync publish --output /srv/www/images.smime '
+            'published.yaml',
+            'hepix-vm-sync publish --put https://lists.example.org/images '
+            '--token-file token --dry-run published.yaml'])
     parser.add_argument('file', metavar='FILE',
                         help='YAML file that says what is published')
     where = parser.add_mutually_exclusive_group(required=True)

@@ -38,7 +38,7 @@ from hepix_vm.trust.ledger import Record
 from hepix_vm.trust.settings import Blockable
 
 if TYPE_CHECKING:
-    _Parsers = argparse._SubParsersAction[argparse.ArgumentParser]
+    _Parsers = argparse._SubParsersAction[common.Parser]
 
 _REFUSED = 1  # exit status
 _LIFTED = frozenset({
@@ -55,24 +55,36 @@ _NAMED = {
     Blockable.ENDORSER: ('DN', 'an endorser, by his distinguished name')}
 
 
-# What each command that writes one adds, and what then happens.
+_EXAMPLE = ('hepix-vm-sync {} --image 2b9c0a7e-51d5-4a55-8f6e-3d0f0c1e9b42 '
+            '--reason "{}"')
+# What each command that writes one adds, what then happens, and why one
+# may do it.
 _WRITERS = {
     'block': (Fact.BLOCKED, 'refuse something on all controllers, until it '
-              'is lifted', 'the next sweep takes what is in use out of use'),
+              'is lifted', 'the next sweep takes what is in use out of use',
+              'CVE-2026-1234'),
     'approve': (Fact.APPROVED, 'let an image run whose list waits for an '
-                'operator', 'the next sweep marks its images'),
+                'operator', 'the next sweep marks its images',
+                'scanned, and sound'),
     'share': (Fact.SHAREABLE, 'let an image be published to other sites',
-              'the next sweep marks its images')}
+              'the next sweep marks its images', 'made at this site')}
 
 
 def add_parsers(subparsers: '_Parsers') -> None:
     """Add the subcommands to a command line."""
-    for name, (fact, text, then) in _WRITERS.items():
-        _add(subparsers.add_parser(name, help=text),
+    for name, (fact, text, then, why) in _WRITERS.items():
+        _add(subparsers.add_parser(
+            name, help=text, description=f'Writes into the ledger that '
+            f'hepix-vm is to {text}; {then}.',
+            examples=[_EXAMPLE.format(name, why)]),
              _NAMED if fact is Fact.BLOCKED else _LISTED,
              functools.partial(_write, event=name, fact=fact, then=then))
     _add(subparsers.add_parser(
-        'lift', help='take back what the other commands, or lists, said'),
+        'lift', help='take back what the other commands, or lists, said',
+        description='Takes back what the ledger says: blocks, revocations, '
+        'that something was superseded, adoptions, approvals, and that '
+        'something may be shared. The records stay.', examples=[
+            _EXAMPLE.format('lift', 'mended')]),
         _NAMED, _lift)
 
 

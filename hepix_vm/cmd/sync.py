@@ -48,17 +48,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     given = _parser().parse_args(arguments)
     common.log_to_stderr(given.debug)
-    if given.sweep and (given.work or given.lists or given.no_fetch):
+    if given.sweep and (given.work or given.lists or given.no_fetch
+                        or given.format or given.columns):
         given.parser.error('--sweep goes with --dry-run and --debug only')
     work = given.work or (_sweep if given.sweep else follow.run)
     return common.guarded(_PROGRAM, functools.partial(work, given))
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+def _parser() -> common.Parser:
+    parser = common.Parser(
         prog=_PROGRAM, description='Fetches the image lists that this site '
         'follows, brings their images into Glance, and keeps all images as '
-        'the verdicts on them are.')
+        'the verdicts on them are.', examples=[
+            f'{_PROGRAM} --dry-run',
+            f'{_PROGRAM} --list 8d1c6f6e-6a0a-4b7c-9d67-0f6f5d9d7a11',
+            f'{_PROGRAM} --sweep'], epilog=common.statuses())
     parser.add_argument(
         '--sweep', action='store_true',
         help='judge all active images, and those that were taken out of '

@@ -34,6 +34,7 @@ from hepix_vm.exchange.deeds import Done
 from hepix_vm.exchange.deeds import Trouble
 from hepix_vm.exchange.event import Event
 from hepix_vm.exchange.execute import Executor
+from hepix_vm.exchange import oneline
 from hepix_vm.exchange.outline import Outline
 from hepix_vm.exchange.plan import plan
 from hepix_vm.exchange.present import concerns
@@ -151,7 +152,21 @@ class Follow:
             fetched=fetched,
             max_bytes=site.subscriptions.max_bytes,
             unseen=any(map(self._unseen, site.accepted.subscriptions))))
-        return _only(made, fetched) if self._request.fetched else made
+        if self._request.fetched:
+            return _only(made, fetched)
+        left = [uuid for uuid in self._lists() if uuid not in usable]
+        return dataclasses.replace(made, notes=(
+            *made.notes, *map(self._why_left, left)))
+
+    def _why_left(self, uuid: str) -> str:
+        """Return why a list is not acted upon."""
+        held = self._world.site.accepted.by_uuid.get(uuid)
+        why = ('no version of it is stored here' if held is None
+               else 'another controller has a newer version'
+               if self._unseen(uuid) else 'its signer is not trusted now')
+        return (f'The images of the list '
+                f'{oneline.named(self._outline.title_of(uuid), uuid)} are '
+                f'left as they are: {why}.')
 
     def _lists(self) -> Sequence[str]:
         only = self._request.only

@@ -126,6 +126,14 @@ ALL_WELL = 0
 REFUSED = 1
 FAILED = 2
 MISCONFIGURED = 3
+STATUSES: Mapping[int, str] = {
+    ALL_WELL: 'all is well; also where there was nothing to do, an image '
+              'waits for approval, or a list is stale',
+    REFUSED: 'a list or an image was refused; or what was named is not '
+             'adopted, fetched, published or lifted',
+    FAILED: 'something failed; one line on standard error says what and what '
+            'to do, and --debug where it came from',
+    MISCONFIGURED: 'the command line, a file or an option cannot be used'}
 
 
 def status_of(reports: Iterable[ListReport]) -> int:

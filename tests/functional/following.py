@@ -186,7 +186,8 @@ def check_said(lists, ran, steps, before, after):
         '2.0 KiB in 1 image to come', 'bring', 'replace', 'record', 'judge',
         'park']
     assert lines[3].endswith(f'; it takes the place of {before["id"]}')
-    assert f'{where}deactivated (image-superseded' in lines[5]
+    assert f'{where}deactivated (' in lines[5], lines[5]
+    assert 'image-superseded' in lines[5]
     assert lines[6].endswith(f'{where}is superseded')
     assert of_list.endswith(
         '): 1 image came in (2.0 KiB), 1 image changed')

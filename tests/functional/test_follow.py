@@ -309,7 +309,9 @@ def test_a_list_that_is_not_here_decides_nothing(lists, run):
             path.write_bytes(content)
         else:
             path.unlink()
-        run('--no-fetch')
+        assert (f'The images of the list {image_list.identifier} are left as '
+                'they are: no version of it is stored here.'
+                ) in run('--no-fetch').err
         assert state(lists) == before
         assert lists.records() == []
 
@@ -324,7 +326,7 @@ def test_a_version_that_another_controller_left_behind(lists, run):
                        version='7')
     # Same version, other images: acted upon, it would revoke the old one.
     lists.accept(lists.image(), identifier=image_list.identifier)
-    run('--no-fetch')
+    assert 'another controller has a newer version' in run('--no-fetch').err
     assert state(lists) == before
     assert lists.records() == []
 

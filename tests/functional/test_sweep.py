@@ -342,7 +342,7 @@ def test_a_record_that_cannot_be_read_refuses_what_it_names(bare, sweep):
 def test_command_lines_that_say_nothing(bare, arguments, capsys):
     with pytest.raises(SystemExit) as caught:
         raise SystemExit(sync.main(arguments))
-    assert caught.value.code == 2
+    assert caught.value.code == 3
     assert 'usage: hepix-vm-sync' in capsys.readouterr().err
 
 

@@ -329,7 +329,7 @@ def test_the_command_line_has_no_secret(alice):
     assert '--passphrase-file' in alice.run('--help').stdout
     for done in (alice.run(*alice.signer, '--passphrase', SECRET),
                  alice.run(*alice.signer, '--token', SECRET)):
-        assert done.returncode == 2
+        assert done.returncode == 3
     done = alice.run(to=('--output', 'x', '--put', 'https://x/'))
     assert 'not allowed with' in done.stderr
 

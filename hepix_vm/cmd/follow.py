@@ -18,6 +18,7 @@ from collections.abc import Iterator
 from collections.abc import Sequence
 import contextlib
 from contextlib import AbstractContextManager
+import dataclasses
 import functools
 import logging
 import sys
@@ -167,13 +168,23 @@ class _Run:
         if self._fetching and not self._request.dry_run:
             metrics.write(
                 self._cloud.settings.metrics_file, self._site, reports,
-                metrics.Run(
-                    self._began, utcnow(), status,
-                    followed.states if followed else None,
-                    [refusal.code for refusal in followed.refusals
-                     if refusal.code]
-                    if followed and not self._request.only else None))
+                self._measured(followed, status))
         return status
+
+    def _measured(self, followed: Followed | None, status: int,
+                  ) -> metrics.Run:
+        """Return what metrics say of the run.
+
+        Of what it did not look at they keep what they said.
+        """
+        run = metrics.Run(self._began, utcnow(), status)
+        if followed is None:
+            return run
+        run = dataclasses.replace(run, images=followed.states)
+        return run if self._request.only else dataclasses.replace(
+            run, refused=[refusal.code for refusal in followed.refusals
+                          if refusal.code],
+            waiting=len(followed.approvals))
 
     def _intake(self) -> list[ListReport]:
         intake = Intake(

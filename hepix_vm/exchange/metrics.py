@@ -66,6 +66,7 @@ class Run:
         they were not looked at
     :param refused: codes for which images were refused, each as often as
         it was given; None if not all lists were followed
+    :param waiting: number of images that wait for approval; None as well
     """
 
     began: datetime.datetime
@@ -73,6 +74,7 @@ class Run:
     status: int
     images: Mapping[str, int] | None = None
     refused: Sequence[Code] | None = None
+    waiting: int | None = None
 
 
 def check(path: str) -> None:
@@ -118,6 +120,7 @@ def _keep(path: str, found: Sequence[Metric], site: Site,
     former = _former(path)
     whole = {_PREFIX + name for name, known in [
         ('images', run.images), ('refusals', run.refused),
+        ('images_waiting', run.waiting),
         ('follow_timestamp_seconds', run.refused)] if known is None}
     lists = {block.subscription.uuid for block in site.subscriptions.blocks}
     lists -= {report.uuid for report in reports}
@@ -185,7 +188,11 @@ def _of_run(run: Run) -> Iterator[Metric]:
                       'followed all lists last.')
     if run.refused is not None:
         followed.add(run.ended.timestamp())
-    yield from (images, followed)
+    waiting = _Gauge('images_waiting', 'Images that waited for approval '
+                     'when this controller followed all lists last.')
+    if run.waiting is not None:
+        waiting.add(run.waiting)
+    yield from (images, followed, waiting)
 
 
 def _of_reports(reports: Sequence[ListReport],

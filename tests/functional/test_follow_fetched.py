@@ -15,6 +15,7 @@ import os
 
 import pytest
 
+from hepix_vm.exchange import coordination
 from hepix_vm import paths
 from tests.functional.conftest import start
 from tests.functional.following import ACCOUNT
@@ -102,3 +103,39 @@ def test_lists_are_fetched_though_glance_is_down(lists, run):
         lists.site.write_account(lists.cloud.glance.url, ACCOUNT)
         run()
     assert len(lists.images()) == 1
+
+
+def test_metrics_of_what_a_run_does_not_look_at(lists, run):
+    """It is for one list, another follows, or Glance is down."""
+    site = lists.site
+    path = site.folder / 'hepix.prom'
+    site.write_config(metrics_file=str(path))
+    site.write_account(lists.cloud.glance.url, ACCOUNT)
+
+    def measured():
+        return [line for line in path.read_text().splitlines()
+                if line.startswith((
+                    'hepix_vm_images', 'hepix_vm_follow_timestamp',
+                    'hepix_vm_refusals'))]
+
+    with ListServer() as server:
+        image_list = publish(server, lists, lists.image())
+        lists.block(image_list.identifier, url=server.url('/image.list'),
+                    ca_bundle=server.bundle(site.folder),
+                    approve='by-operator')
+        run()
+        run()  # which finds it in Glance
+        before = measured()
+        assert 'hepix_vm_images{state="endorsed"} 1.0' in before
+        assert 'hepix_vm_images_waiting 1.0' in before
+        run('--list', image_list.identifier)
+        assert measured() == before
+        with coordination.alone('', str(site.state)) as alone:
+            assert alone
+            run()
+        assert measured() == before
+        site.write_account('http://127.0.0.1:1', ACCOUNT)
+        run(status=2)
+        assert measured() == before
+    assert 'hepix_vm_run_status 2.0' in path.read_text()
+    site.write_account(lists.cloud.glance.url, ACCOUNT)

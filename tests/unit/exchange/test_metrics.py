@@ -221,7 +221,7 @@ def test_all_metrics_are_documented(site, tmp_path, now):
     site.accept(site.image_list(file_entry('ab' * 64, 1)))
     found = written(
         site, tmp_path, [ListReport(LATER, '', Outcome.FAILED)],
-        run=run(now, images={'endorsed': 1}, refused=[]))
+        run=run(now, images={'endorsed': 1}, refused=[], waiting=0))
     measured = {key[0]: ', '.join(f'``{name}``' for name, _ in key[1:])
                 or 'none' for key in found}
     documented = {cells[0].strip('`'): cells[1]
@@ -260,7 +260,8 @@ def test_what_a_run_did_not_look_at_stays(site, tmp_path, now):
     gone = ListReport(LATER, '', Outcome.FAILED)
     first = ListReport(mine.identifier, '', Outcome.FAILED, fetched=now)
     written(site, tmp_path, [first, gone], run=run(
-        now, images={'endorsed': 3}, refused=[Code.CHECKSUM_MISMATCH]))
+        now, images={'endorsed': 3}, refused=[Code.CHECKSUM_MISMATCH],
+        waiting=2))
     found = written(site, tmp_path, run=run(now + DAY))
     listed = 'list', mine.identifier
     for name, *labels, value in [
@@ -269,6 +270,7 @@ def test_what_a_run_did_not_look_at_stays(site, tmp_path, now):
              now.timestamp()),
             ('images', ('state', 'endorsed'), 3),
             ('refusals', ('code', 'checksum-mismatch'), 1),
+            ('images_waiting', 2),
             ('follow_timestamp_seconds', now.timestamp()),
             ('run_timestamp_seconds', (now + DAY).timestamp())]:
         assert found[f'hepix_vm_{name}', *labels] == value
@@ -276,10 +278,11 @@ def test_what_a_run_did_not_look_at_stays(site, tmp_path, now):
     assert not any(('list', LATER) in key for key in found)
     first = dataclasses.replace(first, outcome=Outcome.ACCEPTED)
     found = written(site, tmp_path, [first], run=run(
-        now + DAY, images={}, refused=[]))
+        now + DAY, images={}, refused=[], waiting=0))
     assert found['hepix_vm_list_outcome', listed, ('outcome', 'failed')] == 0
     assert ('hepix_vm_images', ('state', 'endorsed')) not in found
     assert found['hepix_vm_refusals', ('code', 'checksum-mismatch')] == 0
+    assert found['hepix_vm_images_waiting',] == 0
     assert found['hepix_vm_follow_timestamp_seconds',] == (
         now + DAY).timestamp()
 

@@ -18,7 +18,16 @@ set -euo pipefail
 # shellcheck source=tools/lib.sh
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
+cd "$ROOT"
+for argument in "$@"; do
+    case $argument in
+        # Nobody waits for an installation to read what it is for.
+        -h | --help)
+            command -v python3 > /dev/null \
+                && exec python3 -m tools.demo.options --help
+            ;;
+    esac
+done
 setup_environment
 setup_kernel
-cd "$ROOT"
 exec "$VENV/bin/python" -m tools.demo "$@"

@@ -19,6 +19,7 @@ import hashlib
 import os
 import pathlib
 import signal
+import subprocess
 import sys
 from typing import Any
 
@@ -35,8 +36,10 @@ from tools.demo import cloud as demo_cloud
 from tools.demo.cloud import Cloud
 from tools.demo.cloud import Disk
 from tools.demo.cloud import Disks
+from tools.demo import following
 from tools.demo import interrupts
 from tools.demo import needs
+from tools.demo import options
 from tools.demo import routes
 from tools.demo.routes import Answer
 from tools.demo.routes import Route
@@ -44,6 +47,7 @@ from tools.demo.table import all_right
 from tools.demo.table import Row
 from tools.demo.table import Seen
 
+ROOT = pathlib.Path(__file__).parents[2]
 DIGEST = 'ab' * 64
 REFUSED = Case('unendorsed', '', lambda site, disks: Attempt(disks.qcow2),
                Code.NOT_ENDORSED)
@@ -199,7 +203,8 @@ class FakeSite:
 @pytest.fixture
 def run(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     """Run the whole demo on a fake Glance and return the exit status."""
-    def run(lax: bool = False, console: str = images.GREETING) -> int:
+    def run(lax: bool = False, console: str = images.GREETING,
+            follows: bool = True) -> int:
         path = tmp_path / 'disk'
         path.write_bytes(b'a disk')
         disk = Disk.of(path, 'qcow2')
@@ -211,6 +216,7 @@ def run(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> Any:
         monkeypatch.setattr(routes, 'ROUTES', (
             dataclasses.replace(ROUTE, bring=glance.bring),))
         monkeypatch.setattr(images, 'boot', lambda *unused: console)
+        monkeypatch.setattr(following, 'show', lambda *unused: follows)
 
         def make_disks(folder: pathlib.Path) -> Disks:
             folder.mkdir()
@@ -245,6 +251,22 @@ def test_exit_status_of_a_wrong_row(
 
 def test_exit_status_of_an_image_that_does_not_boot(run: Any) -> None:
     assert run(console='Missing operating system.') == 1
+
+
+def test_exit_status_of_a_list_that_is_not_followed(run: Any) -> None:
+    assert run(follows=False) == 1
+
+
+def test_help_comes_before_anything_is_installed(
+        tmp_path: pathlib.Path) -> None:
+    done = subprocess.run(
+        [ROOT / 'tools' / 'demo.sh', '--keep', '--help'], text=True,
+        capture_output=True, timeout=60, env={
+            'PATH': os.defpath, 'HEPIX_VM_VENV': str(tmp_path / 'venv'),
+            'HEPIX_VM_CACHE': str(tmp_path / 'cache')})
+    assert (done.returncode, done.stderr) == (0, '')
+    assert done.stdout == options.parser().format_help()
+    assert [*tmp_path.iterdir()] == []
 
 
 def test_a_route_that_breaks_is_a_wrong_row(

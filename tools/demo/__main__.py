@@ -24,15 +24,16 @@ import sys
 import tempfile
 import time
 
-from tests.testbed.config import SERVERS
 from tests.testbed import images
 from tools.demo import cases
 from tools.demo import cloud as demo_cloud
 from tools.demo.cloud import Cloud
 from tools.demo.cloud import Disks
 from tools.demo import context
+from tools.demo import following
 from tools.demo import interrupts
 from tools.demo import needs
+from tools.demo import options as command_line
 from tools.demo import report
 from tools.demo.report import print_lines
 from tools.demo.report import say
@@ -53,7 +54,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     :returns: exit status: 0 if all is as expected, 1 if not, 128 and the
         number of the signal that stopped it
     """
-    options = _parser().parse_args(arguments)
+    options = command_line.parser().parse_args(arguments)
     missing = needs.missing(options.server)
     if missing:
         return _error('this is needed and missing: ' + ', '.join(missing)
@@ -71,19 +72,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         except (LookupError, OSError, RuntimeError,
                 subprocess.TimeoutExpired) as error:
             return _error(str(error))
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog='tools/demo.sh', description='Shows a real Glance that accepts '
-        'endorsed images and refuses all others, on every route; and a '
-        'machine that learns about its site.')
-    parser.add_argument('--server', choices=SERVERS, default='uwsgi',
-                        help='what runs Glance (default: uwsgi)')
-    parser.add_argument('--keep', action='store_true',
-                        help='leave Glance up until Ctrl-C, and say how to '
-                        'talk to it')
-    return parser
 
 
 def _error(text: str) -> int:
@@ -108,6 +96,7 @@ def _run(options: argparse.Namespace,
             cloud = stack.enter_context(
                 demo_cloud.run(folder, options.server))
         right = _show(cloud, disks, folder)
+        right = following.show(cloud, disks, folder) and right
         right = context.show(folder) and right
         say(f'{"all is as expected" if right else "NOT ALL IS AS EXPECTED"} '
             f'({time.monotonic() - begin:.0f} s)')

@@ -12,51 +12,36 @@
 
 """A stand-in for Cinder, which lists volumes and does nothing else."""
 
-import http.server
 import json
-import threading
-from typing import Any
+from typing import ClassVar
 import urllib.parse
 
+from tests.testbed import serving
 
-class FakeCinder:
+
+class FakeCinder(serving.Served):
     """Lists volumes of all projects to whoever has a token.
 
     :param volumes: the image of which each was made, by the volume's id
     """
 
     def __init__(self, volumes: dict[str, str]) -> None:
-        found = [{'id': volume, 'volume_image_metadata': {'image_id': image}}
-                 for volume, image in volumes.items()]
+        super().__init__(serving.web(_Volumes, found=[
+            {'id': volume, 'volume_image_metadata': {'image_id': image}}
+            for volume, image in volumes.items()]))
+        self.url = f'http://127.0.0.1:{self.port}/v3'
 
-        class Handler(http.server.BaseHTTPRequestHandler):
-            def do_GET(self) -> None:
-                place = urllib.parse.urlsplit(self.path)
-                known = (place.path == '/v3/volumes/detail'
-                         and 'all_tenants=1' in place.query.split('&')
-                         and 'X-Auth-Token' in self.headers)
-                body = json.dumps({'volumes': found}).encode()
-                self.send_response(200 if known else 404)
-                self.send_header('Content-Length', str(len(body)))
-                self.end_headers()
-                self.wfile.write(body)
 
-            def log_message(self, format: str, *args: Any) -> None:
-                """Be silent: the tests' output is theirs."""
+class _Volumes(serving.Quiet):
+    found: ClassVar[list[dict[str, object]]] = []
 
-        self._server = http.server.ThreadingHTTPServer(
-            ('127.0.0.1', 0), Handler)
-        self._thread = threading.Thread(
-            target=self._server.serve_forever, kwargs={'poll_interval': 0.05})
-        self.url = f'http://127.0.0.1:{self._server.server_address[1]}/v3'
-
-    def __enter__(self) -> 'FakeCinder':
-        """Begin to answer."""
-        self._thread.start()
-        return self
-
-    def __exit__(self, *unused: object) -> None:
-        """Answer no more."""
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
+    def do_GET(self) -> None:
+        place = urllib.parse.urlsplit(self.path)
+        known = (place.path == '/v3/volumes/detail'
+                 and 'all_tenants=1' in place.query.split('&')
+                 and 'X-Auth-Token' in self.headers)
+        body = json.dumps({'volumes': self.found}).encode()
+        self.send_response(200 if known else 404)
+        self.send_header('Content-Length', str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)

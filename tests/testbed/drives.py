@@ -52,7 +52,7 @@ class NovaDrives:
             settings[group] = {**settings.get(group, {}), **options}
         conf = self.folder / 'nova.conf'
         conf.write_text(service.ini(settings))
-        self._neutron.start()
+        self._neutron.__enter__()
         self._worker = Worker('nova_drive.py', conf,
                               self.folder / 'drives.log', self._environment)
         return self
@@ -61,7 +61,7 @@ class NovaDrives:
         if self._worker is not None:
             self._worker.stop()
             self._worker = None
-        self._neutron.stop()
+        self._neutron.__exit__()
 
     @property
     def log(self) -> str:

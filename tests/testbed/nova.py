@@ -34,9 +34,15 @@ from tests.testbed.worker import Worker
 _API, _CELL, _CELL0 = 'nova-api.sqlite', 'nova.sqlite', 'nova-cell0.sqlite'
 
 
-class _Neutron(serving.Quiet):
+class FakeNeutron(serving.Served):
     """A stand-in for Neutron, which has nothing: Nova asks for lists."""
 
+    def __init__(self) -> None:
+        super().__init__(serving.web(_Nothing))
+        self.url = f'http://127.0.0.1:{self.port}'
+
+
+class _Nothing(serving.Quiet):
     def do_GET(self) -> None:
         name = self.path.partition('?')[0].rstrip('/').split('/')[-1]
         body = json.dumps({name.replace('-', '_'): []}).encode()
@@ -56,7 +62,7 @@ class Nova(service.Service):
 
     def __init__(self, folder: pathlib.Path, keystone: Keystone) -> None:
         self._keystone = keystone
-        self._neutron = serving.Served(serving.web(_Neutron))
+        self._neutron = FakeNeutron()
         self._compute: Worker | None = None
         super().__init__(folder, 'nova.wsgi.osapi_compute:application', {
             'OS_NOVA_CONFIG_DIR': str(folder),
@@ -72,8 +78,7 @@ class Nova(service.Service):
     def use(self, glance: str) -> None:
         """Say which Glance it uses; it counts when it starts."""
         (self.folder / 'nova.conf').write_text(service.ini(_settings(
-            self.folder, self._keystone, glance,
-            f'http://127.0.0.1:{self._neutron.port}')))
+            self.folder, self._keystone, glance, self._neutron.url)))
 
     def __enter__(self) -> 'Nova':
         """Start all of it."""

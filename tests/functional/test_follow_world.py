@@ -13,6 +13,7 @@
 
 import pytest
 
+from hepix_vm.cmd import sync
 from hepix_vm.exchange.execute import Executor
 from hepix_vm import paths
 from tests.functional.following import idle
@@ -287,11 +288,88 @@ def test_a_server_that_runs_from_a_volume_uses_an_image(world, lists, run):
             config = world.site.config.read_text()
             world.site.config.write_text(
                 f'{config}block_storage_endpoint = {cinder.url}\n')
-            assert 'evict 1, ' in run('--no-fetch').out
+            assert 'evict: ' in run('--no-fetch').out
     finally:
         world.nova.forget(server)
     assert lists.of(used)['status'] == 'active'
     assert lists.of(unused)['status'] == 'queued'
+
+
+class Killed(BaseException):
+    """In place of a signal: nothing of the run is done after it."""
+
+
+@pytest.fixture
+def kill(lists, monkeypatch):
+    """What begins a run, and ends it at a step."""
+    def kill(name):
+        def checkpoint(reached):
+            if reached == name:
+                raise Killed
+
+        with monkeypatch.context() as patched:
+            patched.setattr(Executor, 'checkpoint', staticmethod(checkpoint))
+            with pytest.raises(Killed):
+                sync.main(['--no-fetch'])
+    return kill
+
+
+def test_killed_while_evicting(lists, run, kill):
+    listed = [lists.image() for _ in range(4)]
+    lists.accept(*listed, block={
+        'projects': {VO: 'atlas'}, 'evict_after': 30})
+    run('--no-fetch')
+    before = {image['hepix_sha512']: (image['name'], image['owner'],
+                                      lists.members(image))
+              for image in lists.images()}
+    lists.cloud.glance.query(OLD + " WHERE owner != 'hepix-vm'")
+    for name in ('before evict', 'kept', 'after evict'):
+        kill(name)
+    assert len(lists.images()) > len(
+        [image for image in lists.images() if image['status'] == 'queued'])
+    run('--no-fetch')
+    assert {image['hepix_sha512']: (image['name'], image['owner'],
+                                    lists.members(image))
+            for image in lists.images()} == before
+    assert {(image['status'], image['os_hidden'], 'hepix_parked' in image)
+            for image in lists.images()} == {('queued', False, True)}
+    assert len(lists.images()) == len(listed)
+    assert idle(run('--no-fetch'))
+
+
+def test_killed_while_deleting(lists, run, kill):
+    versions = [lists.image()]
+    image_list = lists.accept(versions[0], block={'projects': {VO: 'atlas'}})
+    run('--no-fetch')
+    for _ in range(3):
+        versions.append(lists.image(identifier=versions[0].identifier))
+        image_list = lists.next(image_list, versions[-1])
+        run('--no-fetch')
+    lists.block(image_list.identifier, projects={VO: 'atlas'},
+                superseded='delete')
+    kill('before delete')
+    assert len(lists.images()) == len(versions)
+    kill('after delete')
+    assert len(lists.images()) == len(versions) - 1
+    run('--no-fetch')
+    image, = lists.images()
+    assert image['hepix_sha512'] == versions[-1].sha512
+    assert idle(run('--no-fetch'))
+
+
+def test_killed_while_clearing_away(lists, run, kill):
+    gone = [lists.image() for _ in range(3)]
+    lists.cloud.web.contents.clear()
+    image_list = lists.accept(*gone, block={'projects': {VO: 'atlas'}})
+    run('--no-fetch', status=2)
+    lists.next(image_list)
+    kill('before discard')
+    assert len(lists.images()) == len(gone)
+    kill('after discard')
+    assert len(lists.images()) == len(gone) - 1
+    run('--no-fetch')
+    assert lists.images() == []
+    assert idle(run('--no-fetch'))
 
 
 def test_who_had_it_alone_does_not_own_what_is_for_all(world, lists, run):

@@ -232,6 +232,20 @@ def test_formats(lists, run):
     assert lists.of(named)['disk_format'] == 'raw'
 
 
+def test_a_new_version_of_an_unknown_format(lists, run):
+    old = lists.image()
+    image_list = lists.accept(old)
+    run('--no-fetch')
+    lists.next(image_list, lists.image(
+        identifier=old.identifier, format='tar.gz'))
+    assert '[format-mismatch]' in run('--no-fetch', status=1).err
+    run('--sweep')
+    image = lists.of(old)
+    assert (image['status'], image['hepix_state'], image['visibility'],
+            image['os_hidden']) == ('active', 'endorsed', 'shared', False)
+    assert lists.records() == []
+
+
 def test_what_other_tools_read(lists, run):
     listed = lists.image(extra={
         'ad:mpuri': 'https://appdb.example.org/1', 'hv:ram_minimum': '2048',

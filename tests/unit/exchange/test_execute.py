@@ -14,8 +14,12 @@
 import threading
 
 import pytest
+import requests
 
+from hepix_vm.errors import ServiceError
 from hepix_vm.exchange.allowance import Allowance
+from hepix_vm.exchange.catalogue import Catalogue
+from hepix_vm.exchange.catalogue import Kept
 from hepix_vm.exchange.execute import Executor
 from hepix_vm.exchange.steps import Step
 from tests.unit.exchange.models import entry
@@ -88,3 +92,39 @@ def test_who_interrupts_does_not_wait_for_what_is_to_come(monkeypatch):
     with pytest.raises(KeyboardInterrupt):
         brought(monkeypatch, Allowance(60), chain)
     assert 1 <= len(begun) <= 4
+
+
+class Glance:
+    """An adapter of keystoneauth1 whose service answers one status."""
+
+    def __init__(self, status):
+        self.status = status
+
+    def request(self, path, method, **more):
+        response = requests.Response()
+        response.status_code = self.status
+        response._content = b'It is in use by a volume.'
+        return response
+
+
+@pytest.mark.parametrize(('status', 'kept'), [
+    (403, True), (409, True), (500, False), (503, False)])
+def test_what_glance_does_not_delete_is_no_failure(status, kept):
+    model = Model(image_list('L', entry('a', 1)))
+    model.run()
+    model.accept(image_list('L', entry('a', 2), version=2), keep=0)
+    model.run()
+    catalogue = Catalogue(Glance(status))
+    with pytest.raises(ServiceError) as caught:
+        catalogue.delete('x')
+    assert isinstance(caught.value, Kept) is kept
+    done = Executor(catalogue, None, None, None, None, None).run(model.plan())
+    line, = done.notes if kept else done.failures
+    assert f'{status} to DELETE /v2/images/0001: It is in use by' in line
+    assert not (done.failures if kept else done.notes)
+    assert done.steps == {}
+
+
+@pytest.mark.parametrize('status', [204, 404])
+def test_what_glance_deleted_is_gone(status):
+    Catalogue(Glance(status)).delete('x')

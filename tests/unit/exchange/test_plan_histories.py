@@ -100,3 +100,44 @@ def test_a_copy_of_what_waits_does_not_end_the_wait():
             if image.sha512 == old.sha512} == {'superseded'}
     assert len(model.records) == 1
     assert model.plan().chains == ()
+
+
+EVICTIONS = st.lists(st.tuples(
+    st.sampled_from('LM'), ENTRIES, st.sampled_from([None, 0]),
+    st.booleans(), st.integers(0, 3), st.integers(0, 6)),
+    min_size=1, max_size=6)
+
+
+@settings(max_examples=400, deadline=None)
+@given(EVICTIONS)
+def test_what_is_evicted_stays_and_comes_back_whatever_happens(events):
+    model = Model()
+    versions = dict.fromkeys('LM', 0)
+    for name, images, evict_after, deletable, fetched, steps in events:
+        versions[name] += 1
+        model.accept(image_list(name, *(
+            entry(f'{name}{each}', content)
+            for each, content in images.items()), version=versions[name]),
+            evict_after=evict_after)
+        model.deletable = deletable
+        model.known['fetched'] = {entry('x', fetched).sha512}
+        model.run(steps=steps)
+    model.deletable, model.known['fetched'] = True, ()
+    for _ in range(6):
+        if not model.run():
+            break
+    assert actions(model.plan()) == []
+    # Each is there once, with its bytes or without.
+    found, _ = model.wanted()
+    there = [image for image in model.images if image.sha512 in found]
+    assert sorted(image.sha512 for image in there) == sorted(found)
+    assert all(image.evicted or image.shared for image in there)
+    assert all(image.status == 'deactivated' and image.parked
+               for image in model.images if image not in there)
+    # Who asks for all has them.
+    model.known['fetched'] = set(found)
+    for _ in range(3):
+        model.run()
+    assert sorted(image.sha512 for image in model.images
+                  if image.status == 'active' and not image.parked) == (
+        sorted(found))

@@ -130,6 +130,8 @@ def subject_of(image: Any, context: Any, at: datetime.datetime,
         endorsement=image.extra_properties.get(properties.ENDORSEMENT, ''),
         disk_format=image.disk_format or '',
         container_format=image.container_format or '', size=size,
+        meant=(image.extra_properties.get('hepix_sha512', '')
+               if properties.SUBSCRIPTION in image.extra_properties else ''),
         digest_kept=_keeps_sha512(image) and not altered_by,
         altered_by=altered_by)
 

@@ -87,6 +87,7 @@ class Subject:
     :param sha512: digest of the bytes in hex; empty before they were read
     :param came_as: digest of the bytes as they are said to have come, where
         the service keeps others, or another digest
+    :param meant: digest of the bytes for which we made its record, if we did
     :param digest_kept: whether the service will keep this digest of bytes
         that come
     :param altered_by: what alters the bytes after they were judged
@@ -109,6 +110,7 @@ class Subject:
     size: int | None = None
     sha512: str = ''
     came_as: str = ''
+    meant: str = ''
     digest_kept: bool = True
     altered_by: str = ''
     moment: Moment = Moment.STORE
@@ -242,6 +244,9 @@ def check_checksum(subject: Subject, found: Found,
         yield Reason(Code.CHECKSUM_MISMATCH, f'The data has the SHA-512 '
                      f'{_short(subject.sha512)}, but '
                      f'{_short(entry.sha512)} was endorsed.')
+    if subject.sha512 and subject.meant not in ('', subject.sha512):
+        yield Reason(Code.CHECKSUM_MISMATCH, f'The record is for data with '
+                     f'the SHA-512 {_short(subject.meant)}.')
     if subject.altered_by and policy.altered_images is not Choice.ALLOW:
         yield Reason(Code.CHECKSUM_MISMATCH, f'{subject.altered_by} would '
                      f'alter the data while it is imported, so that the '

@@ -288,6 +288,23 @@ def test_a_record_that_its_owner_protects(lists, run):
     assert idle(run('--no-fetch'))
 
 
+def test_a_record_takes_no_other_bytes(lists, run):
+    """Its owner would give a copy of another list's image a name."""
+    listed, other = lists.image(), lists.image()
+    data, wrong = lists.bytes_of(listed), os.urandom(2000)
+    lists.cloud.web.contents['/' + listed.uri.rpartition('/')[2]] = wrong
+    lists.accept(listed, block={
+        'share': 'private', 'projects': {VO: 'atlas'}})
+    run('--no-fetch', status=1)
+    record = lists.of(listed)['id']
+    lists.bobs(other)
+    answer = lists.cloud.client.put(record, lists.bytes_of(other))
+    assert (answer.status_code, '[checksum-mismatch]' in answer.text) == (
+        422, True)
+    assert lists.of(listed)['status'] == 'queued'
+    assert lists.cloud.client.put(record, data).status_code == 204
+
+
 def test_which_list_had_an_image_first_cannot_be_read(lists, run):
     listed = lists.image()
     lists.accept(listed)

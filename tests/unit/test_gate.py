@@ -211,6 +211,15 @@ def test_altered_images(site):
     assert judge(site, text, altered_by='image_conversion').allowed
 
 
+def test_a_record_of_ours_takes_its_own_bytes(site):
+    text = site.endorse(DATA)
+    assert judge(site, text, meant=DIGEST).allowed
+    verdict = judge(site, text, meant='cd' * 64)
+    assert codes(verdict) == {Code.CHECKSUM_MISMATCH}
+    assert 'The record is for data with the SHA-512 cdcd' in (
+        verdict.explain())
+
+
 def test_permissive_lets_pass_and_journals_what_it_would_refuse(site):
     site.write_policy(enforcement=[
         {'project': 'atlas', 'mode': 'permissive'}])

@@ -27,6 +27,10 @@ from hepix_vm.trust import ledger
 from hepix_vm.trust.ledger import Fact
 from hepix_vm.trust.ledger import Record
 from hepix_vm.trust.settings import Blockable
+from tests.functional.following import followed
+from tests.functional.following import Lists
+from tests.functional.following import Ran
+from tests.functional.following import runner
 from tests.testbed.client import ADMIN
 from tests.testbed.client import Client
 from tests.testbed.client import LIMIT
@@ -177,6 +181,18 @@ def bare(open_glance: Cloud, monkeypatch: pytest.MonkeyPatch) -> Cloud:
         path.unlink()
     monkeypatch.setenv(paths.ENVIRONMENT, str(site.config))
     return open_glance
+
+
+@pytest.fixture
+def lists(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> Iterator[Lists]:
+    """Lists that a cloud follows, which has no images yet."""
+    yield from followed(Lists(cloud), monkeypatch)
+
+
+@pytest.fixture
+def run(capsys: pytest.CaptureFixture[str]) -> Callable[..., Ran]:
+    """Run the command that follows them."""
+    return runner(capsys)
 
 
 @pytest.fixture(scope='module')

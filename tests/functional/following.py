@@ -14,17 +14,21 @@
 import dataclasses
 import json
 import os
+from typing import TYPE_CHECKING
 import uuid
 
 from hepix_vm.cmd import sync
+from hepix_vm import paths
 from hepix_vm.trust import ledger
 from hepix_vm.trust.ledger import Fact
-from tests.functional.conftest import Cloud
 from tests.testbed.client import ADMIN
 from tests.testbed.client import Client
 from tests.testbed.site import ALICE
 from tests.testbed.site import CA
 from tests.testbed.site import entry
+
+if TYPE_CHECKING:
+    from tests.functional.conftest import Cloud
 
 ACCOUNT = 'sync:service:admin'
 VO = 'vo.example.org'
@@ -45,7 +49,7 @@ class Lists:
     :param cloud: whose site it is
     """
 
-    def __init__(self, cloud: Cloud) -> None:
+    def __init__(self, cloud: 'Cloud') -> None:
         self.cloud = cloud
         self.site = cloud.site
         self.blocks: dict[str, dict] = {}
@@ -156,6 +160,14 @@ class Lists:
                  for image in images['images']]
         return [record for record in found if record.fact in (
             facts or set(Fact) - {Fact.INSTALLED, Fact.ACCEPTED})]
+
+
+def followed(lists, monkeypatch):
+    """Yield lists to a test whose commands are of their site."""
+    monkeypatch.setenv(paths.ENVIRONMENT, str(lists.site.config))
+    monkeypatch.setenv('no_proxy', '127.0.0.1')
+    yield lists
+    lists.forget()
 
 
 def runner(capsys):

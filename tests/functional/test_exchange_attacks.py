@@ -18,12 +18,10 @@ import uuid
 import pytest
 
 from hepix_vm.exchange import bring
-from hepix_vm import paths
 from hepix_vm.trust.model import Endorser
-from tests.functional.conftest import start
+from tests.functional.following import followed
 from tests.functional.following import idle
 from tests.functional.following import Lists
-from tests.functional.following import runner
 from tests.functional.following import VO
 from tests.testbed.client import replace
 from tests.testbed.site import BOB
@@ -53,22 +51,9 @@ class Rivals(Lists):
         return self.cloud.web.contents['/' + listed.uri.rpartition('/')[2]]
 
 
-@pytest.fixture(scope='module')
-def world(tmp_path_factory):
-    yield from start(tmp_path_factory.mktemp('attacks'))
-
-
 @pytest.fixture
-def lists(world, monkeypatch):
-    monkeypatch.setenv(paths.ENVIRONMENT, str(world.site.config))
-    lists = Rivals(world)
-    yield lists
-    lists.forget()
-
-
-@pytest.fixture
-def run(capsys):
-    return runner(capsys)
+def lists(cloud, monkeypatch):
+    yield from followed(Rivals(cloud), monkeypatch)
 
 
 def copy(listed, **changes):

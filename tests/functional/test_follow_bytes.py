@@ -19,34 +19,12 @@ import os
 import pytest
 
 from hepix_vm.exchange.rest import Rest
-from hepix_vm import paths
-from tests.functional.conftest import start
 from tests.functional.following import idle
-from tests.functional.following import Lists
-from tests.functional.following import runner
 from tests.functional.following import VO
 from tests.testbed.client import LOCK
 from tests.testbed.client import replace
 from tests.testbed.pki import utcnow
 from tests.testbed.site import entry
-
-
-@pytest.fixture(scope='module')
-def world(tmp_path_factory):
-    yield from start(tmp_path_factory.mktemp('bytes'))
-
-
-@pytest.fixture
-def lists(world, monkeypatch):
-    monkeypatch.setenv(paths.ENVIRONMENT, str(world.site.config))
-    lists = Lists(world)
-    yield lists
-    lists.forget()
-
-
-@pytest.fixture
-def run(capsys):
-    return runner(capsys)
 
 
 def tampered(lists, data, other):

@@ -13,37 +13,13 @@
 
 import os
 
-import pytest
 
 from hepix_vm.exchange import coordination
-from hepix_vm import paths
-from tests.functional.conftest import start
 from tests.functional.following import ACCOUNT
-from tests.functional.following import Lists
 from tests.functional.following import planned
-from tests.functional.following import runner
 from tests.functional.following import state
 from tests.testbed.listserver import ListServer
 from tests.testbed.site import entry
-
-
-@pytest.fixture(scope='module')
-def world(tmp_path_factory):
-    yield from start(tmp_path_factory.mktemp('fetched'))
-
-
-@pytest.fixture
-def lists(world, monkeypatch):
-    monkeypatch.setenv(paths.ENVIRONMENT, str(world.site.config))
-    monkeypatch.setenv('no_proxy', '127.0.0.1')
-    lists = Lists(world)
-    yield lists
-    lists.forget()
-
-
-@pytest.fixture
-def run(capsys):
-    return runner(capsys)
 
 
 def publish(server, lists, *images, **changes):

@@ -21,6 +21,7 @@ from hepix_vm.exchange.allowance import Allowance
 from hepix_vm.exchange.catalogue import Catalogue
 from hepix_vm.exchange.catalogue import Kept
 from hepix_vm.exchange.execute import Executor
+from hepix_vm.exchange.outline import Outline
 from hepix_vm.exchange.steps import Step
 from tests.unit.exchange.models import entry
 from tests.unit.exchange.models import image_list
@@ -118,11 +119,13 @@ def test_what_glance_does_not_delete_is_no_failure(status, kept):
     with pytest.raises(ServiceError) as caught:
         catalogue.delete('x')
     assert isinstance(caught.value, Kept) is kept
-    done = Executor(catalogue, None, None, None, None, None).run(model.plan())
-    line, = done.notes if kept else done.failures
-    assert f'{status} to DELETE /v2/images/0001: It is in use by' in line
+    done = Executor(catalogue, None, None, None, Allowance(60), None, None,
+                    Outline({}), None).run(model.plan())
+    trouble, = done.notes if kept else done.failures
+    assert (f'{status} to DELETE /v2/images/0001: It is in use by'
+            in trouble.text)
     assert not (done.failures if kept else done.notes)
-    assert done.steps == {}
+    assert done.deeds == []
 
 
 @pytest.mark.parametrize('status', [204, 404])

@@ -54,6 +54,7 @@ def holder(found, *records):
     ({}, [held('thief', EARLIER), held('victim')], 'thief'),
     # Who has it no more, or is not subscribed, holds nothing.
     ({'victim': NOW}, [held('other', EARLIER)], 'victim'),
+    ({'other': EARLIER}, [], 'thief'),
     ({'victim': NOW}, [held('thief', lifted='it was wrong')], 'victim'),
 ])
 def test_who_holds_an_image(known, records, who):
@@ -92,6 +93,9 @@ def test_a_list_that_is_not_here_holds_what_the_ledger_says():
     (holders(victim=EARLIER), [held('thief', EARLIER, lifted='no')],
      'victim'),
     (holders(), [held('thief', EARLIER, lifted='no')], ''),
+    # A block that was is another matter.
+    (holders(victim=EARLIER), [dataclasses.replace(
+        held('victim', EARLIER, lifted='no'), fact=Fact.BLOCKED)], 'victim'),
 ])
 def test_what_the_ledger_has_to_know(found, records, told):
     untold = found.untold('image', records)

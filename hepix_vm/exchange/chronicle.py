@@ -149,6 +149,7 @@ class Chronicle:
             version=current.version if current else '',
             expires=current.expires if current else None,
             images=len(current.images) if current else 0,
+            title=current.title if current else '',
             code=result.code, message=result.message, remedy=result.remedy,
             unused=result.unused.version if result.unused else '',
             fetched=note.succeeded)

@@ -37,7 +37,6 @@ from hepix_vm.exchange.event import Kind
 from hepix_vm.exchange.ledger import RestLedger
 from hepix_vm.exchange.outline import Outline
 from hepix_vm.exchange.outline import record_of
-from hepix_vm.exchange.progress import amount
 from hepix_vm.exchange.progress import counted
 from hepix_vm.exchange.progress import Progress
 from hepix_vm.exchange.settle import Settler
@@ -229,8 +228,7 @@ class Executor:
         if self._courier is None or step.wanted is None:
             raise HepixVmError('Nobody brings it in.')
         wanted = step.wanted
-        self._progress.line(f'fetching {self._outline.subject(step)}: '
-                            f'{amount(wanted.entry.size)}')
+        self._progress.line(self._outline.begun(step))
         try:
             image_id = self._courier.bring(wanted)
         finally:

@@ -54,11 +54,15 @@ class Outline:
         return found.title if found else ''
 
     def subject(self, step: Step) -> str:
-        """Return what a step is about."""
+        """Return what a step is about, with what one needs to act on it."""
         if step.wanted:
             return described(step.wanted.image_list, step.wanted.entry)
-        return _in_glance(
-            step.name, step.present.image_id if step.present else '?')
+        return ', '.join(filter(None, [self._listed(step), _in_glance(
+            step.name, step.present.image_id if step.present else '?')]))
+
+    def begun(self, step: Step) -> str:
+        """Return the line of an image whose bytes begin to come."""
+        return f'fetching {self._listed(step)}: {amount(step.bytes_in)}'
 
     def done(self, deed: Deed) -> str:
         """Return the line of a step that was carried out."""

@@ -21,6 +21,7 @@ import urllib.parse
 
 from hepix_vm.errors import Code
 from hepix_vm.errors import REMEDIES
+from hepix_vm.exchange.oneline import short
 
 
 # What an operator does who follows a list; users and endorsers read those of
@@ -79,6 +80,7 @@ class ListReport:
     :param version: of the list that counts now; empty if there is none
     :param expires: of the same, UTC
     :param images: number of images in it
+    :param title: what it calls itself
     :param code: why it is refused
     :param message: one sentence, with :attr:`remedy`, where anything but
         acceptance is to be explained
@@ -94,6 +96,7 @@ class ListReport:
     version: str = ''
     expires: datetime.datetime | None = None
     images: int = 0
+    title: str = ''
     code: Code | None = None
     message: str = ''
     remedy: str = ''
@@ -103,7 +106,9 @@ class ListReport:
     def __str__(self) -> str:
         """Return it as the line that an operator reads."""
         place = urllib.parse.urlsplit(self.url)
-        where = place.hostname or ('a file' if self.url else 'by hand')
+        where = ', '.join(filter(None, [
+            short(self.title, ''),
+            place.hostname or ('a file' if self.url else 'by hand')]))
         counts = 'no version'
         if self.unused:
             counts = (f'version {self.unused}, which is not used: its '

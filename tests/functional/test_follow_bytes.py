@@ -94,8 +94,9 @@ def test_what_cannot_be_had_is_tried_again(lists, run):
     for block in ({}, {'token': 'alice:s3cret'}):
         lists.block(image_list.identifier, **block)
         ran = run('--no-fetch', status=2)
-        assert 'failed: image ' in ran.err
-        assert gone.identifier in ran.err
+        assert (f'failed: image "{gone.title}" ({gone.identifier}) of the '
+                f'list "{image_list.title}" ({image_list.identifier}): '
+                ) in ran.err
     assert lists.of(good)['status'] == 'active'
     lists.cloud.web.contents[path_of(gone)] = data
     run('--no-fetch')

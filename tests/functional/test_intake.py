@@ -62,7 +62,7 @@ def test_the_first_version(follower):
     assert accepted.created == image_list.created
     assert str(report) == (
         f'{uuid} accepted: version 1, 2 images, expires '
-        f'{image_list.expires:%Y-%m-%d} (127.0.0.1)')
+        f'{image_list.expires:%Y-%m-%d} ("Testbed", 127.0.0.1)')
     assert report.fetched
     assert abs(report.fetched - pki.utcnow()) < HOUR
     assert status_of([report]) == 0
@@ -288,7 +288,7 @@ def test_lists_by_hand(follower, first):
         [*hand, follower.block(first.identifier, f'/{first.identifier}')])
     reports = follower.run()
     assert codes(reports) == [UNCHANGED, UNCHANGED]
-    assert str(reports[0]).endswith('(by hand)')
+    assert str(reports[0]).endswith('("Testbed", by hand)')
     assert reports[0].fetched is None
     assert by_hand.images[0].identifier in (
         follower.lists / 'holders.json').read_text()
@@ -308,7 +308,7 @@ def test_lists_of_files(follower, tmp_path):
     path.unlink()
     report, = follower.run()
     assert report.outcome == 'failed'
-    assert '(a file)' in str(report)
+    assert '("Testbed", a file)' in str(report)
 
 
 def test_a_silent_server_holds_up_its_own_lists_only(follower, monkeypatch):

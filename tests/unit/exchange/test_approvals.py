@@ -12,6 +12,9 @@
 """Images that wait until an operator approves them."""
 
 from hepix_vm.errors import Code
+from hepix_vm.exchange.deeds import Deed
+from hepix_vm.exchange.deeds import Done
+from hepix_vm.exchange import follow
 from hepix_vm.trust.settings import Blockable
 from hepix_vm.trust.verdict import Reason
 from tests.unit.exchange.models import digest
@@ -47,3 +50,15 @@ def test_what_is_refused_is_nothing_to_approve():
     model.accept(listed, approved=False)
     model.refused[digest('x')] = [Reason(Code.IMAGE_BLOCKED, 'No.')]
     assert (model.plan().chains, model.plan().approvals) == ((), ())
+
+
+def test_what_did_not_come_is_nothing_to_approve():
+    model = Model()
+    model.accept(image_list('a', entry('x')), approved=False)
+    made = model.plan()
+    assert follow._open(made, Done()) == []
+    assert follow._open(made, Done([Deed(made.steps[0], '1')])) == [
+        *made.approvals]
+    # It is there already.
+    model.run()
+    assert len(follow._open(model.plan(), Done())) == 1

@@ -12,6 +12,7 @@
 """How a plan is carried out."""
 
 import threading
+import types
 
 import pytest
 import requests
@@ -22,6 +23,8 @@ from hepix_vm.exchange.catalogue import Catalogue
 from hepix_vm.exchange.catalogue import Kept
 from hepix_vm.exchange.execute import Executor
 from hepix_vm.exchange.outline import Outline
+from hepix_vm.exchange.steps import Action
+from hepix_vm.exchange.steps import Plan
 from hepix_vm.exchange.steps import Step
 from tests.unit.exchange.models import entry
 from tests.unit.exchange.models import image_list
@@ -30,6 +33,54 @@ from tests.unit.exchange.models import Model
 
 def executor(allowance=None):
     return Executor(*[None] * 4, allowance or Allowance(60), *[None] * 4)
+
+
+class Glance:
+    """A catalogue of one image.
+
+    :param status: that the image has by now
+    """
+
+    def __init__(self, status):
+        self.status = status
+        self.gone = []
+
+    def find(self, image_id):
+        return {'id': image_id, 'status': self.status}
+
+    def discard(self, image_id):
+        self.gone.append(image_id)
+
+    delete = discard
+
+
+def carry_out(action, status):
+    """Carry out a step on an image; return what was done, said and kept."""
+    model = Model(image_list('a', entry('x')))
+    model.run()
+    lines, records, glance = [], [], Glance(status)
+    progress = types.SimpleNamespace(line=lines.append)
+    done = Executor(
+        glance, None, None, None, Allowance(60), None, progress,
+        Outline(model.lists), records.append).run(Plan(((Step(
+            action, model.images[0], why='is old'),),)))
+    return done, glance.gone, lines, records
+
+
+@pytest.mark.parametrize('action', [Action.DELETE, Action.DISCARD])
+def test_what_was_done_is_said_and_journalled(action):
+    done, gone, (line,), (record,) = carry_out(action, 'queued')
+    assert gone == ['0001']
+    assert [deed.step.action for deed in done.deeds] == [action]
+    assert line.startswith(f'{action}: ')
+    assert (record['event'], record['step'], record['image']) == (
+        'step', action, '0001')
+
+
+def test_a_record_that_has_its_bytes_by_now_stays():
+    done, gone, lines, records = carry_out(Action.DISCARD, 'active')
+    assert (gone, lines, records, done.deeds, done.failures) == (
+        [], [], [], [], [])
 
 
 def test_chains_are_not_compared(monkeypatch):
@@ -95,7 +146,7 @@ def test_who_interrupts_does_not_wait_for_what_is_to_come(monkeypatch):
     assert 1 <= len(begun) <= 4
 
 
-class Glance:
+class Answering:
     """An adapter of keystoneauth1 whose service answers one status."""
 
     def __init__(self, status):
@@ -115,7 +166,7 @@ def test_what_glance_does_not_delete_is_no_failure(status, kept):
     model.run()
     model.accept(image_list('L', entry('a', 2), version=2), keep=0)
     model.run()
-    catalogue = Catalogue(Glance(status))
+    catalogue = Catalogue(Answering(status))
     with pytest.raises(ServiceError) as caught:
         catalogue.delete('x')
     assert isinstance(caught.value, Kept) is kept
@@ -130,4 +181,4 @@ def test_what_glance_does_not_delete_is_no_failure(status, kept):
 
 @pytest.mark.parametrize('status', [204, 404])
 def test_what_glance_deleted_is_gone(status):
-    Catalogue(Glance(status)).delete('x')
+    Catalogue(Answering(status)).delete('x')

@@ -91,6 +91,12 @@ def test_an_image_of_no_list():
         shared.step, wanted=None, present=dataclasses.replace(
             model.images[0], identifier='', subscription='', list_id=''))
     assert of(model).subject(step) == 'in Glance "Image x" (0001)'
+    assert of(model).subject(shared.step) == (
+        f'image "Image x" ({named("x")}) of the list "List a" '
+        f'({named("a")})')
+    assert of(model).subject(dataclasses.replace(
+        step, present=model.images[0])) == (
+        f'image {named("x")} of "List a", in Glance "Image x" (0001)')
     assert of(model).done(Deed(step, '0001')) == (
         'share: in Glance "Image x" (0001): for members')
 

@@ -118,7 +118,7 @@ def test_demo(start: Start, tmp_path: pathlib.Path, mark: str) -> None:
     assert f'\n{attempts} attempts, {attempts} as expected, 0 not.' in printed
     assert len(re.findall(r'\n  .* \(direct upload, HTTP 422\):\n    Refused ',
                           printed)) == 7
-    for line in ('2 steps, ', 'bring: "Demo" of "Images of Example Site"',
+    for line in ('| bring ', 'bring: "Demo" of "Images of Example Site"',
                  'total: 1 image came in'):
         assert f'\n    {line}' in printed
     assert len(running(mark, tmp_path)) > 1

@@ -31,7 +31,7 @@ _PATH = '/demo.qcow2'
 _LIMIT = 120  # seconds for a command
 _RUNS = (
     (('--dry-run', '-c', 'Action', '-c', 'Image', '-c', 'In', '-c', 'Why'),
-     '2 steps, '),
+     '| bring '),
     ((), 'total: 1 image came in'))
 
 

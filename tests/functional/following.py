@@ -17,7 +17,10 @@ import os
 from typing import TYPE_CHECKING
 import uuid
 
+import pytest
+
 from hepix_vm.cmd import sync
+from hepix_vm.exchange.execute import Executor
 from hepix_vm import paths
 from hepix_vm.trust import ledger
 from hepix_vm.trust.ledger import Fact
@@ -179,6 +182,24 @@ def runner(capsys):
         assert code == status, said.out + said.err
         return Ran(code, said.out, said.err)
     return run
+
+
+class Killed(BaseException):
+    """In place of a signal: nothing of the run is done after it."""
+
+
+def killer(monkeypatch):
+    """Return what begins a run, and ends it at a step."""
+    def kill(name):
+        def checkpoint(reached):
+            if reached == name:
+                raise Killed
+
+        with monkeypatch.context() as patched:
+            patched.setattr(Executor, 'checkpoint', staticmethod(checkpoint))
+            with pytest.raises(Killed):
+                sync.main(['--no-fetch'])
+    return kill
 
 
 def idle(ran):

@@ -13,10 +13,10 @@
 
 import pytest
 
-from hepix_vm.cmd import sync
 from hepix_vm.exchange.execute import Executor
 from hepix_vm import paths
 from tests.functional.following import idle
+from tests.functional.following import killer
 from tests.functional.following import Lists
 from tests.functional.following import runner
 from tests.functional.following import VO
@@ -295,23 +295,9 @@ def test_a_server_that_runs_from_a_volume_uses_an_image(world, lists, run):
     assert lists.of(unused)['status'] == 'queued'
 
 
-class Killed(BaseException):
-    """In place of a signal: nothing of the run is done after it."""
-
-
 @pytest.fixture
 def kill(lists, monkeypatch):
-    """What begins a run, and ends it at a step."""
-    def kill(name):
-        def checkpoint(reached):
-            if reached == name:
-                raise Killed
-
-        with monkeypatch.context() as patched:
-            patched.setattr(Executor, 'checkpoint', staticmethod(checkpoint))
-            with pytest.raises(Killed):
-                sync.main(['--no-fetch'])
-    return kill
+    return killer(monkeypatch)
 
 
 def test_killed_while_evicting(lists, run, kill):

@@ -14,7 +14,7 @@
 from hepix_vm.errors import Code
 from hepix_vm.exchange.deeds import Deed
 from hepix_vm.exchange.deeds import Done
-from hepix_vm.exchange import follow
+from hepix_vm.exchange.run import still_open
 from hepix_vm.trust.settings import Blockable
 from hepix_vm.trust.verdict import Reason
 from tests.unit.exchange.models import digest
@@ -56,9 +56,9 @@ def test_what_did_not_come_is_nothing_to_approve():
     model = Model()
     model.accept(image_list('a', entry('x')), approved=False)
     made = model.plan()
-    assert follow._open(made, Done()) == []
-    assert follow._open(made, Done([Deed(made.steps[0], '1')])) == [
+    assert still_open(made, Done()) == []
+    assert still_open(made, Done([Deed(made.steps[0], '1')])) == [
         *made.approvals]
     # It is there already.
     model.run()
-    assert len(follow._open(model.plan(), Done())) == 1
+    assert len(still_open(model.plan(), Done())) == 1

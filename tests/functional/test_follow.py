@@ -15,41 +15,17 @@ import dataclasses
 import datetime
 import uuid
 
-import pytest
-
-from hepix_vm import paths
 from hepix_vm.trust.ledger import Fact
 from hepix_vm.trust.settings import Blockable
-from tests.functional.conftest import start
 from tests.functional.following import check_said
 from tests.functional.following import idle
-from tests.functional.following import Lists
 from tests.functional.following import planned
-from tests.functional.following import runner
 from tests.functional.following import state
 from tests.functional.following import VO
 from tests.testbed.client import add
 from tests.testbed.client import replace
 from tests.testbed.pki import utcnow
 from tests.testbed.site import entry
-
-
-@pytest.fixture(scope='module')
-def world(tmp_path_factory):
-    yield from start(tmp_path_factory.mktemp('follow'))
-
-
-@pytest.fixture
-def lists(world, monkeypatch):
-    monkeypatch.setenv(paths.ENVIRONMENT, str(world.site.config))
-    lists = Lists(world)
-    yield lists
-    lists.forget()
-
-
-@pytest.fixture
-def run(capsys):
-    return runner(capsys)
 
 
 def test_first_sync(lists, run):

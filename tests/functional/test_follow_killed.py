@@ -29,10 +29,7 @@ from hepix_vm.exchange.execute import Executor
 from hepix_vm.exchange import follow
 from hepix_vm.exchange.rest import Rest
 from hepix_vm import paths
-from tests.functional.conftest import start
 from tests.functional.following import idle
-from tests.functional.following import Lists
-from tests.functional.following import runner
 from tests.functional.following import state
 from tests.testbed.client import LIMIT
 from tests.testbed.glance import program
@@ -68,19 +65,6 @@ MORE = ('staged', 'import', 'after bring', 'after share', 'after park',
         'before judge', 'before hide')
 
 
-@pytest.fixture(scope='module')
-def world(tmp_path_factory):
-    yield from start(tmp_path_factory.mktemp('killed'))
-
-
-@pytest.fixture
-def lists(world, monkeypatch):
-    monkeypatch.setenv(paths.ENVIRONMENT, str(world.site.config))
-    lists = Lists(world)
-    yield lists
-    lists.forget()
-
-
 @pytest.fixture
 def kill(lists):
     """What runs the command until a step, and returns its exit status."""
@@ -93,11 +77,6 @@ def kill(lists):
             return int(runs.stdout.readline())
         yield kill
         runs.stdin.close()
-
-
-@pytest.fixture
-def run(capsys):
-    return runner(capsys)
 
 
 def points():

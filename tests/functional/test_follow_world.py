@@ -14,11 +14,10 @@
 import pytest
 
 from hepix_vm.exchange.execute import Executor
-from hepix_vm import paths
+from tests.functional.following import followed
 from tests.functional.following import idle
 from tests.functional.following import killer
 from tests.functional.following import Lists
-from tests.functional.following import runner
 from tests.functional.following import VO
 from tests.functional import world as worlds
 from tests.testbed.cinder import FakeCinder
@@ -55,15 +54,7 @@ class Known(Lists):
 
 @pytest.fixture
 def lists(world, monkeypatch):
-    monkeypatch.setenv(paths.ENVIRONMENT, str(world.site.config))
-    lists = Known(world)
-    yield lists
-    lists.forget()
-
-
-@pytest.fixture
-def run(capsys):
-    return runner(capsys)
+    yield from followed(Known(world), monkeypatch)
 
 
 def test_projects_by_name_and_by_id(world, lists, run):

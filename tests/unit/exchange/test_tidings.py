@@ -114,3 +114,10 @@ def test_an_image_of_no_list(site, image_list):
 def test_what_is_news(site, image_list, before, after, kind):
     event = told(site, held(image_list, before), after)
     assert (event.kind if event else None) == kind
+
+
+@pytest.mark.parametrize(('before', 'after'), [
+    ('endorsed', ''), ('endorsed', 'endorsed'), ('revoked', 'revoked'),
+    ('refused', 'adopted'), ('', 'derived')])
+def test_what_is_no_news(site, image_list, before, after):
+    assert told(site, held(image_list, before), after) is None

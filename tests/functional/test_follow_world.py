@@ -349,17 +349,21 @@ def test_killed_while_clearing_away(lists, run, kill):
     assert idle(run('--no-fetch'))
 
 
-def test_who_had_it_alone_does_not_own_what_is_for_all(world, lists, run):
+@pytest.mark.parametrize('block, visibility', [
+    ({'projects': None, 'share': 'public'}, 'public'),
+    ({'projects': {VO: ['atlas', 'cms']}, 'share': 'members'}, 'shared')])
+def test_who_had_it_alone_does_not_own_what_is_for_all(
+        world, lists, run, block, visibility):
     listed = lists.image()
     image_list = lists.accept(listed, block={
         'projects': {VO: 'atlas'}, 'share': 'private'})
     run('--no-fetch')
     assert lists.of(listed)['owner'] == world.keystone.project('atlas')
-    lists.block(image_list.identifier, projects=None, share='public')
+    lists.block(image_list.identifier, **block)
     run('--no-fetch')
     image = lists.of(listed)
     assert (image['visibility'], image['owner']) == (
-        'public', world.keystone.project('admin'))
+        visibility, world.keystone.project('admin'))
     assert idle(run('--no-fetch'))
 
 

@@ -17,18 +17,13 @@ through us. Either way the gate in Glance judges them before they count.
 
 from collections.abc import Callable
 from collections.abc import Iterator
-from collections.abc import Mapping
-import contextlib
 from contextlib import AbstractContextManager
-import http
 import logging
-import re
 import time
 from typing import Any
 import urllib.parse
 import uuid
 
-from hepix_vm.errors import Code
 from hepix_vm.errors import HepixVmError
 from hepix_vm.errors import ServiceError
 from hepix_vm.exchange.allowance import Allowance
@@ -38,10 +33,10 @@ from hepix_vm.exchange.catalogue import Abilities
 from hepix_vm.exchange.catalogue import Catalogue
 from hepix_vm.exchange.catalogue import extra_of
 from hepix_vm.exchange.catalogue import Image
-from hepix_vm.exchange.catalogue import time_of
+from hepix_vm.exchange import imports
+from hepix_vm.exchange.imports import Pending
 from hepix_vm.exchange.record import GLANCES
 from hepix_vm.exchange.record import record_of
-from hepix_vm.exchange import transport
 from hepix_vm.exchange.wanted import Wanted
 from hepix_vm.gate import utcnow
 from hepix_vm.held import LOCK
@@ -57,18 +52,9 @@ LOG = logging.getLogger(__name__)
 # bytes at once make one image.
 _NAMESPACE = uuid.UUID('6b1d0f5c-3a0e-5f43-9d5c-6d2f1f0a7e31')
 _MOST = 100  # ids of one digest; each deletion uses one up
-# Without a sign of life an import is dead. Glance itself takes one for dead
-# after an hour, or two where it did not begin yet. While it fetches, it gives
-# none.
-_DEAD = 2 * 3600  # seconds
-_SLOWEST = 1024 * 1024  # bytes a second
 # For an import that an earlier run began.
 _PATIENCE = 60.0  # seconds
-_LATER = 'The next run looks again.'
 _SHORTEST, _LONGEST = 0.2, 5.0  # seconds between two looks
-_REFUSED = 'Refused by the image trust policy of this cloud: '
-_CODE = re.compile(r'\[([a-z-]+)\] ', re.ASCII)
-_URL = re.compile(r'[a-z][a-z0-9+.-]*://\S+', re.ASCII | re.IGNORECASE)
 # What a verdict said of bytes that are gone.
 _SAID = frozenset({
     'hepix_state', 'hepix_reason', 'hepix_altered', properties.WITHDRAWN,
@@ -76,10 +62,6 @@ _SAID = frozenset({
 
 # Opens a URL as the list says that it is fetched from.
 Open = Callable[[Following, str], AbstractContextManager[Iterator[bytes]]]
-
-
-class Pending(HepixVmError):
-    """An import that somebody else began goes on."""
 
 
 class Courier:
@@ -115,7 +97,14 @@ class Courier:
         :raises HepixVmError: it cannot be had now
         """
         self._checkpoint('create')
-        image = self._fresh(wanted)
+        image, died = self._fresh(wanted)
+        if died:
+            # So that a server which never ends does not keep out what another
+            # list knows of another place.
+            wanted = Wanted.first_of(sorted(
+                wanted.each,
+                key=lambda each: each.image_list.identifier == died))
+            image, _ = self._fresh(wanted)
         image_id = str(image['id'])
         if image['status'] in STATUSES:
             return image_id
@@ -135,9 +124,12 @@ class Courier:
             else:
                 self._checkpoint('imported')
                 return image_id
-        if isinstance(errors[0], Refused):
-            self._note(image_id, wanted, errors[0])
-        raise errors[0]
+        refused = [error for error in errors if isinstance(error, Refused)]
+        if len(refused) == len(errors):
+            self._note(image_id, wanted, refused[0])
+        # What may pass is tried again, whatever another list has.
+        raise next((error for error in errors if error not in refused),
+                   errors[0])
 
     def _other(self, image_id: str, wanted: Wanted,
                error: HepixVmError) -> str:
@@ -151,7 +143,7 @@ class Courier:
         if isinstance(error, Refused):
             # Glance may be busy with it still.
             self._catalogue.discard(image_id)
-        return str(self._fresh(wanted)['id'])
+        return str(self._fresh(wanted)[0]['id'])
 
     def keep(self, image: Image) -> str:
         """Make an empty record in place of an image; return its id."""
@@ -169,8 +161,12 @@ class Courier:
 
     # The record.
 
-    def _fresh(self, wanted: Wanted) -> Image:
-        """Return the record of an image that can take its bytes."""
+    def _fresh(self, wanted: Wanted) -> tuple[Image, str]:
+        """Return the record of an image that can take its bytes.
+
+        :returns: it, and the list whose description was tried before in an
+            import that died; empty if none did
+        """
         record = {**record_of(wanted), properties.BRINGER: self._bringer}
         image = self._create(wanted.entry.sha512, record)
         image_id = str(image['id'])
@@ -178,27 +174,31 @@ class Courier:
             if not self._ended(image_id, wanted.entry.size, _PATIENCE):
                 raise Pending(
                     'An import that was begun earlier still holds it.',
-                    remedy=_LATER)
+                    remedy=imports.LATER)
             image = self._catalogue.find(image_id) or image
         if LOCK not in image:
             if image['status'] in (*STATUSES, 'queued'):
-                return image
-            if self._elsewhere(image):
-                raise Pending('Another controller brings its bytes in.',
-                              remedy=_LATER)
+                return image, ''
+            self._check_ours(image)
         # What a crash left; only a new record can take bytes.
         self._catalogue.discard(image_id)
-        return self._create(wanted.entry.sha512, record)
+        return self._create(wanted.entry.sha512, record), str(
+            image.get('hepix_list_id', '')) if LOCK in image else ''
 
-    def _elsewhere(self, image: Image) -> bool:
-        """Return whether somebody else brings the bytes of an image in now.
+    def _check_ours(self, image: Image) -> None:
+        """Make sure that nobody else brings the bytes of an image in now.
 
         Who does that longer than one may did not live to its end.
+
+        :raises Pending: somebody else does
         """
-        ours = (image['status'] == 'uploading'
-                and image.get(properties.BRINGER) == self._bringer)
-        return (not ours
-                and _age(image) < self._allowance.seconds + _DEAD)
+        ours = (image['status'] in ('queued', 'uploading')
+                and image.get(properties.BRINGER, self._bringer)
+                == self._bringer)
+        if not ours and imports.age(image) < (
+                self._allowance.seconds + imports.SILENT):
+            raise Pending('Another controller brings its bytes in.',
+                          remedy=imports.LATER)
 
     def _create(self, sha512: str, record: dict[str, Any],
                 again: bool = True) -> Image:
@@ -226,6 +226,7 @@ class Courier:
         """Bring a record up to date that waits for its bytes."""
         if image['status'] != 'queued' or LOCK in image:
             return image
+        self._check_ours(image)
         stale = {name: value for name, value in record.items()
                  if image.get(name) != value and name not in ('tags',)}
         stale |= {name: None for name in ('hepix_state', 'hepix_reason')
@@ -257,13 +258,13 @@ class Courier:
             and not following.token and not following.token_file
             and following.ca_bundle == SYSTEM)
         if by_glance:
-            with _begun(uri):
+            with imports.begun(uri):
                 self._catalogue.download(image_id, uri, following.stores)
             self._checkpoint('download')
         elif 'glance-direct' in self._abilities.methods:
             self._stage(image_id, wanted)
             self._checkpoint('staged')
-            with _begun(uri):
+            with imports.begun(uri):
                 self._catalogue.admit(image_id, following.stores)
             self._checkpoint('import')
         else:
@@ -282,17 +283,14 @@ class Courier:
 
     def _stage(self, image_id: str, wanted: Wanted) -> None:
         with self._opened(wanted.following, wanted.entry.uri) as pieces:
-            try:
-                with _begun(wanted.entry.uri):
-                    self._catalogue.stage(image_id, Body(
-                        pieces, wanted.entry.size, wanted.entry.sha512,
-                        self._came))
-            except ServiceError as error:
-                raise _refusal(error.message) or error from error
+            with imports.begun(wanted.entry.uri):
+                self._catalogue.stage(image_id, Body(
+                    pieces, wanted.entry.size, wanted.entry.sha512,
+                    self._came))
 
     def _came(self, count: int) -> None:
         if self._allowance.stopped:
-            raise Pending('The run was ended meanwhile.', remedy=_LATER)
+            raise Pending('The run was ended meanwhile.', remedy=imports.LATER)
         self._advance(count)
 
     def _ended(self, image_id: str, size: int,
@@ -309,18 +307,15 @@ class Courier:
             image = self._catalogue.find(image_id)
             if image is None or LOCK not in image:
                 return True
-            if self._dead(image_id, size):
+            if imports.is_dead(self._catalogue.tasks(image_id), size):
                 return patience is not None
             waited = time.monotonic() - began
             if patience is not None and waited > patience:
                 return False
             if self._allowance.over:
-                raise Pending('Glance goes on importing it.', remedy=_LATER)
+                raise Pending('Glance goes on importing it.',
+                              remedy=imports.LATER)
             self._allowance.wait(min(_LONGEST, max(_SHORTEST, waited / 10)))
-
-    def _dead(self, image_id: str, size: int) -> bool:
-        tasks = self._catalogue.tasks(image_id)
-        return not tasks or _age(tasks[0]) > _DEAD + size / _SLOWEST
 
     def _look(self, image_id: str, uri: str) -> None:
         """See what came of an import.
@@ -334,48 +329,8 @@ class Courier:
         tasks = self._catalogue.tasks(image_id) if image else ()
         words = str(tasks[0].get('message') or '') if tasks else (
             'Somebody deleted it.')
-        words = _without(uri, words)
-        raise _refusal(words) or HepixVmError(
+        words = imports.shown(uri, words)
+        raise imports.refusal(words) or HepixVmError(
             f'Glance could not import it: {words.rstrip(".")}.',
             remedy='Look whether its hv:uri answers, and into the log of '
                    'glance-api; the next run tries again.')
-
-
-@contextlib.contextmanager
-def _begun(uri: str) -> Iterator[None]:
-    """Say what it means if Glance does not take the bytes of an image.
-
-    :raises Pending: somebody else was quicker
-    :raises ServiceError: without what an address may hold secret
-    """
-    try:
-        yield
-    except ServiceError as error:
-        if error.status == http.HTTPStatus.CONFLICT:
-            raise Pending('Somebody else brings it in.',
-                          remedy=_LATER) from error
-        raise ServiceError(_without(uri, error.message), error.status,
-                           error.remedy) from None
-
-
-def _age(found: Mapping[str, Any]) -> float:
-    """Return since when an image or a task did not change, in seconds."""
-    return (utcnow() - time_of(found, 'updated_at')).total_seconds()
-
-
-def _without(uri: str, words: str) -> str:
-    """Return what Glance said without what an address may hold secret."""
-    # It may be cut off.
-    return _URL.sub(lambda found: transport.shown(found[0]),
-                    words.replace(uri, transport.shown(uri)))
-
-
-def _refusal(words: str) -> Refused | None:
-    """Return what the gate in Glance said, if it did."""
-    _, refused, reasons = words.partition(_REFUSED)
-    if not refused:
-        return None
-    code = _CODE.match(reasons)
-    known = code and code[1] in set(Code)
-    return Refused(_CODE.sub('', reasons, count=1),
-                   Code(code[1]) if code and known else Code.INTERNAL_ERROR)

@@ -26,7 +26,6 @@ from hepix_vm.errors import ServiceError
 from hepix_vm.exchange.allowance import Allowance
 from hepix_vm.exchange.body import Refused
 from hepix_vm.exchange.bring import Courier
-from hepix_vm.exchange.bring import Pending
 from hepix_vm.exchange.catalogue import Catalogue
 from hepix_vm.exchange.catalogue import Kept
 from hepix_vm.exchange.deeds import Deed
@@ -34,6 +33,7 @@ from hepix_vm.exchange.deeds import Done
 from hepix_vm.exchange.deeds import Trouble
 from hepix_vm.exchange.event import Event
 from hepix_vm.exchange.event import Kind
+from hepix_vm.exchange.imports import Pending
 from hepix_vm.exchange.ledger import RestLedger
 from hepix_vm.exchange.outline import Outline
 from hepix_vm.exchange.outline import record_of

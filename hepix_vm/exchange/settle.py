@@ -101,6 +101,29 @@ class Settler:
                     Fact.ACCEPTED, Blockable.LIST, uuid, 'It is accepted '
                     'on a controller.', SERVICE, at, version=version))
         self._agree_on_holders(dry_run)
+        if not dry_run:
+            self._take_back()
+
+    def _take_back(self) -> None:
+        """Lift what lists said of bytes that they have again.
+
+        While they have them it does not count; and when they have other
+        bytes one day, these stay in use until the others are there.
+        """
+        for uuid, accepted in self.gate.site().accepted.by_uuid.items():
+            image_list = accepted.signed.image_list
+            if compare_versions(image_list.version, self.newest(uuid)) < 0:
+                continue
+            for sha512 in {entry.sha512 for entry in image_list.images}:
+                for record in self._ledger.search(
+                        [records.name_of(Blockable.SHA512, sha512)]):
+                    if (record.fact in (Fact.SUPERSEDED, Fact.REVOKED)
+                            and record.image_list == uuid
+                            and not record.lifted and compare_versions(
+                                record.version, image_list.version) < 0):
+                        self._ledger.lift(
+                            record, f'{SERVICE}: version '
+                            f'{image_list.version} of the list has it again')
 
     def _agree_on_holders(self, dry_run: bool) -> None:
         """Tell the ledger which list was first to have an image; or ask it.

@@ -47,6 +47,8 @@ _LONGEST = 200  # characters of an address in a message
 _LONGEST_SECRET = 1024  # characters
 _PORTS = {'https': 443, 'http': 80}
 _NAT64 = ipaddress.IPv6Network('64:ff9b::/96')  # RFC 6052
+# All that IANA gave to the Internet so far (RFC 4291, 2.4).
+_GLOBAL_UNICAST = ipaddress.IPv6Network('2000::/3')
 
 
 class Advice(NamedTuple):
@@ -251,6 +253,8 @@ def is_public(text: str) -> bool:
         carried = address.ipv4_mapped or address.sixtofour
         if address in _NAT64:
             carried = ipaddress.IPv4Address(address.packed[-4:])
+        if not carried and address not in _GLOBAL_UNICAST:
+            return False
         address = carried or address
     return address.is_global and not address.is_multicast
 

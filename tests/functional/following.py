@@ -11,21 +11,27 @@
 # under the License.
 """Lists that are followed into a real Glance, and what became of them."""
 
+import contextlib
 import dataclasses
 import json
 import os
+import threading
 from typing import TYPE_CHECKING
+import urllib.parse
 import uuid
 
 import pytest
 
 from hepix_vm.cmd import sync
+from hepix_vm.exchange.allowance import Allowance
 from hepix_vm.exchange.execute import Executor
+from hepix_vm.exchange import follow
 from hepix_vm import paths
 from hepix_vm.trust import ledger
 from hepix_vm.trust.ledger import Fact
 from tests.testbed.client import ADMIN
 from tests.testbed.client import Client
+from tests.testbed.client import LIMIT
 from tests.testbed.site import ALICE
 from tests.testbed.site import CA
 from tests.testbed.site import entry
@@ -200,6 +206,36 @@ def killer(monkeypatch):
             with pytest.raises(Killed):
                 sync.main(['--no-fetch'])
     return kill
+
+
+@contextlib.contextmanager
+def endless(lists, listed, monkeypatch):
+    """Serve an image without an end, and give runs no more time for it."""
+    contents = lists.cloud.web.contents
+    path = path_of(listed)
+    data = contents[path]
+    asked, released = threading.Event(), threading.Event()
+
+    def slow():
+        asked.set()
+        assert released.wait(LIMIT)
+        return data
+
+    class Brief(Allowance):
+        over = property(lambda self: asked.is_set())
+
+    contents[path] = slow
+    try:
+        with monkeypatch.context() as patched:
+            patched.setattr(follow, 'Allowance', Brief)
+            yield
+    finally:
+        released.set()
+
+
+def path_of(listed):
+    """Return where the web server of the cloud has an image."""
+    return urllib.parse.urlsplit(listed.uri).path
 
 
 def idle(ran):

@@ -19,15 +19,16 @@ import pytest
 
 from hepix_vm.exchange import bring
 from hepix_vm.trust.model import Endorser
+from tests.functional.following import endless
 from tests.functional.following import followed
 from tests.functional.following import idle
 from tests.functional.following import Lists
+from tests.functional.following import path_of
 from tests.functional.following import VO
 from tests.testbed.client import replace
 from tests.testbed.site import BOB
 from tests.testbed.site import CA
 from tests.testbed.site import entry
-
 
 
 class Rivals(Lists):
@@ -74,6 +75,36 @@ def test_what_another_list_is_wrong_about(lists, run, wrong, status):
     run('--no-fetch', status=status)
     image = lists.of(listed)
     assert (image['status'], image['os_hidden']) == ('active', False)
+
+
+def test_a_server_that_never_ends(lists, run, monkeypatch):
+    """It does not keep out what another list says of the same bytes."""
+    data = os.urandom(2000)
+    slow, good = lists.image(data), lists.image(data)
+    lists.accept(slow)
+    lists.accept(good)
+    with endless(lists, slow, monkeypatch):
+        assert 'Glance goes on importing it' in run('--no-fetch').out
+        lists.cloud.glance.query(
+            "UPDATE tasks SET updated_at = datetime('now', '-3 hours')")
+        run('--no-fetch')
+        image = lists.of(good)
+        assert (image['status'], image['hepix_uri']) == ('active', good.uri)
+
+
+def test_what_may_pass_is_tried_again(lists, run):
+    """Also where another list has other bytes behind the same digest."""
+    data = os.urandom(2000)
+    bad, good = lists.image(data), lists.image(data)
+    contents = lists.cloud.web.contents
+    contents[path_of(bad)] = bytes(2000)
+    del contents[path_of(good)]
+    lists.accept(bad)
+    lists.accept(good)
+    run('--no-fetch', status=2)
+    contents[path_of(good)] = data
+    run('--no-fetch')
+    assert lists.of(good)['status'] == 'active'
 
 
 def test_an_address_that_is_none_stops_no_other_image(lists, run):
@@ -195,6 +226,31 @@ def test_a_version_that_was_made_anew(lists, run):
     assert lists.of(dropped)['hepix_state'] == 'revoked'
     assert idle(run('--no-fetch'))
     assert len(lists.records()) == 1
+
+
+@pytest.mark.parametrize('between', [True, False])
+def test_what_was_gone_once_is_in_use_until_the_next_is_there(
+        lists, run, between):
+    """What a list said of it before it had it again is over."""
+    listed = lists.image()
+    image_list = lists.accept(listed)
+    run('--no-fetch')
+    image_list = lists.next(image_list, *(
+        [lists.image(identifier=listed.identifier)] if between else []))
+    run('--no-fetch')
+    assert lists.of(listed)['status'] == 'deactivated'
+    image_list = lists.next(image_list, listed)
+    run('--no-fetch')
+    assert lists.of(listed)['status'] == 'active'
+    after = lists.image(identifier=listed.identifier, format='strange')
+    image_list = lists.next(image_list, after)
+    run('--no-fetch', status=1)
+    image = lists.of(listed)
+    assert (image['status'], image['os_hidden']) == ('active', False)
+    lists.next(image_list, dataclasses.replace(after, format='raw'))
+    run('--no-fetch')
+    assert lists.of(listed)['hepix_state'] == 'superseded'
+    assert lists.of(after)['status'] == 'active'
 
 
 def test_copies_of_users_do_not_hurry_the_next_version(lists, run):

@@ -20,6 +20,7 @@ import pytest
 
 from hepix_vm.exchange.rest import Rest
 from tests.functional.following import idle
+from tests.functional.following import path_of
 from tests.functional.following import VO
 from tests.testbed.client import LOCK
 from tests.testbed.client import replace
@@ -69,10 +70,6 @@ def test_tampered_behind_a_good_list(lists, run, block, other):
     assert (image['status'], image['hepix_state'], image['os_hidden']) == (
         'active', 'endorsed', False)
     assert 'hepix_reason' not in image
-
-
-def path_of(listed):
-    return '/' + listed.uri.rpartition('/')[2]
 
 
 def test_by_us_where_glance_cannot(lists, run):

@@ -16,19 +16,16 @@ import os
 import random
 import subprocess
 import sys
-import threading
-import urllib.parse
 import uuid
 
 import pytest
 
-from hepix_vm.exchange.allowance import Allowance
 from hepix_vm.exchange import bring
 from hepix_vm.exchange import coordination
 from hepix_vm.exchange.execute import Executor
-from hepix_vm.exchange import follow
 from hepix_vm.exchange.rest import Rest
 from hepix_vm import paths
+from tests.functional.following import endless
 from tests.functional.following import idle
 from tests.functional.following import state
 from tests.testbed.client import LIMIT
@@ -237,27 +234,8 @@ def test_what_takes_longer_than_a_run(lists, run, monkeypatch):
     """Glance goes on with it, and the next run finds it."""
     listed, other = lists.image(), lists.image()
     lists.accept(listed, other)
-    contents = lists.cloud.web.contents
-    path = urllib.parse.urlsplit(listed.uri).path
-    data = contents[path]
-    asked, released = threading.Event(), threading.Event()
-
-    def slow():
-        asked.set()
-        assert released.wait(LIMIT)
-        return data
-
-    class Brief(Allowance):
-        over = property(lambda self: asked.is_set())
-
-    contents[path] = slow
-    monkeypatch.setattr(follow, 'Allowance', Brief)
-    try:
+    with endless(lists, listed, monkeypatch):
         assert 'Glance goes on importing it' in run('--no-fetch').out
-    finally:
-        released.set()
-    monkeypatch.undo()
-    monkeypatch.setenv(paths.ENVIRONMENT, str(lists.site.config))
     run('--no-fetch')
     check(lists, listed, other)
 

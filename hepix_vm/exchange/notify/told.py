@@ -36,7 +36,8 @@ from hepix_vm import lockfile
 LOG = logging.getLogger(__name__)
 
 NAME = 'told.db'
-_REMEMBERED = 10_000
+# More than the images of a list, and of many.
+_REMEMBERED = 200_000
 _LONGEST_QUEUE = 500
 _PATIENCE = 60.0  # seconds for another process to be done
 
@@ -46,7 +47,6 @@ _TABLES = '''
     CREATE TABLE IF NOT EXISTS told (
         key TEXT PRIMARY KEY, about TEXT NOT NULL, at TEXT NOT NULL);
     CREATE INDEX IF NOT EXISTS told_about ON told (about);
-    CREATE INDEX IF NOT EXISTS told_at ON told (at);
     CREATE TABLE IF NOT EXISTS waiting (
         id INTEGER PRIMARY KEY AUTOINCREMENT, queue TEXT NOT NULL,
         item TEXT NOT NULL);
@@ -105,9 +105,8 @@ class Told:
                 (key, about, at.isoformat())).rowcount:
             return False
         self._database.execute(
-            'DELETE FROM told WHERE rowid IN (SELECT rowid FROM told '
-            'ORDER BY at DESC, rowid DESC LIMIT -1 OFFSET ?)',
-            (_REMEMBERED,))
+            'DELETE FROM told WHERE rowid <= (SELECT max(rowid) FROM told) '
+            '- ?', (_REMEMBERED,))
         self.queue(items)
         return True
 

@@ -33,6 +33,8 @@ def test_addresses_of_the_internet(address):
     '224.0.0.1', '255.255.255.255', 'ff02::1',
     # What carries them.
     '::ffff:127.0.0.1', '::ffff:169.254.169.254', '2002:a9fe:a9fe::1',
-    '64:ff9b::a9fe:a9fe', '64:ff9b::7f00:1'])
+    '64:ff9b::a9fe:a9fe', '64:ff9b::7f00:1',
+    # What some networks take for it, and what is none any more.
+    '64:ff9b:1::a9fe:a9fe', '::127.0.0.1', '::ffff:0:127.0.0.1', 'fec0::1'])
 def test_addresses_within(address):
     assert not is_public(address)

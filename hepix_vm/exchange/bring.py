@@ -111,6 +111,9 @@ class Courier:
         errors: list[HepixVmError] = []
         for each in wanted.each:
             try:
+                if errors and self._allowance.over:
+                    # With each description it may take as long again.
+                    break
                 if errors:
                     # Another list knows of another place, or size.
                     image_id = self._other(image_id, each, errors[-1])
@@ -125,7 +128,7 @@ class Courier:
                 self._checkpoint('imported')
                 return image_id
         refused = [error for error in errors if isinstance(error, Refused)]
-        if len(refused) == len(errors):
+        if len(refused) == len(wanted.each):
             self._note(image_id, wanted, refused[0])
         # What may pass is tried again, whatever another list has.
         raise next((error for error in errors if error not in refused),
@@ -327,6 +330,10 @@ class Courier:
         if image and image['status'] in STATUSES:
             return
         tasks = self._catalogue.tasks(image_id) if image else ()
+        if tasks and tasks[0].get('status') in imports.ALIVE:
+            # Whoever wrote the image meanwhile took away what holds it.
+            raise Pending('Glance goes on importing it.',
+                          remedy=imports.LATER)
         words = str(tasks[0].get('message') or '') if tasks else (
             'Somebody deleted it.')
         words = imports.shown(uri, words)

@@ -29,6 +29,8 @@ from hepix_vm.exchange import transport
 from hepix_vm.gate import utcnow
 
 LATER = 'The next run looks again.'
+# States of a task of Glance that has not ended.
+ALIVE = ('pending', 'processing')
 
 # Without a sign of life an import is dead. Glance itself takes one for dead
 # after an hour, or two where it did not begin yet.

@@ -210,11 +210,14 @@ def killer(monkeypatch):
 
 @contextlib.contextmanager
 def endless(lists, listed, monkeypatch):
-    """Serve an image without an end, and give runs no more time for it."""
+    """Serve an image without an end, and give runs no more time for it.
+
+    Once what it yields is set they have their time again.
+    """
     contents = lists.cloud.web.contents
     path = path_of(listed)
     data = contents[path]
-    asked, released = threading.Event(), threading.Event()
+    asked, released, patient = (threading.Event() for _ in range(3))
 
     def slow():
         asked.set()
@@ -222,13 +225,14 @@ def endless(lists, listed, monkeypatch):
         return data
 
     class Brief(Allowance):
-        over = property(lambda self: asked.is_set())
+        over = property(
+            lambda self: asked.is_set() and not patient.is_set())
 
     contents[path] = slow
     try:
         with monkeypatch.context() as patched:
             patched.setattr(follow, 'Allowance', Brief)
-            yield
+            yield patient
     finally:
         released.set()
 
@@ -250,10 +254,10 @@ def check_said(lists, ran, steps, before, after):
     """Each step of a new version is a line and, but judging, a record."""
     where = f'in Glance "Ours" ({before["id"]}): '
     *lines, of_list, total = ran.out.splitlines()
-    assert lines[1].startswith('fetching image "Testbed image" (')
-    assert [line.partition(': ')[0] for line in (lines[0], *lines[2:])] == [
-        '2.0 KiB in 1 image to come', 'bring', 'replace', 'record', 'judge',
-        'park']
+    assert [line.partition(': ')[0] for line in lines] == [
+        '2.0 KiB in 1 image to come',
+        'fetching "Testbed image" of "Testbed"', 'bring', 'replace',
+        'record', 'judge', 'park']
     assert lines[3].endswith(f'; it takes the place of {before["id"]}')
     assert f'{where}deactivated (' in lines[5], lines[5]
     assert 'image-superseded' in lines[5]

@@ -83,13 +83,15 @@ def test_a_server_that_never_ends(lists, run, monkeypatch):
     slow, good = lists.image(data), lists.image(data)
     lists.accept(slow)
     lists.accept(good)
-    with endless(lists, slow, monkeypatch):
+    with endless(lists, slow, monkeypatch) as patient:
         assert 'Glance goes on importing it' in run('--no-fetch').out
         lists.cloud.glance.query(
             "UPDATE tasks SET updated_at = datetime('now', '-3 hours')")
+        patient.set()
         run('--no-fetch')
-        image = lists.of(good)
-        assert (image['status'], image['hepix_uri']) == ('active', good.uri)
+        assert lists.of(good)['status'] == 'active'
+    asked = lists.cloud.web.asked
+    assert (path_of(slow) in asked, path_of(good) in asked) == (True, True)
 
 
 def test_what_may_pass_is_tried_again(lists, run):

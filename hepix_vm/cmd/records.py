@@ -64,7 +64,8 @@ _WRITERS = {
               'is lifted', 'the next sweep takes what is in use out of use',
               'CVE-2026-1234'),
     'approve': (Fact.APPROVED, 'let an image run whose list waits for an '
-                'operator', 'the next sweep marks its images',
+                'operator', 'the next run shows those of lists to their '
+                'users, and the next sweep marks the others',
                 'scanned, and sound'),
     'share': (Fact.SHAREABLE, 'let an image be published to other sites',
               'the next sweep marks its images', 'made at this site')}
@@ -83,7 +84,9 @@ def add_parsers(subparsers: '_Parsers') -> None:
         'lift', help='take back what the other commands, or lists, said',
         description='Takes back what the ledger says: blocks, revocations, '
         'that something was superseded, adoptions, approvals, and that '
-        'something may be shared. The records stay.', examples=[
+        'something may be shared. All of it goes at once: what was blocked '
+        'and had been approved has to be approved again. The records stay.',
+        examples=[
             _EXAMPLE.format('lift', 'mended')]),
         _NAMED, _lift)
 

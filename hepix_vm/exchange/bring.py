@@ -339,5 +339,6 @@ class Courier:
         words = imports.shown(uri, words)
         raise imports.refusal(words) or HepixVmError(
             f'Glance could not import it: {words.rstrip(".")}.',
-            remedy='Look whether its hv:uri answers, and into the log of '
-                   'glance-api; the next run tries again.')
+            remedy='Look into the log of glance-api, whether its hv:uri '
+                   'answers, and whether the bytes are what hv:format says; '
+                   'the next run tries again.')

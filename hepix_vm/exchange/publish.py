@@ -56,7 +56,7 @@ def next_version(known: Iterable[str], wanted: str = '') -> str:
     if compare_versions(version, highest) <= 0:
         raise TrustError(f'Version {version} is not higher than {highest}, '
                          f'which was published.', Code.LIST_ROLLBACK,
-                         'Leave it to hepix-vm, or give a higher one.')
+                         'Leave out --list-version, or give a higher one.')
     return version
 
 
@@ -76,8 +76,15 @@ def build(publication: Publication, images: Sequence[ImageEntry],
 
     :param images: with their digests
     :param at: now, UTC
+    :raises TrustError: one of them expired
     """
     end = publication.end or at + publication.valid
+    for image in images:
+        if image.expires and image.expires <= at:
+            raise TrustError(
+                f'The image {image.identifier} expired at '
+                f'{format_time(image.expires)}.', Code.IMAGE_EXPIRED,
+                'Let it expire later, or leave it out of the list.')
     return imagelist.complete(ImageList(
         identifier=publication.uuid, version=version, created=at,
         expires=end, endorser=endorser, uri=publication.uri,
@@ -136,24 +143,33 @@ def differences(old: ImageList | None, new: ImageList) -> Iterator[str]:
         was, now = getattr(old, name, None), getattr(new, name)
         if old and was != now:
             yield f'~ {name}: {_shown(was)} -> {_shown(now)}'
-    images = list(_images(old.images if old else (), new.images))
+    images = list(_images(old, new))
     yield from images or ['no image changes']
 
 
-def _images(old: Iterable[ImageEntry],
-            new: Iterable[ImageEntry]) -> Iterator[str]:
-    known = {entry.identifier: entry for entry in old}
-    for entry in new:
+def _images(old: ImageList | None, new: ImageList) -> Iterator[str]:
+    known = {entry.identifier: entry for entry in (old.images if old else ())}
+    for entry in new.images:
+        ends = _end(entry, new)
         former = known.pop(entry.identifier, None)
         if former is None:
             yield f'+ {_image(entry)}'
         elif former.sha512 != entry.sha512:
             yield f'~ {_image(entry)}, other bytes than {former.version}'
+        elif old and ends != (was := _end(former, old)):
+            yield f'~ {_image(entry)}, expires {ends}, and not {was}'
         elif dataclasses.replace(
                 former, expires=entry.expires, extra=entry.extra) != entry:
             yield f'~ {_image(entry)}, the same bytes'
     for former in known.values():
         yield f'- {_image(former)}: revoked at all subscribers'
+
+
+def _end(entry: ImageEntry, image_list: ImageList) -> str:
+    """Return when an image expires, as one reads it."""
+    end = entry.expires
+    return format_time(end) if end and end != image_list.expires else (
+        'with the list')
 
 
 def _number(images: int) -> str:

@@ -55,6 +55,21 @@ _REMEDIES: Mapping[Code, str] = {
         'Correct uuid of this list in subscriptions.yaml, or ask the '
         'endorser: each list and each image has one of its own.',
     Code.MALFORMED: 'Ask who publishes it to mend it and sign it again.',
+    Code.CHECKSUM_MISMATCH:
+        'Ask the endorser whether the image at hv:uri is the one that was '
+        'endorsed.',
+    Code.SIZE_MISMATCH:
+        'Ask the endorser whether the image at hv:uri is the one that was '
+        'endorsed.',
+    Code.FORMAT_MISMATCH:
+        'Ask the endorser whether hv:format is right.',
+    Code.NOT_ENDORSED:
+        'Nothing is to be done where its list dropped it; else ask who '
+        'endorses it.',
+    Code.IMAGE_REVOKED:
+        'Look which servers run it; hepix-vm-sync lift takes it back.',
+    Code.IMAGE_BLOCKED:
+        'Look which servers run it; hepix-vm-sync lift takes it back.',
 }
 
 

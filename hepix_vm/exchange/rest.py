@@ -28,6 +28,7 @@ from hepix_vm.errors import ServiceError
 from hepix_vm.exchange.oneline import clean
 
 _PIECE = 64 * 1024  # bytes
+_ERRNO = re.compile(r'\[Errno -?[0-9]+\] ([^\'")]+)', re.ASCII)
 _NO_ANSWER = (exceptions.ClientException, requests.RequestException)
 
 
@@ -121,7 +122,10 @@ class Rest:
 def cause_of(error: Exception) -> str:
     """Return what an error says, in one line and without passwords."""
     # URLs may carry them.
-    return clean(re.sub(r'//[^/@\s]*@', '//', str(error)))
+    words = re.sub(r'//[^/@\s]*@', '//', str(error))
+    # What libraries put around it is longer than a line.
+    found = _ERRNO.search(words)
+    return clean(f'{found[1]}.' if found else words)
 
 
 def _words(response: requests.Response) -> str:

@@ -108,13 +108,20 @@ def test_what_a_version_changes():
         f'{imagelist.format_time(new.expires)}')
     assert lines[1] == '~ title: Old [2J -> Images'
     found = {line.split()[1]: line for line in lines[2:]}
-    assert kept.identifier not in found
+    assert found[kept.identifier].endswith(
+        f'expires {imagelist.format_time(NOW + DAY)}, and not with the list')
     assert found[fresh.identifier].startswith('+ ')
     assert found[changed.identifier].endswith('other bytes than 1.0')
     assert found[renamed.identifier].endswith('the same bytes')
     assert found[gone.identifier].startswith('- ')
     assert found[gone.identifier].endswith('revoked at all subscribers')
-    assert len(lines) == 6
+    assert len(lines) == 7
+
+
+def test_an_image_that_expired_is_not_published():
+    with pytest.raises(TrustError, match='expired at') as caught:
+        build(dataclasses.replace(entry(b'a'), expires=NOW))
+    assert caught.value.code is Code.IMAGE_EXPIRED
 
 
 def test_what_was_shown_is_what_was_signed(site):

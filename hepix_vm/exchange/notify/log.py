@@ -43,4 +43,4 @@ class Log(Notifier):
                     f'{words.happened(event)}:' if any(about.values())
                     else f'{words.happened(event)}.',
                     *(f'{what} {value}.' for what, value in about.items()
-                      if value), *words.why(event)]))
+                      if value), *words.why(event, for_operators=True)]))

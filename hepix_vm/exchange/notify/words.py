@@ -72,10 +72,14 @@ def image_of(event: Event) -> str:
     return ', '.join(words)
 
 
-def why(event: Event) -> list[str]:
-    """Return what there is to say, and each reason with code and remedy."""
+def why(event: Event, for_operators: bool = False) -> list[str]:
+    """Return what there is to say, and each reason with code and remedy.
+
+    :param for_operators: whether who reads it runs the cloud
+    """
     return [clean(event.message, 600)] * bool(event.message) + [
         f'[{reason.code}] {clean(reason.message, 600)} ' + (
-            remedy_of(reason.code) if event.kind in _OF_LISTS
+            remedy_of(reason.code)
+            if for_operators or event.kind in _OF_LISTS
             else reason.remedy)
         for reason in event.reasons]

@@ -148,8 +148,9 @@ def test_an_event_is_one_line(site, caplog):
     assert record.getMessage() == (
         f'An image was revoked: list {of.identifier} version 1 (Two lines). '
         f'image {entry.identifier} version 1.0 (Testbed image), in Glance '
-        f'{GLANCE_ID} (x [2J). [image-revoked] This is image-revoked. Use a '
-        f'newer version of the image. [image-expired] This is '
+        f'{GLANCE_ID} (x [2J). [image-revoked] This is image-revoked. Look '
+        f'which servers run it; hepix-vm-sync lift takes it back. '
+        f'[image-expired] This is '
         f'image-expired. Ask the endorser to renew the endorsement.')
 
 

@@ -216,14 +216,15 @@ class Fetcher:
         # its end.
         silence = min(transport.SILENCE, self._limits.seconds)
         with transport.translated(url):
+            request = transport.request(
+                'GET', url, {**transport.HEADERS, **headers})
             # Operators named this one; the others, who publishes.
             ours = transport.origin(url) == transport.origin(following.url)
             adapter = transport.adapter(
                 following.ca_bundle, self._trust_anchors,
                 internal=ours or following.internal)
-            request = requests.Request(
-                'GET', url, {**transport.HEADERS, **headers},
-                auth=self._credentials() if ours else None).prepare()
+            if ours:
+                request.prepare_auth(self._credentials())
             return adapter.send(
                 request, stream=True, timeout=(silence, silence),
                 proxies=requests.utils.get_environ_proxies(url))
@@ -303,7 +304,7 @@ def _target(url: str, response: requests.Response) -> str:
         # Where it began in the clear, it may become better.
         allowed = {urllib.parse.urlsplit(url).scheme, 'https'}
         good = (parts.scheme in allowed and bool(parts.hostname)
-                and '@' not in parts.netloc and parts.port != 0)
+                and parts.port != 0)
     except ValueError:
         good = False
     if not good:

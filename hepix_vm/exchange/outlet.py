@@ -137,11 +137,12 @@ class WebOutlet(Outlet):
     def _ask(self, method: str, data: bytes | None = None,
              ) -> Iterator[requests.Response]:
         with transport.translated(self._url, transport.PUBLISHER):
-            request = requests.Request(
+            request = transport.request(
                 method, self._url, transport.HEADERS | (
                     {'Content-Type': 'application/octet-stream'}
                     if data is not None else {}),
-                data=data, auth=self._auth).prepare()
+                data, transport.PUBLISHER)
+            request.prepare_auth(self._auth)
             with contextlib.closing(self._adapter.send(
                     request, stream=True,
                     timeout=(transport.SILENCE, transport.SILENCE),

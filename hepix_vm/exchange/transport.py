@@ -13,6 +13,7 @@
 """Connections to whoever publishes: TLS, proxies, and what goes wrong."""
 
 from collections.abc import Iterator
+from collections.abc import Mapping
 import contextlib
 import functools
 import ipaddress
@@ -96,9 +97,33 @@ def shown(url: str) -> str:
     return ascii(place[:_LONGEST])[1:-1]
 
 
+def request(method: str, url: str, headers: Mapping[str, str],
+            data: bytes | None = None, advice: Advice = SUBSCRIBER,
+            ) -> requests.PreparedRequest:
+    """Return what asks at an address, without a password so far.
+
+    :raises FetchError: what is asked there depends on who reads the
+        address, or a password is in it
+    :raises requests.RequestException: it is no address
+    """
+    # Of all this an address has nothing (RFC 3986, 2); of a user name it
+    # should have none (RFC 9110, 4.2.4).
+    if not url.isprintable() or ' ' in url or '\\' in url or (
+            '@' in urllib.parse.urlsplit(url).netloc):
+        raise FetchError(
+            f'{shown(url)} is not asked: its address has a user name, a '
+            f'backslash, a blank or a control character, by which it may '
+            f'lead elsewhere than it seems.', advice.address)
+    return requests.Request(method, url, headers, data=data).prepare()
+
+
 def origin(url: str) -> tuple[str, str | None, int | None]:
-    """Return what must be the same for a password to be sent along."""
-    parts = urllib.parse.urlsplit(url)
+    """Return what must be the same for a password to be sent along.
+
+    That is where requests goes, which reads some addresses in its own way.
+    """
+    asked = requests.Request('GET', url).prepare().url or ''
+    parts = urllib.parse.urlsplit(asked)
     return (parts.scheme, parts.hostname,
             parts.port or _PORTS.get(parts.scheme))
 

@@ -18,7 +18,10 @@ import subprocess
 
 import pytest
 
+from hepix_vm.errors import FetchError
+from hepix_vm.exchange.fetch import Fetcher
 from hepix_vm.exchange import transport
+from hepix_vm.subscriptions import Following
 from tests.functional import fetching
 from tests.functional.fetching import BODY
 from tests.functional.fetching import failed
@@ -119,8 +122,7 @@ def test_a_bundle_that_cannot_be_read(list_server, tmp_path, content):
 
 @pytest.mark.parametrize('target', [
     'http://127.0.0.1:{port}/list', 'file:///etc/passwd', 'ftp://h/x',
-    'https://user:s3cret@127.0.0.1:{port}/list', 'https://[::1',
-    'HTTP://127.0.0.1/x', 'https://:443/x', '//[', 'data:,x'])
+    'https://[::1', 'HTTP://127.0.0.1/x', 'https://:443/x', '//[', 'data:,x'])
 def test_redirects_to_what_is_not_followed(list_server, bundle, target):
     list_server.answers['/list'] = listserver.redirect(
         target.format(port=list_server.port))
@@ -167,6 +169,26 @@ def test_a_token_goes_to_its_own_server_only(list_server, bundle, tmp_path):
         assert get(list_server.url('/elsewhere'), bundle,
                    token=TOKEN).content == BODY
         assert 'Authorization' not in other.asked[1].headers
+
+
+@pytest.mark.parametrize('address', [
+    'https://127.0.0.1:{other}\\@127.0.0.1:{home}/x',
+    'https://user:s3cret@127.0.0.1:{home}/x',
+    'https://127.0.0.1:{home}/a b', 'https://127.0.0.1:{home}/a\0b'])
+def test_addresses_that_may_lead_elsewhere(list_server, bundle, address):
+    """What a list or a redirect says is neither asked nor told a secret."""
+    with ListServer(authority=list_server.authority) as other:
+        url = address.format(other=other.port, home=list_server.port)
+        home = list_server.url('/list')
+        list_server.answers['/list'] = listserver.redirect(url)
+        assert 'lead elsewhere' in failed(home, bundle, token=TOKEN)
+        fetcher = Fetcher(Following(home, ca_bundle=bundle, token=TOKEN),
+                          '', LIMITS)
+        with (pytest.raises(FetchError, match='lead elsewhere') as caught,
+              fetcher.stream(url)):
+            raise AssertionError('it was asked')
+        assert 's3cret' not in str(caught.value)
+        assert (list_server.paths(), other.asked) == (['/list'], [])
 
 
 def test_nobody_elses_passwords_are_sent(list_server, bundle, tmp_path,

@@ -151,6 +151,16 @@ def test_addresses_that_are_not_used(url, what):
     assert 's3cret' not in str(caught.value)
 
 
+@pytest.mark.parametrize('path', ['/a b', '\\x', '/a\tb'])
+def test_addresses_that_may_lead_elsewhere(server, path):
+    place = web(server, path, secret='s3cret')
+    for ask in (place.current, lambda: place.put(b'1')):
+        with pytest.raises(FetchError, match='lead elsewhere') as caught:
+            ask()
+        assert 'subscriptions.yaml' not in caught.value.remedy
+    assert server.asked == []
+
+
 @pytest.mark.parametrize('method', ['GET', 'PUT'])
 @pytest.mark.parametrize('status, what', [
     (301, 'redirects'), (307, 'redirects'), (401, 'answers'),

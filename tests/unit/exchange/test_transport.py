@@ -10,11 +10,46 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Which addresses are of the Internet."""
+"""Where addresses lead, and which are of the Internet."""
 
 import pytest
 
+from hepix_vm.errors import FetchError
+from hepix_vm.exchange import transport
 from hepix_vm.exchange.transport import is_public
+from hepix_vm.exchange.transport import origin
+
+HOME = 'https://lists.example.org/list'
+
+
+@pytest.mark.parametrize(('url', 'same'), [
+    ('https://LISTS.example.org:443/x?y', True),
+    ('https://lists.example.org:8443/x', False),
+    ('http://lists.example.org/x', False),
+    # What requests asks is not what Python's urlsplit says.
+    ('https://evil.example\\@lists.example.org/x', False),
+    ('https://evil.example:8443\\@lists.example.org/x', False),
+    ('https://evil.example\\\\@lists.example.org:443/x', False),
+    ('https://lists.example.org\\.evil.example/x', True)])
+def test_where_a_password_may_go(url, same):
+    assert (origin(url) == origin(HOME)) is same
+
+
+@pytest.mark.parametrize('url', [
+    'https://evil.example\\@lists.example.org/x', 'https://h/a\\b',
+    'https://h/a b', ' https://h/a', 'https://h\t/a', 'https://h/a\r\nb',
+    'https://h/a\0', 'https://h/a\xa0b', 'https://h/a\u2028b',
+    'https://alice:s3cret@h/a', 'https://alice@h/a', 'https://@h/a'])
+def test_addresses_that_may_lead_elsewhere(url):
+    with pytest.raises(FetchError, match='lead elsewhere') as caught:
+        transport.request('GET', url, {})
+    assert 's3cret' not in str(caught.value)
+
+
+@pytest.mark.parametrize('url', [
+    HOME, 'https://h/a%20b@c?d=@', 'https://[2001:db8::1]:8443/\xe9'])
+def test_addresses_that_lead_to_one_place(url):
+    assert transport.request('GET', url, {}).url.startswith(url[:20])
 
 
 @pytest.mark.parametrize('address', [

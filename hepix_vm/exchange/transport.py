@@ -50,6 +50,11 @@ _PORTS = {'https': 443, 'http': 80}
 _NAT64 = ipaddress.IPv6Network('64:ff9b::/96')  # RFC 6052
 # All that IANA gave to the Internet so far (RFC 4291, 2.4).
 _GLOBAL_UNICAST = ipaddress.IPv6Network('2000::/3')
+# What is not of it, or in part, and what each release of Python's ipaddress
+# sees in another way: protocols (RFC 6890, 2928), relays that are no more
+# (RFC 7526), documents (RFC 9637).
+_SPECIAL = tuple(map(ipaddress.ip_network, (
+    '192.0.0.0/24', '2001::/23', '192.88.99.0/24', '3fff::/20')))
 
 
 class Advice(NamedTuple):
@@ -281,7 +286,8 @@ def is_public(text: str) -> bool:
         if not carried and address not in _GLOBAL_UNICAST:
             return False
         address = carried or address
-    return address.is_global and not address.is_multicast
+    return address.is_global and not address.is_multicast and not any(
+        address in network for network in _SPECIAL)
 
 
 @contextlib.contextmanager

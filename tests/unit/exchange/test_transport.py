@@ -12,6 +12,8 @@
 
 """Where addresses lead, and which are of the Internet."""
 
+import ipaddress
+
 import pytest
 
 from hepix_vm.errors import FetchError
@@ -54,6 +56,7 @@ def test_addresses_that_lead_to_one_place(url):
 
 @pytest.mark.parametrize('address', [
     '8.8.8.8', '188.184.21.108', '2001:1458:201:e3::100:1e4',
+    '192.0.1.1', '2001:200::1', '3ffe:ffff::1', '3fff:1000::1',
     '::ffff:8.8.8.8', '2002:808:808::1', '64:ff9b::808:808'])
 def test_addresses_of_the_internet(address):
     assert is_public(address)
@@ -69,7 +72,19 @@ def test_addresses_of_the_internet(address):
     # What carries them.
     '::ffff:127.0.0.1', '::ffff:169.254.169.254', '2002:a9fe:a9fe::1',
     '64:ff9b::a9fe:a9fe', '64:ff9b::7f00:1',
+    # What some releases of Python call global; protocols, documents and
+    # relays have it.
+    '192.0.0.8', '192.0.0.9', '192.88.99.1', '3fff::1', '3fff:fff::1',
+    '::ffff:192.0.0.9', '2002:c000:9::1',
     # What some networks take for it, and what is none any more.
     '64:ff9b:1::a9fe:a9fe', '::127.0.0.1', '::ffff:0:127.0.0.1', 'fec0::1'])
 def test_addresses_within(address):
+    assert not is_public(address)
+
+
+@pytest.mark.parametrize('address', [
+    '2001::1', '2001:1::1', '2001:20::1', '2001:1ff::1'])
+def test_addresses_that_later_releases_of_python_let_pass(
+        monkeypatch, address):
+    monkeypatch.setattr(ipaddress.IPv6Address, 'is_global', True)
     assert not is_public(address)

@@ -155,11 +155,13 @@ def _publish_to(place: outlet.Outlet, archive: outlet.Archive,
                 given: argparse.Namespace) -> int:
     versions = archive.versions()
     current = place.current()
-    if current is None and versions:
-        # What is lost here, subscribers have.
-        current = archive.read(max(versions, key=publish.ORDER))
     old = (None if current is None
            else publish.check_old(current, site, publication.uuid))
+    highest = max(versions, default='', key=publish.ORDER)
+    if imagelist.compare_versions(highest, old.version if old else '') > 0:
+        # What is lost there, or set back, subscribers have.
+        old = publish.check_old(
+            archive.read(highest), site, publication.uuid)
     images = _images(publication, site, given.tls_ca, old)
     if images is None:
         return _REFUSED

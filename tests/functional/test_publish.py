@@ -290,6 +290,18 @@ def test_the_archive_stands_in_for_what_is_lost(home, alice, followed):
         alice.output.unlink()
 
 
+def test_an_older_version_at_its_place_revokes_nothing(
+        home, alice, followed):
+    assert alice.publish('--decommission')
+    empty = alice.output.read_bytes()
+    assert 'version 2 -> 3, 1 image' in alice.publish()
+    alice.output.write_bytes(empty)
+    for path in home.site.state.glob('lists/*.smime'):
+        path.unlink()
+    said = held_back(alice)
+    assert f'{followed[1]} refused: [list-rollback]' in said
+
+
 def test_a_late_crl_revokes_nothing(home, alice, followed):
     home.site.write_anchors(
         this_update=pki.utcnow() - 30 * pki.DAY,

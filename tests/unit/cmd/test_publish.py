@@ -98,6 +98,18 @@ def test_a_version_is_never_given_twice(alice):
     assert '[list-rollback]' in done.stderr
 
 
+def test_an_older_version_at_its_place(alice):
+    """Subscribers have the newer one, whatever a server goes back to."""
+    alice.publish()
+    before = alice.output.read_bytes()
+    alice.write(declared(b'other'))
+    alice.publish()
+    alice.output.write_bytes(before)
+    said = alice.publish()
+    assert 'version 2 -> 3' in said
+    assert 'no image changes' in said
+
+
 def test_a_dry_run_shows_and_does_nothing(alice):
     done = alice.run(*alice.signer, '--dry-run')
     assert done.returncode == 0, done.stderr

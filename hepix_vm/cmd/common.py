@@ -33,6 +33,7 @@ from hepix_vm.errors import HepixVmError
 from hepix_vm.exchange.catalogue import Catalogue
 from hepix_vm.exchange.ledger import RestLedger
 from hepix_vm.exchange.report import FAILED
+from hepix_vm.exchange.report import INTERRUPTED
 from hepix_vm.exchange.report import MISCONFIGURED
 from hepix_vm.exchange.report import STATUSES
 from hepix_vm import opts
@@ -43,7 +44,6 @@ _WIDTH = 78  # characters of a line of help
 
 # Values of auth_type with which no Keystone is asked.
 _NO_KEYSTONE = frozenset({'none', 'http_basic', 'admin_token'})
-_INTERRUPTED = 130  # as shells say it: 128 and the number of the signal
 
 
 class OneLine(logging.Formatter):
@@ -100,8 +100,8 @@ class Parser(argparse.ArgumentParser):
 def statuses() -> str:
     """Return what exit statuses mean, as help says it."""
     return 'exit status:\n' + '\n'.join(
-        textwrap.fill(text, _WIDTH, initial_indent=f'  {status}  ',
-                      subsequent_indent=' ' * 5)
+        textwrap.fill(text, _WIDTH, initial_indent=f'  {status:<5}',
+                      subsequent_indent=' ' * 7)
         for status, text in STATUSES.items())
 
 
@@ -128,7 +128,7 @@ def guarded(program: str, work: Callable[[], int]) -> int:
         return failed(program, error)
     except KeyboardInterrupt:
         print(f'{program}: interrupted.', file=sys.stderr)
-        return _INTERRUPTED
+        return INTERRUPTED
     except Exception:
         LOG.exception('hepix-vm failed; --debug shows where')
     return FAILED

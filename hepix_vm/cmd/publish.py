@@ -30,6 +30,8 @@ from hepix_vm.errors import TrustError
 from hepix_vm.exchange import measure
 from hepix_vm.exchange import outlet
 from hepix_vm.exchange import publish
+from hepix_vm.exchange.report import ALL_WELL
+from hepix_vm.exchange.report import REFUSED
 from hepix_vm.exchange.shareable import Shareable
 from hepix_vm.exchange import signer
 from hepix_vm.exchange.signer import Signer
@@ -50,7 +52,6 @@ from hepix_vm.yamlfile import Node
 if TYPE_CHECKING:
     _Parsers = argparse._SubParsersAction[common.Parser]
 
-_REFUSED = 1  # exit status
 _KEPT = (
     'Nothing is published: the version that is there has these images, and '
     'without them subscribers would take them out of use. Bring the lists, '
@@ -133,7 +134,7 @@ def run(given: argparse.Namespace) -> int:
     except TrustError as error:
         print(f'refused: [{error.code}] {error.message} {error.remedy}',
               file=sys.stderr)
-        return _REFUSED
+        return REFUSED
 
 
 def _publish(given: argparse.Namespace) -> int:
@@ -164,7 +165,7 @@ def _publish_to(place: outlet.Outlet, archive: outlet.Archive,
             archive.read(highest), site, publication.uuid)
     images = _images(publication, site, given.tls_ca, old)
     if images is None:
-        return _REFUSED
+        return REFUSED
     who = _signer(given, site)
     new = publish.build(
         publication, images, who.endorser(
@@ -174,10 +175,10 @@ def _publish_to(place: outlet.Outlet, archive: outlet.Archive,
     print('\n'.join(publish.differences(old, new)))
     _warn(who, new)
     if given.dry_run:
-        return 0
+        return ALL_WELL
     if not (given.yes or _confirmed()):
         print('Nothing was signed.')
-        return _REFUSED
+        return REFUSED
     message = who.sign(imagelist.serialize(new))
     publish.verify(message, new, site, utcnow())
     kept = archive.keep(new.version, message)
@@ -185,7 +186,7 @@ def _publish_to(place: outlet.Outlet, archive: outlet.Archive,
     _journal(settings, new, given)
     print(f'Published version {new.version} of {new.identifier} at '
           f'{given.output or given.put.partition("?")[0]}; kept in {kept}')
-    return 0
+    return ALL_WELL
 
 
 def _publication(given: argparse.Namespace) -> Publication:

@@ -28,6 +28,8 @@ from hepix_vm.cmd.common import Cloud
 from hepix_vm.errors import ConfigError
 from hepix_vm.errors import MalformedError
 from hepix_vm.exchange.adopt import Word
+from hepix_vm.exchange.report import ALL_WELL
+from hepix_vm.exchange.report import REFUSED
 from hepix_vm.exchange.steady import SERVICE
 from hepix_vm.gate import utcnow
 from hepix_vm.journal import Journal
@@ -40,7 +42,6 @@ from hepix_vm.trust.settings import Blockable
 if TYPE_CHECKING:
     _Parsers = argparse._SubParsersAction[common.Parser]
 
-_REFUSED = 1  # exit status
 _LIFTED = frozenset({
     Fact.BLOCKED, Fact.REVOKED, Fact.SUPERSEDED, Fact.ADOPTED, Fact.APPROVED,
     Fact.SHAREABLE})
@@ -126,12 +127,12 @@ def _write(cloud: Cloud, kind: Blockable, value: str, word: Word, *,
     if any(record.fact is fact
            for record in _standing(cloud, kind, value)):
         print(f'{value} {fact} already')
-        return 0
+        return ALL_WELL
     cloud.ledger.write(Record(
         fact, kind, value, word.reason, word.author, utcnow()))
     _journal(cloud, event, kind, value, word)
     print(f'{value} {fact}; {then}')
-    return 0
+    return ALL_WELL
 
 
 def _lift(cloud: Cloud, kind: Blockable, value: str, word: Word) -> int:
@@ -143,7 +144,7 @@ def _lift(cloud: Cloud, kind: Blockable, value: str, word: Word) -> int:
     if not found:
         print(f'Nothing is said of {value} that can be taken back',
               file=sys.stderr)
-    return 0 if found else _REFUSED
+    return ALL_WELL if found else REFUSED
 
 
 def _standing(cloud: Cloud, kind: Blockable, value: str) -> list[Record]:

@@ -146,6 +146,7 @@ ALL_WELL = 0
 REFUSED = 1
 FAILED = 2
 MISCONFIGURED = 3
+INTERRUPTED = 130  # as shells say it: 128 and the number of the signal
 STATUSES: Mapping[int, str] = {
     ALL_WELL: 'all is well; also where there was nothing to do, an image '
               'waits for approval, or a list is stale',
@@ -153,7 +154,8 @@ STATUSES: Mapping[int, str] = {
              'adopted, fetched, published or lifted',
     FAILED: 'something failed; one line on standard error says what and what '
             'to do, and --debug where it came from',
-    MISCONFIGURED: 'the command line, a file or an option cannot be used'}
+    MISCONFIGURED: 'the command line, a file or an option cannot be used',
+    INTERRUPTED: 'it was interrupted (Ctrl-C)'}
 
 
 def status_of(reports: Iterable[ListReport]) -> int:

@@ -24,7 +24,6 @@ from hepix_vm.exchange.catalogue import Image
 from hepix_vm.exchange.catalogue import Kept
 from hepix_vm.exchange.record import made_of
 from hepix_vm.exchange.record import renewal_of
-from hepix_vm.exchange.sharing import ACCEPTED
 from hepix_vm.exchange.sharing import Sharing
 from hepix_vm.exchange.steps import Action
 from hepix_vm.exchange.steps import Step
@@ -91,8 +90,7 @@ class Shelf:
         if not access:
             raise HepixVmError('It is for nobody.')
         if access.share is Share.MEMBERS:
-            self._sharing.share(image, dict.fromkeys(
-                access.projects, ACCEPTED))
+            self._sharing.share(image, access.projects)
             image = {**image, 'visibility': 'shared'}
         owner = access.owner
         if str(image.get(properties.SHARED, Share.PRIVATE)).startswith(

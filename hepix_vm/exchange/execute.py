@@ -16,7 +16,10 @@ Whatever ends it in between, the next plan goes on from what is there.
 
 import collections
 from collections.abc import Callable
+from collections.abc import Iterable
 import concurrent.futures
+import datetime
+import hashlib
 import logging
 import threading
 from typing import Any
@@ -97,6 +100,7 @@ class Executor:
         self._one = threading.RLock()
         self._turn = threading.Lock()
         self._at_work: collections.Counter[str] = collections.Counter()
+        self._begun: collections.Counter[str] = collections.Counter()
 
     def run(self, plan: Plan) -> Done:
         """Carry out a plan as far as possible."""
@@ -106,10 +110,7 @@ class Executor:
                 bringing.append(chain)
             else:
                 self._chain(chain)
-        waiting: dict[str, collections.deque[Chain]] = {}
-        for chain in bringing:
-            waiting.setdefault(_list_of(chain), collections.deque()).append(
-                chain)
+        waiting = _by_list(bringing, utcnow())
         with concurrent.futures.ThreadPoolExecutor(_AT_ONCE) as pool:
             try:
                 for future in [pool.submit(self._in_turn, waiting)
@@ -130,17 +131,20 @@ class Executor:
     def _in_turn(self, waiting: dict[str, collections.deque[Chain]]) -> None:
         """Carry out chains of the list of which the fewest are at work.
 
-        So one whose images come slowly does not keep out the others'.
+        Of several, the one of which the fewest began. So those whose images
+        come slowly do not keep out the others'.
         """
         while True:
             with self._turn:
                 if not waiting or self._allowance.over:
                     return
-                uuid = min(waiting, key=lambda each: self._at_work[each])
+                uuid = min(waiting, key=lambda each: (
+                    self._at_work[each], self._begun[each]))
                 chain = waiting[uuid].popleft()
                 if not waiting[uuid]:
                     del waiting[uuid]
                 self._at_work[uuid] += 1
+                self._begun[uuid] += 1
             try:
                 self._chain(chain)
             finally:
@@ -248,6 +252,20 @@ class Executor:
             _REASONS[step.fact], SERVICE, utcnow(),
             image_list=step.image_list.identifier,
             version=step.image_list.version))
+
+
+def _by_list(chains: Iterable[Chain], now: datetime.datetime,
+             ) -> dict[str, collections.deque[Chain]]:
+    """Return what is to be brought in, by its list.
+
+    :param now: the order of the lists is another at each time, so that none
+        is the last in each run
+    """
+    waiting: dict[str, collections.deque[Chain]] = {}
+    for chain in chains:
+        waiting.setdefault(_list_of(chain), collections.deque()).append(chain)
+    return dict(sorted(waiting.items(), key=lambda each: hashlib.sha256(
+        f'{now.isoformat()} {each[0]}'.encode()).digest()))
 
 
 def _list_of(chain: Chain) -> str:

@@ -11,6 +11,7 @@
 # under the License.
 """How a plan is carried out."""
 
+import datetime
 import threading
 import types
 
@@ -21,6 +22,7 @@ from hepix_vm.errors import ServiceError
 from hepix_vm.exchange.allowance import Allowance
 from hepix_vm.exchange.catalogue import Catalogue
 from hepix_vm.exchange.catalogue import Kept
+from hepix_vm.exchange import execute
 from hepix_vm.exchange.execute import Executor
 from hepix_vm.exchange.outline import Outline
 from hepix_vm.exchange.steps import Action
@@ -29,6 +31,9 @@ from hepix_vm.exchange.steps import Step
 from tests.unit.exchange.models import entry
 from tests.unit.exchange.models import image_list
 from tests.unit.exchange.models import Model
+from tests.unit.exchange.models import NOW
+
+HOUR = datetime.timedelta(hours=1)
 
 
 def executor(allowance=None):
@@ -113,6 +118,49 @@ def test_a_slow_list_does_not_keep_out_others(monkeypatch):
     monkeypatch.setattr(Executor, '_chain', chain)
     executor().run(made)
     assert ended.is_set()
+
+
+def begun_in_runs(monkeypatch, images, most):
+    """Return which of five lists begin what in ten runs.
+
+    :param images: of each list
+    :param most: images that begin before a run is over
+    """
+    made = Model(*(image_list(name, *(
+        entry(f'{name}{number}') for number in range(images)))
+        for name in 'vwxyz')).plan()
+    found = []
+    for hour in range(10):
+        allowance, begun, turn = Allowance(60), [], threading.Barrier(4)
+
+        def chain(self, chain):
+            step = next(step for step in chain if step.wanted)
+            begun.append(step.wanted.image_list.title[-1])
+            turn.wait(10)
+            if len(begun) == most:
+                self._allowance.stop()
+
+        monkeypatch.setattr(Executor, '_chain', chain)
+        monkeypatch.setattr(
+            execute, 'utcnow', lambda: NOW + hour * HOUR)
+        executor(allowance).run(made)
+        found.append(begun)
+    return found
+
+
+def test_slow_lists_do_not_keep_out_a_fifth_one(monkeypatch):
+    for begun in begun_in_runs(monkeypatch, 8, 8):
+        assert set(begun) == set('vwxyz')
+
+
+def test_no_list_is_last_in_each_run(monkeypatch):
+    # Where only as many begin as come in at once.
+    runs = [frozenset(begun) for begun in begun_in_runs(monkeypatch, 8, 4)]
+    assert {len(begun) for begun in runs} == {4}
+    assert frozenset().union(*(set('vwxyz') - begun for begun in runs)) == (
+        set('vwxyz'))
+    assert runs == [
+        frozenset(begun) for begun in begun_in_runs(monkeypatch, 8, 4)]
 
 
 def brought(monkeypatch, allowance, chain):

@@ -40,6 +40,8 @@ SHARED = 'hepix_shared'
 PARKED = 'hepix_parked'
 # Who brings the image in, while its bytes are not there.
 BRINGER = 'hepix_bringer'
+# Which descriptions of the image were tried in vain.
+TRIED = 'hepix_tried'
 # No verdict changes these: they say what the sync did with the image.
 KEPT = (SUBSCRIPTION, SHARED, PARKED)
 # What a server boots besides its disk; only operators set it.

@@ -232,8 +232,8 @@ class Courier:
         self._check_ours(image)
         stale = {name: value for name, value in record.items()
                  if image.get(name) != value and name not in ('tags',)}
-        stale |= {name: None for name in ('hepix_state', 'hepix_reason')
-                  if name in image}
+        stale |= {name: None for name in (
+            'hepix_state', 'hepix_reason', properties.TRIED) if name in image}
         if stale:
             self._catalogue.update(image['id'], stale)
         return image
@@ -247,7 +247,9 @@ class Courier:
         self._catalogue.discard(image_id)
         self._create(wanted.entry.sha512, {
             **record_of(wanted), 'hepix_state': 'refused', 'hepix_reason':
-            properties.stored(f'{error.code}: {error.message}')})
+            properties.stored(f'{error.code}: {error.message}'),
+            properties.TRIED: properties.stored(
+                ' '.join(each.mark for each in wanted.each))})
 
     # The bytes.
 

@@ -35,7 +35,6 @@ from hepix_vm.exchange.wanted import Approval
 from hepix_vm.exchange.wanted import Claim
 from hepix_vm.exchange.wanted import Refusal
 from hepix_vm.exchange.wanted import Wanted
-from hepix_vm.properties import stored
 from hepix_vm.trust.imagelist import compare_versions
 from hepix_vm.trust.ledger import Fact
 
@@ -237,28 +236,32 @@ class _Planner:
                 return () if kept.sha512 == sha512 else (
                     Step(Action.RENEW, kept, wanted,
                          why='is the new version of what was evicted'),)
-            if image and self._refused_before(wanted, image):
-                return ()
         leaving = self._leaving(self._roles.formers.get(sha512, ()))
         if not (good := [each for each in wanted.each
                          if not self._barred(each, leaving)]):
             return ()
+        if image and sha512 not in self._known.fetched:
+            if self._refused_before(wanted, good, image):
+                return ()
+            # First what may be right.
+            good.sort(key=lambda each: each.mark in image.tried)
         wanted = Wanted.first_of(good)
         self._space.take(wanted, leaving)
         return (Step(Action.BRING, image if image is not kept else None,
                      wanted, why='is fetched' if kept else 'is listed'),
                 *self._show(wanted, None))
 
-    def _refused_before(self, wanted: Wanted, image: Present) -> bool:
+    def _refused_before(self, wanted: Wanted, good: Iterable[Wanted],
+                        image: Present) -> bool:
         """Return whether the same bytes were refused already.
 
-        To fetch them at each run would cost their size each time.
+        To fetch them at each run would cost their size each time. Who is
+        wrong about them does not speak for others that list them.
+
+        :param good: the descriptions by which they could come
         """
-        image_list = wanted.image_list
-        if image.state != 'refused' or (
-                image.list_id, image.list_version, image.uri) != (
-                image_list.identifier, stored(image_list.version),
-                stored(wanted.entry.uri)):
+        if image.state != 'refused' or any(
+                each.mark not in image.tried for each in good):
             return False
         self._refusals.append(Refusal.until_next(
             wanted, image.code, image.reason.partition(': ')[2]))

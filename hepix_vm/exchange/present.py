@@ -39,6 +39,7 @@ class Present:
     :param shared: with whom, in one word; empty if it was never shown
     :param parked: since when it is off the shelf; empty if it is not
     :param reason: why it is refused
+    :param tried: marks of the descriptions of which that is so
     :param locked: whether an import holds it
     :param protected: whether somebody keeps it from being deleted
     :param outcome: what the verdict on it demands; empty if it is right
@@ -66,6 +67,7 @@ class Present:
     outcome: str = ''
     usable: bool = False
     codes: tuple[Code, ...] = ()
+    tried: frozenset[str] = frozenset()
 
     @property
     def ours(self) -> bool:
@@ -125,7 +127,8 @@ def present_of(image: Image, outcome: str = '', usable: bool = False,
         text('hepix_list_id'), text('hepix_list_version'),
         text('hepix_image_id'), text('hepix_uri'), text(properties.SHARED),
         text(properties.PARKED), text('hepix_state'), text('hepix_reason'),
-        LOCK in image, bool(image.get('protected')), outcome, usable, codes)
+        LOCK in image, bool(image.get('protected')), outcome, usable, codes,
+        frozenset(text(properties.TRIED).split()))
 
 
 def concerns(image: Image, lists: Collection[str]) -> bool:

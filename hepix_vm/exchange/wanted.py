@@ -60,6 +60,14 @@ def described(image_list: ImageList, entry: ImageEntry) -> str:
             f'{named(image_list.title, image_list.identifier)}')
 
 
+def marked(uuid: str, version: str, uri: str) -> str:
+    """Return what tells how a list describes some bytes, in one word.
+
+    :param uuid: of the list
+    """
+    return hashlib.sha256(f'{uuid} {version} {uri}'.encode()).hexdigest()[:32]
+
+
 @dataclasses.dataclass(frozen=True, slots=True)
 class Refusal:
     """Why an image of a list is not brought in, or not as it should be.
@@ -182,6 +190,12 @@ class Wanted:
         """Return the first of several descriptions, with the others."""
         first, *others = several
         return dataclasses.replace(first, others=tuple(others))
+
+    @property
+    def mark(self) -> str:
+        """What tells this description from all others of these bytes."""
+        return marked(self.image_list.identifier, self.image_list.version,
+                      self.entry.uri)
 
     @property
     def lists(self) -> frozenset[str]:

@@ -21,6 +21,7 @@ from hepix_vm.exchange.plan import plan
 from hepix_vm.exchange.present import Present
 from hepix_vm.exchange.steps import Action
 from hepix_vm.exchange.steps import Knowledge
+from hepix_vm.exchange.wanted import marked
 from hepix_vm.exchange.wanted import Situation
 from hepix_vm.exchange.wanted import wanted
 from hepix_vm.subscriptions import Block
@@ -282,12 +283,14 @@ def shown(model, *images):
 
 def refused(**changes):
     image = entry('a')
-    return Present(**{
+    values = {
         'image_id': 'x', 'status': 'queued', 'name': 'a', 'created': NOW,
         'size': 0, 'sha512': image.sha512, 'subscription': named('L'),
         'list_id': named('L'), 'list_version': '1', 'uri': image.uri,
         'identifier': image.identifier, 'state': 'refused',
-        'reason': 'checksum-mismatch: Other bytes.', **changes})
+        'reason': 'checksum-mismatch: Other bytes.', **changes}
+    return Present(**{'tried': frozenset({marked(
+        values['list_id'], values['list_version'], values['uri'])}), **values})
 
 
 def actions(made):

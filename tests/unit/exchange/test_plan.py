@@ -25,6 +25,7 @@ from tests.unit.exchange.models import Model
 from tests.unit.exchange.models import named
 from tests.unit.exchange.models import NOW
 from tests.unit.exchange.models import refused
+from tests.unit.exchange.models import shown
 
 
 def test_what_is_new_is_brought_in_and_shown():
@@ -197,6 +198,32 @@ def test_refused_bytes_are_not_fetched_again_and_again():
     model.images = [refused()]
     model.known['fetched'] = {entry('a').sha512}
     assert actions(model.plan()) == ['bring', 'share']
+
+
+def test_who_is_wrong_about_bytes_does_not_speak_for_others():
+    old, new = entry('a', 1), entry('a', 2)
+    wrong = entry('e', 2, uri='https://wrong/')
+    model = Model(image_list('B'), image_list('L', old))
+    shown(model, old)
+    model.accept(image_list('B', wrong, version=2),
+                 image_list('L', new, version=2))
+    note = refused(sha512=new.sha512, list_id=named('B'), list_version='2',
+                   uri=wrong.uri, subscription=named('B'))
+    model.images.append(note)
+    step, = [step for step in model.plan().steps if step.action == 'bring']
+    assert step.wanted.entry == new
+    # Which is wrong as well.
+    both = note.tried | {step.wanted.mark}
+    assert both == {each.mark for each in step.wanted.each}
+    model.images[-1] = dataclasses.replace(note, tried=both)
+    model.run()
+    made = model.plan()
+    assert [refusal.code for refusal in made.refusals] == [
+        Code.CHECKSUM_MISMATCH]
+    assert made.chains == ()
+    # A new version of either may be right.
+    model.accept(image_list('B', wrong, version=3))
+    assert 'bring' in actions(model.plan())
 
 
 def test_records_that_nobody_needs_are_removed():

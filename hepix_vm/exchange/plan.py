@@ -74,7 +74,7 @@ class _Planner:
         chains = [self._stay(image) for image in self._images]
         chains += self._deletions()
         approvals: list[Approval] = []
-        for sha512, wanted in self._wanted.items():
+        for sha512, wanted in sorted(self._wanted.items(), key=self._room):
             if self._followed(wanted.lists):
                 image = self._roles.first(sha512)
                 chain = self._bring(wanted, image)
@@ -85,6 +85,19 @@ class _Planner:
                     approvals += wanted.unapproved
         return Plan(tuple(filter(None, chains)), tuple(self._refusals),
                     tuple(self._notes), tuple(approvals))
+
+    def _room(self, each: tuple[str, Wanted]) -> tuple[bool, int]:
+        """Return what has its room first: less is earlier.
+
+        What comes for the first time, or grows much, may never come at all,
+        and keeps nothing out that takes the place of what was there.
+        """
+        sha512, wanted = each
+        formers = self._roles.formers.get(sha512, ())
+        if not formers and sha512 not in self._roles.stand_ins:
+            return True, 0
+        return False, wanted.entry.size - sum(
+            former.size for former in formers)
 
     def _followed(self, lists: Collection[str]) -> bool:
         only = self._known.only
@@ -200,7 +213,10 @@ class _Planner:
         """Yield the removal of superseded versions beyond those kept."""
         for claim, versions in self._old.items():
             for image in self._excess(claim, versions):
-                self._space.leave(image)
+                # Glance did not delete those before it, which earlier runs
+                # let go: their room is taken.
+                if image is versions[-1]:
+                    self._space.leave(image)
                 self._going.add(image.image_id)
                 yield tuple(self._deletion(image))
 

@@ -199,6 +199,36 @@ def test_versions_that_go_do_not_keep_out_the_next_one(limit, where):
     assert refusal.code is Code.TOO_LARGE
 
 
+def test_versions_that_glance_does_not_delete_take_their_room():
+    model = Model()
+    model.deletable = False
+    for number in range(12):
+        model.accept(image_list('L', entry('a', number), version=number + 1),
+                     keep=0, max_bytes=20)
+        model.run()
+        model.run()
+    refusal, = model.plan().refusals
+    assert refusal.code is Code.TOO_LARGE
+    # But for the one that was let go last, and the one it made way for.
+    assert sum(image.size for image in model.images) <= 20 + 2 * 10
+
+
+def test_what_is_new_does_not_keep_out_the_next_version():
+    """It may say any size, and never come."""
+    old, new = entry('a', 1), entry('a', 2)
+    model = Model(image_list('M', entry('b')), image_list('L', old),
+                  max_bytes=100)
+    shown(model, old)
+    model.accept(image_list('L', entry('c'), new, version=2))
+    # Nor does one that takes the place of a small one.
+    for large in entry('d', size=75), entry('b', 'large', size=75):
+        model.accept(image_list('M', large, version=2))
+        made = model.plan()
+        assert [step.wanted.entry for step in made.steps
+                if step.action == 'bring'] == [new, entry('c')]
+        assert [refusal.entry for refusal in made.refusals] == [large]
+
+
 def test_what_leaves_one_list_is_no_room_for_another():
     model = Model(image_list('M'), image_list('L', entry('a', 1)))
     model.run()

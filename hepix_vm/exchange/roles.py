@@ -93,7 +93,7 @@ class Roles:
         there = self.first(sha512)
         if there and there.shared:
             return []
-        return [self._shown[claim] for claim in sorted(wanted.claims)
+        return [self._shown[claim] for claim in wanted.claims
                 if claim in self._shown]
 
     def _find_stand_ins(self) -> dict[str, Present]:
@@ -108,7 +108,7 @@ class Roles:
                     there and there.has_bytes and not there.fresh):
                 continue
             record = self.evicted(sha512) or next(
-                (older[claim] for claim in sorted(wanted.claims)
+                (older[claim] for claim in wanted.claims
                  if claim in older), None)
             if record:
                 found[sha512] = record

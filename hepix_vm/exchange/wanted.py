@@ -159,7 +159,8 @@ class Wanted:
     """Bytes that should be in Glance, once, whoever lists them.
 
     :param image_list: the first list that has them
-    :param claims: UUIDs of all lists that do, each with ``dc:identifier``
+    :param claims: UUIDs of all lists that do, each with ``dc:identifier``:
+        its own first, then as in subscriptions.yaml
     :param access: None until an operator approves the image
     :param unsure: whether more may be meant to see it: not all projects
         are known
@@ -172,7 +173,7 @@ class Wanted:
     entry: ImageEntry
     image_list: ImageList
     following: Following
-    claims: frozenset[Claim]
+    claims: tuple[Claim, ...]
     disk_format: str
     container_format: str
     access: Access | None
@@ -271,14 +272,14 @@ def wanted(accepted: AcceptedLists, subscriptions: Subscriptions,
         for claim, known in good:
             descriptions.setdefault(
                 claim.image_list.identifier, (claim, known))
-        listed = frozenset(
-            (claim.image_list.identifier, claim.entry.identifier)
-            for claim in each)
         unapproved = tuple(
             Approval(claim.image_list, claim.entry) for claim in each
             if not claim.approved)
         found[sha512] = Wanted.first_of([
-            Wanted(claim.entry, claim.image_list, claim.following, listed,
+            Wanted(claim.entry, claim.image_list, claim.following,
+                   tuple(dict.fromkeys(
+                       (one.image_list.identifier, one.entry.identifier)
+                       for one in (claim, *each))),
                    *known, access, unsure, unapproved=unapproved)
             for claim, known in descriptions.values()])
     return found, refusals

@@ -107,6 +107,32 @@ def test_what_another_list_brought_in_is_waited_for_no_longer():
     assert model.of(old).state == 'superseded'
 
 
+@pytest.mark.parametrize('names', ['AB', 'BA', 'CD', 'DC'])
+def test_who_lists_an_image_first_says_which_it_goes_on_as(names):
+    first, second = names
+    one, other = entry('a', 1), entry('b', 2)
+    model = Model(image_list(first, one), image_list(second, other))
+    shown(model, one, other)
+    both = entry('a', 3), entry('b', 3)
+    model.accept(image_list(first, both[0], version=2),
+                 image_list(second, both[1], version=2))
+    model.run()
+    assert model.of(both[0]).name == 'Image a'
+    assert {model.of(each).state for each in (one, other)} == {'superseded'}
+
+
+def test_who_lists_it_first_and_cannot_have_it_says_nothing():
+    one, other = entry('a', 1), entry('b', 2)
+    for first, second in 'AB', 'BA':
+        model = Model(image_list(first, one), image_list(second, other))
+        shown(model, one, other)
+        model.accept(
+            image_list(first, entry('a', 3, format='cpio'), version=2),
+            image_list(second, entry('b', 3), version=2))
+        model.run()
+        assert model.of(entry('b', 3)).name == 'Image b'
+
+
 def versions(model, keep, number=4):
     """Let an image have several versions, each of which was shown."""
     for version in range(number):

@@ -289,6 +289,16 @@ def test_it_is_said_what_hidden_versions_take():
         entry('a', 3).sha512]
 
 
+def test_versions_of_a_list_that_is_not_followed_now_are_not_deleted():
+    model = Model(image_list('M', entry('x')))
+    versions(model, None, 3)
+    model.accept(image_list('L', entry('a', 2), version=4), keep=0)
+    model.known['only'] = {named('M')}
+    assert 'delete' not in actions(model.plan())
+    model.known['only'] = {named('L')}
+    assert actions(model.plan()).count('delete') == 2
+
+
 def test_what_a_server_uses_is_not_deleted():
     model = Model()
     versions(model, None)

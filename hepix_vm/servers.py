@@ -33,6 +33,9 @@ TASK_STATES = (
     ('image_backup', 'image_snapshot_pending', 'image_snapshot', 'shelving',
      'image_pending_upload', 'shelving_image_pending_upload'))
 
+# The first in which Nova tells of cells that do not answer.
+_VERSION = 'compute 2.69'
+
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Server:
@@ -92,11 +95,17 @@ def in_use(nova: adapter.Adapter,
             '%Y-%m-%dT%H:%M:%SZ')}
     images, volumes = set(), set()
     for server in _servers(nova, asked):
+        if 'image' not in server:
+            raise _silent_cell()
         if server['image']:
             images.add(server['image']['id'])
         else:
             volumes |= {volume['id'] for volume in server[
                 'os-extended-volumes:volumes_attached']}
+    # After a full page Nova leaves out the servers of such a cell.
+    if any(service['status'] == 'UNKNOWN' for service in _ask(
+            nova, '/os-services', {'binary': 'nova-compute'})['services']):
+        raise _silent_cell()
     return Use(frozenset(images), frozenset(volumes))
 
 
@@ -118,18 +127,22 @@ def _servers(nova: adapter.Adapter,
     marker: dict[str, str] = {}
     more = True
     while more:
-        answer = _ask(nova, {**asked, **marker})
+        answer = _ask(nova, '/servers/detail', {**asked, **marker})
         yield from answer['servers']
         if answer['servers']:
             marker = {'marker': answer['servers'][-1]['id']}
         more = 'servers_links' in answer
 
 
-def _ask(nova: adapter.Adapter, asked: Mapping[str, str]) -> Any:
-    response = nova.get(
-        '/servers/detail', params=asked,
-        headers={'OpenStack-API-Version': 'compute 2.1'})
+def _ask(nova: adapter.Adapter, path: str, asked: Mapping[str, str]) -> Any:
+    response = nova.get(path, params=asked,
+                        headers={'OpenStack-API-Version': _VERSION})
     if response.status_code != 200:
         raise HepixVmError(f'Nova answered {response.status_code} to the '
-                           f'question for the servers.')
+                           f'question for {path}.')
     return response.json()
+
+
+def _silent_cell() -> HepixVmError:
+    return HepixVmError('A cell of Nova does not answer, so its servers are '
+                        'not known.')

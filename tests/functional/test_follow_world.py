@@ -133,6 +133,10 @@ def test_nothing_is_deleted_where_nova_does_not_answer(world, lists, run):
     finally:
         world.site.config.write_text(config)
     assert 'Nova does not say which images are in use' in ran.err
+    world.server(lists.of(old)['id'])
+    for table in ('instances', 'services'):
+        with world.nova.failing(table):
+            assert 'A cell of Nova does not answer' in run('--no-fetch').err
     assert len(lists.images()) == 2
 
 

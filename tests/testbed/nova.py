@@ -18,7 +18,9 @@ is done by ``server/nova_compute.py``, a process that runs Nova's own code
 for it.
 """
 
+from collections.abc import Iterator
 from collections.abc import Mapping
+import contextlib
 import json
 import pathlib
 import shutil
@@ -123,6 +125,15 @@ class Nova(service.Service):
         self.query(_CELL, 'UPDATE instances SET deleted = id WHERE uuid = ?',
                    (server,))
 
+    @contextlib.contextmanager
+    def failing(self, table: str) -> Iterator[None]:
+        """Have a table of the cell away: to Nova the cell is down."""
+        self.query(_CELL, f'ALTER TABLE {table} RENAME TO away')
+        try:
+            yield
+        finally:
+            self.query(_CELL, f'ALTER TABLE away RENAME TO {table}')
+
     def _point_cells_here(self) -> None:
         """The database of the API says where those of the cells are."""
         self.query(_API, "UPDATE cell_mappings SET database_connection = ? "
@@ -131,6 +142,8 @@ class Nova(service.Service):
         self.query(_API, "UPDATE cell_mappings SET database_connection = ? "
                    "WHERE name = 'cell1'",
                    (f'sqlite:///{self.folder / _CELL}',))
+        self.query(_API, "INSERT INTO host_mappings (cell_id, host) SELECT "
+                   "id, 'compute1' FROM cell_mappings WHERE name = 'cell1'")
 
 
 def databases(folder: pathlib.Path) -> dict[str, dict[str, str]]:

@@ -71,10 +71,16 @@ def volume(name, image=''):
 
 
 class Nova(Service):
-    """A Nova with servers, and with some that were deleted."""
+    """A Nova with servers, and with some that were deleted.
 
-    def __init__(self, *present, deleted=()):
+    :param status: of its nova-compute
+    """
+
+    def __init__(self, *present, deleted=(), status='enabled'):
         def answer(path, asked):
+            if path == '/os-services':
+                return {'services': [{'status': 'enabled'},
+                                     {'status': status}]}
             assert (path, asked['all_tenants']) == ('/servers/detail', 'True')
             if 'deleted' not in asked:
                 return pages('servers', present)(path, asked)
@@ -106,7 +112,7 @@ def test_servers_are_listed_once():
         assert set(in_use(0)) == {'a', 'b'}
         assert set(in_use(30)) == {'a', 'b', 'c'}
     assert [('deleted' in asked, 'marker' in asked)
-            for asked in nova.asked] == [
+            for asked in nova.asked if 'all_tenants' in asked] == [
         (False, False), (False, True), (True, False)]
 
 
@@ -151,6 +157,17 @@ def test_where_nova_does_not_say_nothing_is_known(answer):
     assert isinstance(error, HepixVmError)
     assert error.message.startswith('Nova does not say which images')
     assert 'Nova' in error.remedy
+
+
+@pytest.mark.parametrize('nova', [
+    # As Nova lists a server of a cell that is down, if there is room.
+    Nova(server(1, 'a'), {'id': '2', 'status': 'UNKNOWN'}),
+    Nova(server(1, 'a'), server(2, 'b'), status='UNKNOWN')])
+def test_where_a_cell_does_not_answer_nothing_is_known(nova):
+    error = use(nova)(0)
+    assert isinstance(error, HepixVmError)
+    assert 'A cell of Nova does not answer' in error.message
+    assert error.remedy
 
 
 def test_why_nova_does_not_say_has_no_password():

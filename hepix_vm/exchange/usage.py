@@ -48,9 +48,10 @@ _CINDER = {
     0: 'Look whether Cinder runs and is in Keystone\'s catalogue, or give '
        'block_storage_endpoint in [service_credentials] of hepix-vm.conf.',
     403: _REMEDIES[403],
-    404: 'Give the account in [service_credentials] the role admin; where it '
-         'has it, that server is beyond repair, and to be deleted.',
     -1: 'Look into the log of Cinder.'}
+_LOST = ('The next run asks again; where it says so again, give the account '
+         'in [service_credentials] the role admin, and where it has it, '
+         'delete the server: its volume is lost.')
 
 
 def project_ids(identity: keystone_adapter.Adapter | None,
@@ -142,8 +143,14 @@ def usage(nova: keystone_adapter.Adapter, cinder: keystone_adapter.Adapter,
     def present() -> Collection[str]:
         found = servers.in_use(nova)
         # Without such a server Cinder may be missing.
-        return found.images | (
-            _made_into(cinder, found.volumes) if found.volumes else set())
+        images, unknown = (_made_into(cinder, found.volumes)
+                           if found.volumes else (set(), set()))
+        # Others went meanwhile, as their servers did.
+        if unknown and (lost := unknown & servers.in_use(nova).volumes):
+            raise ServiceError(
+                f'Cinder does not know the volume {min(lost)} of a server '
+                f'that runs from a volume.', 404, _LOST)
+        return found.images | images
 
     @functools.cache
     def in_use(days: int) -> Collection[str] | HepixVmError:
@@ -163,15 +170,17 @@ def usage(nova: keystone_adapter.Adapter, cinder: keystone_adapter.Adapter,
 
 
 def _made_into(cinder: keystone_adapter.Adapter,
-               volumes: Collection[str]) -> set[str]:
+               volumes: Collection[str]) -> tuple[set[str], set[str]]:
     """Return the images of which some volumes were made.
 
+    :returns: with them the volumes that Cinder does not know
     :raises ServiceError: Cinder does not say
     """
     rest = Rest(cinder, 'Cinder', _CINDER)
-    left, images = set(volumes), set()
-    marker = ''
-    while left:
+    left: set[str] = set(volumes)
+    images: set[str] = set()
+    marker, more = '', True
+    while left and more:
         answer = rest.document(
             'GET', f'/volumes/detail?all_tenants=1{marker}')
         try:
@@ -180,12 +189,9 @@ def _made_into(cinder: keystone_adapter.Adapter,
                     left.remove(volume['id'])
                     made_of = volume.get('volume_image_metadata') or {}
                     images.add(made_of.get('image_id', ''))
-            if left and 'volumes_links' not in answer:
-                raise ServiceError(
-                    f'Cinder does not know the volume {min(left)} of a '
-                    f'server that runs from a volume.', 404, _CINDER[404])
-            last = answer['volumes'][-1]['id'] if left else ''
+            more = 'volumes_links' in answer
+            last = answer['volumes'][-1]['id'] if left and more else ''
         except (LookupError, TypeError, AttributeError) as error:
             raise rest.strange() from error
         marker = f'&marker={urllib.parse.quote(last, safe="")}'
-    return images
+    return images, left

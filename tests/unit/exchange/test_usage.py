@@ -150,6 +150,21 @@ def test_where_cinder_does_not_say_nothing_is_known(cinder, words):
         assert error.remedy
 
 
+def test_volumes_that_go_while_cinder_is_asked():
+    """A user starts and ends servers all the time."""
+    def answer(path, asked):
+        servers = [server(1, '', 'stays'), server(2, '', 'goes', 'data')]
+        if cinder.asked:
+            servers[1:] = [server(3, '', 'new')]
+        return Nova(*servers).answer(path, asked)
+    cinder = Cinder(volume('stays', 'a'), volume('data'))
+    assert set(use(Service(answer), cinder)(0)) == {'', 'a'}
+    cinder = Cinder()
+    error = use(Service(answer), cinder)(0)
+    assert 'the volume stays of a server' in error.message
+    assert error.remedy.startswith('The next run asks again; ')
+
+
 @pytest.mark.parametrize('answer', [
     503, {}, {'servers': [{}]}, {'servers': [{'id': '1', 'image': 'x'}]}])
 def test_where_nova_does_not_say_nothing_is_known(answer):

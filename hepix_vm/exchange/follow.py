@@ -17,6 +17,7 @@ plan, and carries it out. What it costs beyond that grows with what changed.
 
 from collections.abc import Callable
 from collections.abc import Collection
+from collections.abc import Iterable
 from collections.abc import Mapping
 from collections.abc import Sequence
 import dataclasses
@@ -53,6 +54,7 @@ from hepix_vm.exchange.steps import Action
 from hepix_vm.exchange.steps import Knowledge
 from hepix_vm.exchange.steps import Plan
 from hepix_vm.exchange import tidings
+from hepix_vm.exchange.wanted import Refusal
 from hepix_vm.exchange.wanted import Situation
 from hepix_vm.exchange.wanted import Wanted
 from hepix_vm.exchange.wanted import wanted
@@ -137,7 +139,7 @@ class Follow:
                   if (present := self._present(image)) is not None]
         lists = {uuid: site.accepted.by_uuid[uuid].signed.image_list
                  for uuid in usable}
-        fetched = self._fetched(found, images)
+        fetched = self._fetched(found, refusals, images)
         made = plan(found, refusals, images, Knowledge(
             now=self._settler.gate.now(), lists=lists,
             waiting=site.accepted.subscriptions.keys() - usable,
@@ -199,9 +201,7 @@ class Follow:
         return frozenset(found)
 
     def _unseen(self, uuid: str) -> bool:
-        """Return whether others have a version of a list that is not here.
-
-        """
+        """Return whether others have a version of a list that is not here."""
         held = self._world.site.accepted.by_uuid.get(uuid)
         version = held.signed.image_list.version if held else ''
         return compare_versions(version, self._settler.newest(uuid)) < 0
@@ -282,14 +282,21 @@ class Follow:
         return () if verdict.allowed else verdict.reasons
 
     def _fetched(self, found: Mapping[str, Wanted],
+                 refusals: Sequence[Refusal],
                  images: Sequence[Present]) -> frozenset[str]:
-        """Return the digests of what somebody asked for."""
+        """Return the digests of what somebody asked for.
+
+        What cannot be had is among them, if lists have it.
+        """
+        claims = [(sha512, image) for sha512, each in found.items()
+                  for _, image in each.claims]
+        refused = [(refusal.entry.sha512, refusal.entry.identifier)
+                   for refusal in refusals]
         digests = set()
         for name in self._request.fetched:
-            match = {sha512 for sha512, each in found.items()
-                     if name in {image for _, image in each.claims}}
-            match |= {image.sha512 for image in images
-                      if image.image_id == name and image.sha512 in found}
+            held = {image.sha512 for image in images
+                    if image.image_id == name}
+            match = _named(name, held, claims) or _named(name, held, refused)
             if not match:
                 self._unknown.append(name)
             digests |= match
@@ -316,6 +323,13 @@ class Follow:
                                  self._settler.gate.now())
         if event is not None:
             self._tell(event)
+
+
+def _named(name: str, held: Collection[str],
+           listed: Iterable[tuple[str, str]]) -> set[str]:
+    """Return those digests of listed images that are meant."""
+    return {sha512 for sha512, identifier in listed
+            if identifier == name or sha512 in held}
 
 
 def _only(made: Plan, digests: Collection[str]) -> Plan:

@@ -323,6 +323,17 @@ def test_a_blocked_image_is_not_even_fetched(lists, run):
     assert len(lists.images()) == 1
 
 
+def test_fetching_what_cannot_be_had_says_why(lists, run):
+    strange, other = lists.image(format='STRANGE'), lists.image()
+    lists.accept(strange, other)
+    ran = run('fetch', strange.identifier, status=1)
+    assert strange.identifier in ran.err
+    assert '[format-mismatch] No format of Glance is known' in ran.err
+    assert '[not-endorsed]' not in ran.err
+    assert lists.images() == []
+    assert '1 image came in' in run('fetch', other.identifier).out
+
+
 @pytest.mark.parametrize('share', ['community', 'public'])
 def test_shared_with_everybody(lists, run, share):
     listed = lists.image()

@@ -47,6 +47,9 @@ _LONGEST = 16 * 1024 * 1024  # bytes
 # may write in six. Less, and one user could end every sweep.
 _LONGEST_ALONE = 64 * 1024 * 1024  # bytes
 _PATCH = 'application/openstack-images-v2.1-json-patch'
+# With which Glance refuses to delete one (ProtectedImageDelete); policies
+# refuse with 403 as well.
+_PROTECTED = 'is protected'
 # For which Glance may be silent once it has all bytes, in seconds.
 _STAGED = 1800
 
@@ -160,22 +163,24 @@ class Catalogue:
         """Remove an image and its bytes; one that is gone is no error.
 
         :raises Kept: it is protected, or the store needs it, such as RBD for
-            a volume that was made of it
+            a volume that was made of it, or a policy forbids it
         """
         try:
             self._rest.request('DELETE', _path(image_id), (204, 404))
         except ServiceError as error:
             if error.status not in (403, 409):
                 raise
+            passing = error.status == 409 or _PROTECTED in error.message
             raise Kept(error.message, error.status,
-                       'The next run tries again.') from error
+                       'The next run tries again.' if passing
+                       else error.remedy) from error
 
     def discard(self, image_id: str) -> None:
         """Remove a record without bytes, though its owner protects it."""
         try:
             self.delete(image_id)
         except Kept as error:
-            if error.status != 403:
+            if _PROTECTED not in error.message:
                 raise
             self.update(image_id, {'protected': False})
             self.delete(image_id)

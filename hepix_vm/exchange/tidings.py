@@ -76,7 +76,8 @@ def found(refusals: Iterable[Refusal], approvals: Iterable[Approval],
         if refusal.code is not Code.UUID_CONFLICT:
             yield Event(
                 Kind.IMAGE_REFUSED, at, refusal.image_list, refusal.entry,
-                reasons=(Reason(refusal.code, refusal.message),)
+                reasons=(Reason(refusal.code, refusal.message,
+                                cure=refusal.remedy),)
                 if refusal.code else (), message='' if refusal.code
                 else f'{refusal.message} {refusal.remedy}')
     for approval in approvals:

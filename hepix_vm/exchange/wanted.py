@@ -317,13 +317,17 @@ def formats_of(entry: ImageEntry,
     disk = _FORMATS.get(inner if stated else inner.rpartition('.')[2])
     container = 'compressed' if packed else _CONTAINERS.get(kind, 'bare')
     if disk is None:
-        return Reason(Code.FORMAT_MISMATCH, f'No format of Glance is known '
-                      f'for what the list calls {kind or "nothing"}.')
+        return Reason(
+            Code.FORMAT_MISMATCH, f'No format of Glance is known for what '
+            f'the list calls {kind or "nothing"}.',
+            cure='Ask the endorser for a format of Glance.')
     if (disk not in abilities.disk_formats
             or container not in abilities.container_formats):
-        return Reason(Code.FORMAT_MISMATCH, f'The image is {kind}, but '
-                      f'Glance takes no disk_format {disk} in a '
-                      f'container_format {container}.')
+        return Reason(
+            Code.FORMAT_MISMATCH, f'The image is {kind}, but Glance takes no '
+            f'disk_format {disk} in a container_format {container}.',
+            cure='Ask the endorser for another format, or add this one to '
+            'disk_formats or container_formats of glance-api.conf.')
     return disk, container
 
 

@@ -49,11 +49,13 @@ class Reason:
 
     :param message: one plain sentence that the user can act on
     :param since: since when it holds, where that is known (UTC)
+    :param cure: what to do about it; empty for what the code says
     """
 
     code: Code
     message: str
     since: datetime.datetime | None = None
+    cure: str = ''
 
     def __post_init__(self) -> None:
         if len(self.message) > _LONGEST:
@@ -63,7 +65,7 @@ class Reason:
     @property
     def remedy(self) -> str:
         """What to do about it."""
-        return REMEDIES[self.code]
+        return self.cure or REMEDIES[self.code]
 
     @classmethod
     def of(cls, error: HepixVmError) -> 'Reason':

@@ -197,13 +197,14 @@ def test_who_interrupts_does_not_wait_for_what_is_to_come(monkeypatch):
 class Answering:
     """An adapter of keystoneauth1 whose service answers one status."""
 
-    def __init__(self, status):
+    def __init__(self, status, words='It is in use by a volume.'):
         self.status = status
+        self.words = words
 
     def request(self, path, method, **more):
         response = requests.Response()
         response.status_code = self.status
-        response._content = b'It is in use by a volume.'
+        response._content = self.words.encode()
         return response
 
 
@@ -225,6 +226,18 @@ def test_what_glance_does_not_delete_is_no_failure(status, kept):
             in trouble.text)
     assert not (done.failures if kept else done.notes)
     assert done.deeds == []
+
+
+@pytest.mark.parametrize(('status', 'words', 'remedy'), [
+    (409, 'It is in use.', 'The next run tries again.'),
+    (403, 'Image x is protected and cannot be deleted.',
+     'The next run tries again.'),
+    (403, 'You are not authorized to complete delete_image action.',
+     'Give the account ')])
+def test_why_glance_does_not_delete_it(status, words, remedy):
+    with pytest.raises(Kept) as caught:
+        Catalogue(Answering(status, words)).delete('x')
+    assert caught.value.remedy.startswith(remedy)
 
 
 @pytest.mark.parametrize('status', [204, 404])

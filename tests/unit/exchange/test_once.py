@@ -55,7 +55,8 @@ def test_once_an_image_a_version_and_a_code(tell):
     assert tell(refusal(Code.TOO_LARGE, message='No, 7.'), other) == []
     event, = tell(one, refusal(Code.FORMAT_MISMATCH))
     assert event.kind is Kind.IMAGE_REFUSED
-    assert event.reasons == (Reason(Code.FORMAT_MISMATCH, 'No.'),)
+    reason, = event.reasons
+    assert (reason.code, reason.message) == (Code.FORMAT_MISMATCH, 'No.')
     newer = dataclasses.replace(LIST, version='2')
     assert len(tell(refusal(Code.TOO_LARGE, of=newer))) == 1
     assert tell(refusal(Code.TOO_LARGE, of=newer)) == []

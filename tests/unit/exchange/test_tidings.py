@@ -19,6 +19,7 @@ import pytest
 from hepix_vm.errors import Code
 from hepix_vm.exchange.event import Kind
 from hepix_vm.exchange import tidings
+from hepix_vm.exchange.wanted import Refusal
 from hepix_vm.held import Held
 from hepix_vm.held import Outcome
 from hepix_vm.site import SiteFiles
@@ -121,3 +122,12 @@ def test_what_is_news(site, image_list, before, after, kind):
     ('refused', 'adopted'), ('', 'derived')])
 def test_what_is_no_news(site, image_list, before, after):
     assert told(site, held(image_list, before), after) is None
+
+
+def test_what_was_refused_is_told_with_its_own_remedy(image_list):
+    event, = tidings.found([Refusal(
+        image_list, ENTRY, Code.FORMAT_MISMATCH, 'It is x.', 'Ask Bob.')],
+        (), AT)
+    reason, = event.reasons
+    assert (event.kind, reason.code, reason.remedy) == (
+        Kind.IMAGE_REFUSED, Code.FORMAT_MISMATCH, 'Ask Bob.')

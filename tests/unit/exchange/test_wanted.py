@@ -63,6 +63,9 @@ def test_formats_that_are_refused(stated, uri, words):
     assert isinstance(reason, Reason)
     assert reason.code is Code.FORMAT_MISMATCH
     assert words in reason.message
+    # The operator, who reads this, did not make the image.
+    assert reason.remedy.startswith('Ask the endorser for ')
+    assert ('glance-api.conf' in reason.remedy) is ('takes no' in words)
 
 
 def test_compressed_only_where_glance_takes_it():

@@ -23,6 +23,7 @@ from typing import Any
 
 from hepix_vm.exchange.deeds import Deed
 from hepix_vm.exchange.deeds import Done
+from hepix_vm.exchange.oneline import clean
 from hepix_vm.exchange.oneline import named
 from hepix_vm.exchange.oneline import short
 from hepix_vm.exchange.progress import amount
@@ -76,8 +77,8 @@ class Outline:
         codes = ', '.join(outcome.verdict.codes)
         return _line(
             Action.SETTLE,
-            self._of('', held.extra.get('hepix_image_id', ''),
-                     held.extra.get('hepix_list_id', '')),
+            self._of('', clean(held.extra.get('hepix_image_id', '')),
+                     clean(held.extra.get('hepix_list_id', ''))),
             _in_glance(held.name, held.image_id),
             done_to(outcome) + (f' ({codes})' if codes else ''))
 

@@ -25,7 +25,10 @@ from hepix_vm.exchange.outline import record_of
 from hepix_vm.exchange.steps import Action
 from hepix_vm.exchange.wanted import Approval
 from hepix_vm.exchange.wanted import Refusal
+from hepix_vm.held import Held
+from hepix_vm.held import Outcome
 from hepix_vm.trust.verdict import Reason
+from hepix_vm.trust.verdict import Verdict
 from tests.unit.exchange.models import entry
 from tests.unit.exchange.models import image_list
 from tests.unit.exchange.models import Model
@@ -110,6 +113,16 @@ def test_titles_give_no_orders_to_a_terminal():
     refused = str(Refusal.of(dataclasses.replace(made, title=title),
                              made.images[0], Reason(Code.TOO_LARGE, 'No.')))
     assert refused.isprintable() and refused.count('"') == 4
+
+
+def test_properties_give_no_orders_to_a_terminal():
+    bad = 'x\nfailed: \x1b[2J\u202e'
+    held = Held('0001', 'active', 'atlas', NOW, name=bad, extra={
+        'hepix_image_id': bad, 'hepix_list_id': bad})
+    line = Outline({}).judged(held, Outcome(Verdict(()), '', {}))
+    assert line.isprintable()
+    assert line == ('judge: image x failed: [2J of x failed: [2J, in Glance '
+                    '"x failed: [2J" (0001): marked')
 
 
 def test_a_summary_line_a_list():

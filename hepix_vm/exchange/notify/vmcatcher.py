@@ -12,11 +12,12 @@
 
 """The notifier ``vmcatcher``: an event handler of a site that had vmcatcher.
 
-Names, values and order of the events are those of vmcatcher 0.6, so that a
-handler need not be changed. The program is started as it is named, without
+Names and values of the events are those of vmcatcher 0.6, so that a handler
+need not be changed. The program is started as it is named, without
 a shell, with the variables of the event and no others of ours.
 """
 
+from collections.abc import Collection
 from collections.abc import Iterator
 from collections.abc import Mapping
 import contextlib
@@ -51,7 +52,6 @@ _LONGEST = 32 * 1024  # bytes of a value; Linux takes 128 KiB
 
 _PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin'
 
-# vmcatcher fetched what was listed again, as if it had never been there.
 # Events that wait, and of these what only was listed: a first run over a
 # large list makes one an image, and leaves room for what happens to images.
 _LONGEST_QUEUE = 20_000
@@ -59,8 +59,9 @@ _MOST_LISTED = 10_000
 # So many in a row that did not end, and the handler is let alone.
 _MOST_HANGS = 3
 
-_LISTED, _EXPIRE, _AVAILABLE = _ORDER = (
-    'SubscriptionImageNew', 'Expire', 'Available')
+_EXPIRE, _AVAILABLE, _LISTED = _ORDER = (
+    'Expire', 'Available', 'SubscriptionImageNew')
+# vmcatcher fetched what was listed again, as if it had never been there.
 _AVAILABLE_KINDS = frozenset({Kind.IMAGE_AVAILABLE, Kind.IMAGE_ENDORSED})
 _EXPIRE_KINDS = frozenset({
     Kind.IMAGE_EXPIRED, Kind.IMAGE_REVOKED, Kind.IMAGE_BLOCKED,
@@ -101,11 +102,12 @@ class Vmcatcher(Notifier):
     """Starts the event handler.
 
     What happens to images in a run is told when the run ends, so that no
-    handler holds up the images: what was listed, what expired, then what is
-    available, as vmcatcher did. A new version is there before the old one
-    goes, and a handler, which knows both by one identifier, would take the
-    new one away. Until then it waits in ``told.db``, and whoever is killed,
-    or for whom it takes too long, leaves it to the next run.
+    handler holds up the images: what expired, then what is available, as
+    vmcatcher did. A new version is there before the old one goes, and a
+    handler, which knows both by one identifier, would take the new one away.
+    What was listed, which vmcatcher told first, comes last: one list may have
+    thousands. Until then it waits in ``told.db``, and whoever is killed, or
+    for whom it takes too long, leaves it to the next run.
     """
 
     limit = 1800.0
@@ -123,6 +125,7 @@ class Vmcatcher(Notifier):
             'PATH': _PATH, 'LANG': 'C.UTF-8',
             **settings.vmcatcher_environment}
         self._session = str(uuid.uuid4())
+        self._sessions = {self._session}
         self._file, self._listed = (
             ToldFile(settings.state_dir, 'vmcatcher', longest)
             for longest in (_LONGEST_QUEUE, _MOST_LISTED))
@@ -141,7 +144,7 @@ class Vmcatcher(Notifier):
         if event.kind is Kind.RUN_BEGINS:
             self._begin()
         elif event.kind is Kind.RUN_ENDS:
-            self._deliver(mine=True)
+            self._deliver(_ORDER)
             self._handle('ProcessPostfix', self._session, {})
             self._end()
         elif (item := self._item(event)) is not None:
@@ -149,7 +152,7 @@ class Vmcatcher(Notifier):
             with file.open() as told:
                 told.queue([json.dumps(dataclasses.astuple(item))])
             if self._run is None:
-                self._deliver(mine=True, kind=item.kind)
+                self._deliver((item.kind,))
         hung, self._hung = self._hung, None
         if hung is not None:
             raise hung
@@ -157,7 +160,7 @@ class Vmcatcher(Notifier):
     def _begin(self) -> None:
         """Begin a run; what killed ones left is told first.
 
-        While others of this controller are at work nobody knows what is
+        Of that, what was only listed waits for the end of this one. While others of this controller are at work nobody knows what is
         left, and what only waits for the end of a run.
         """
         self._end()
@@ -167,7 +170,9 @@ class Vmcatcher(Notifier):
         self._handle('ProcessPrefix', self._session, {})
         with contextlib.suppress(BlockingIOError):
             fcntl.flock(self._run, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            self._deliver(mine=False)
+            self._sessions |= {
+                item.session for item in self._waiting().values()}
+            self._deliver((_EXPIRE, _AVAILABLE))
         fcntl.flock(self._run, fcntl.LOCK_SH)
 
     def _end(self) -> None:
@@ -188,15 +193,15 @@ class Vmcatcher(Notifier):
             name: value[:_LONGEST] for name, value in of.items()},
             f'{event.at:%Y-%m-%d_%H-%M-%S}')
 
-    def _deliver(self, mine: bool, kind: str = '') -> None:
-        """Tell what waits.
-
-        :param mine: only of this command
-        :param kind: only this
-        """
+    def _waiting(self) -> dict[int, _Item]:
         with self._file.open() as told:
-            found = {number: _Item(*json.loads(item))
-                     for number, item in told.waiting().items()}
+            return {number: _Item(*json.loads(item))
+                    for number, item in told.waiting().items()}
+
+    def _deliver(self, kinds: Collection[str]) -> None:
+        """Tell what waits of these kinds, and is ours to tell."""
+        found = self._waiting()
+        with self._file.open() as told:
             missed = told.missed()
             told.said(missed)
         if missed:
@@ -205,9 +210,9 @@ class Vmcatcher(Notifier):
         sessions = list(dict.fromkeys(
             item.session for item in found.values()))
         due = [(number, item) for number, item in found.items()
-               if (item.session == self._session or not mine)
-               and kind in ('', item.kind)]
-        due.sort(key=lambda each: (sessions.index(each[1].session),
+               if item.session in self._sessions and item.kind in kinds]
+        due.sort(key=lambda each: (each[1].kind == _LISTED,
+                                   sessions.index(each[1].session),
                                    _ORDER.index(each[1].kind)))
         for done, (number, item) in enumerate(due):
             if self._hangs >= _MOST_HANGS or self._took >= _MOST:

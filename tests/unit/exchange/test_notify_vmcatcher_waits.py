@@ -54,8 +54,8 @@ def test_an_event_that_hangs_is_skipped_not_the_handler(site, handler,
         notifiers.tell(event(kind, of=whole()
                              if kind.startswith('image') else None))
     assert types(handler) == [
-        'ProcessPrefix', 'SubscriptionImageNew', 'ExpirePrefix',
-        'ExpirePostfix', 'ProcessPostfix', 'ProcessPrefix']
+        'ProcessPrefix', 'ExpirePrefix', 'ExpirePostfix',
+        'SubscriptionImageNew', 'ProcessPostfix', 'ProcessPrefix']
 
 
 def test_what_was_not_told_in_a_run_is_told_by_the_next(site, handler):
@@ -99,8 +99,11 @@ def test_a_handler_that_always_hangs_is_left_alone(site, handler,
     assert types(handler) == ['SubscriptionImageNew'] * 3
     # It is mended, and what it did not see comes.
     stuck(handler, 'none')
-    make(site, handler).tell(event(Kind.RUN_BEGINS))
-    assert types(handler)[3:] == ['ProcessPrefix', 'SubscriptionImageNew']
+    mended = make(site, handler)
+    mended.tell(event(Kind.RUN_BEGINS))
+    mended.tell(event(Kind.RUN_ENDS))
+    assert types(handler)[3:] == [
+        'ProcessPrefix', 'SubscriptionImageNew', 'ProcessPostfix']
 
 
 def test_a_handler_that_is_gone_for_a_while(site, handler):
@@ -136,6 +139,30 @@ def test_a_run_has_so_much_time_for_the_handler(site, handler, monkeypatch,
         'ProcessPrefix', 'AvailablePrefix', 'AvailablePostfix']
 
 
+def test_what_happens_is_told_before_what_only_is_listed(site, handler,
+                                                         monkeypatch):
+    """One list has so many new images that no run can tell them all."""
+    for _ in range(2):
+        notifier = make(site, handler)
+        notifier.tell(event(Kind.RUN_BEGINS))
+        for kind in [Kind.IMAGE_LISTED] * 3 + [Kind.IMAGE_REVOKED]:
+            notifier.tell(event(kind, of=whole()))
+        # Time for the first image alone.
+        monkeypatch.setattr(vmcatcher, '_MOST', notifier._took + 1e-9)
+        notifier.tell(event(Kind.RUN_ENDS))
+        monkeypatch.setattr(vmcatcher, '_MOST', 600)
+    told = ['ProcessPrefix', 'ExpirePrefix', 'ExpirePostfix',
+            'ProcessPostfix']
+    assert [kind for kind, _ in handler.events()] == [*told, *told]
+    for _ in range(2):
+        notifier = make(site, handler)
+        notifier.tell(event(Kind.RUN_BEGINS))
+        notifier.tell(event(Kind.RUN_ENDS))
+    assert [kind for kind, _ in handler.events()][8:] == [
+        'ProcessPrefix', *['SubscriptionImageNew'] * 6, 'ProcessPostfix',
+        'ProcessPrefix', 'ProcessPostfix']
+
+
 def test_a_large_list_leaves_room_for_what_happens(site, handler,
                                                    monkeypatch, caplog):
     monkeypatch.setattr(vmcatcher, '_LONGEST_QUEUE', 3)
@@ -146,8 +173,8 @@ def test_a_large_list_leaves_room_for_what_happens(site, handler,
         notifier.tell(event(kind, of=whole()))
     notifier.tell(event(Kind.RUN_ENDS))
     assert [kind for kind, _ in handler.events()] == [
-        'ProcessPrefix', 'SubscriptionImageNew', 'SubscriptionImageNew',
-        'ExpirePrefix', 'ExpirePostfix', 'ProcessPostfix']
+        'ProcessPrefix', 'ExpirePrefix', 'ExpirePostfix',
+        'SubscriptionImageNew', 'SubscriptionImageNew', 'ProcessPostfix']
     assert '3 events did not fit' in caplog.text
 
 

@@ -18,6 +18,7 @@ are brought into Glance.
 """
 
 from collections.abc import Mapping
+from collections.abc import Sequence
 import dataclasses
 import enum
 
@@ -124,6 +125,12 @@ class Subscriptions:
 
     blocks: tuple[Block, ...] = ()
     max_bytes: int | None = None
+
+    @property
+    def followed(self) -> Sequence[str]:
+        """UUIDs of the lists that are followed."""
+        return [block.subscription.uuid for block in self.blocks
+                if block.following]
 
     def following(self, uuid: str) -> Following | None:
         """Return how a list is followed, if it is."""

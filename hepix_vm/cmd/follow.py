@@ -237,9 +237,7 @@ class _Run:
 
 
 def _check(only: Collection[str], site: Site) -> None:
-    followed = {block.subscription.uuid
-                for block in site.subscriptions.blocks if block.following}
-    for uuid in sorted(set(only) - followed):
+    for uuid in sorted(set(only).difference(site.subscriptions.followed)):
         raise ConfigError(f'--list: no list {uuid} is followed.',
                           remedy='Give the uuid of a list with a url in '
                                  'subscriptions.yaml.')

@@ -172,10 +172,8 @@ class Follow:
 
     def _lists(self) -> Sequence[str]:
         only = self._request.only
-        return [block.subscription.uuid
-                for block in self._world.site.subscriptions.blocks
-                if block.following and (
-                    only is None or block.subscription.uuid in only)]
+        return [uuid for uuid in self._world.site.subscriptions.followed
+                if only is None or uuid in only]
 
     @functools.cached_property
     def _abilities(self) -> Abilities:

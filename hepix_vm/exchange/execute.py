@@ -181,15 +181,21 @@ class Executor:
         else:
             with self._one:
                 image_id = step.present.image_id if step.present else brought
-                self._did(Deed(step, image_id, self._act(step, image_id)))
+                became = self._act(step, image_id)
+                if became is not None:
+                    self._did(Deed(step, image_id, became))
         self._reached(f'after {step.action}')
         return brought
 
-    def _act(self, step: Step, image_id: str) -> str:
-        """Do a step; return the id of the record that it left in place."""
+    def _act(self, step: Step, image_id: str) -> str | None:
+        """Do a step.
+
+        :returns: the id of the record that it left in place, or empty; None
+            if there was nothing to do
+        """
         if step.action is Action.SETTLE:
-            self._settler.settle(image_id)
-        elif step.action is Action.RECORD:
+            return '' if self._settler.settle(image_id) else None
+        if step.action is Action.RECORD:
             self._record(step)
         elif step.action is Action.DELETE:
             self._catalogue.delete(image_id)

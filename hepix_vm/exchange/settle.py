@@ -167,11 +167,13 @@ class Settler:
         """Return what must be done with an image; nothing is journalled."""
         return judge(self.gate, held)
 
-    def settle(self, image_id: str) -> None:
+    def settle(self, image_id: str) -> bool:
         """Change an image until it is as it must be.
 
         Glance saves whole rows: who saves an image that he read before we
         changed it puts it back.
+
+        :returns: whether there was anything to change
         """
         withdrew = False
         differs: set[str] = set()
@@ -179,15 +181,15 @@ class Settler:
         for _ in range(_TRIES):
             image = image or self._catalogue.find(image_id)
             if image is None or image['status'] not in STATUSES:
-                return
+                return bool(differs)
             # What we take out of use here may not be marked yet.
             held = dataclasses.replace(held_of(image), withdrew=withdrew)
             if LOCK in held.extra or not concerns_us(held):
-                return
+                return bool(differs)
             outcome = judge(self._acting, held, route='sweep')
             values = {**outcome.values, **self._lacking(image)}
             if not outcome.status and not values:
-                return
+                return bool(differs)
             withdrew = withdrew or outcome.status == 'deactivated'
             differs = {*values, *(['status'] if outcome.status else [])}
             image = None

@@ -59,17 +59,28 @@ class Glance:
     delete = discard
 
 
-def carry_out(action, status):
-    """Carry out a step on an image; return what was done, said and kept."""
+def carry_out(action, status, settled=True):
+    """Carry out a step on an image; return what was done, said and kept.
+
+    :param settled: whether its verdict changes it
+    """
     model = Model(image_list('a', entry('x')))
     model.run()
     lines, records, glance = [], [], Glance(status)
     progress = types.SimpleNamespace(line=lines.append)
     done = Executor(
-        glance, None, None, None, Allowance(60), None, progress,
+        glance, None, types.SimpleNamespace(settle=lambda image_id: settled),
+        None, Allowance(60), None, progress,
         Outline(model.lists), records.append).run(Plan(((Step(
             action, model.images[0], why='is old'),),)))
     return done, glance.gone, lines, records
+
+
+@pytest.mark.parametrize('settled', [True, False])
+def test_only_an_image_that_a_verdict_changed_is_changed(settled):
+    done = carry_out(Action.SETTLE, 'active', settled)[0]
+    assert len(done.deeds) == settled
+    assert not done.failures
 
 
 @pytest.mark.parametrize('action', [Action.DELETE, Action.DISCARD])

@@ -127,10 +127,23 @@ def _keep(path: str, found: Sequence[Metric], site: Site,
     for metric in found:
         samples = former.get(metric.name, [])
         if metric.name in whole:
-            metric.samples = samples or metric.samples
+            metric.samples = _highest([*samples, *metric.samples])
         elif metric.name in _OF_REPORTS:
             metric.samples += [sample for sample in samples
                                if sample.labels.get('list') in lists]
+
+
+def _highest(samples: Iterable[Sample]) -> list[Sample]:
+    """Return one sample of each with the same labels.
+
+    So a list that is refused now counts, whatever was refused before.
+    """
+    found: dict[tuple[tuple[str, str], ...], Sample] = {}
+    for sample in samples:
+        labels = tuple(sample.labels.items())
+        found[labels] = max(found.get(labels, sample), sample,
+                            key=lambda each: each.value)
+    return list(found.values())
 
 
 def _former(path: str) -> dict[str, list[Sample]]:
@@ -210,8 +223,8 @@ def _of_reports(reports: Sequence[ListReport],
     refused = Counter([*(run.refused or ()), *(
         report.code for report in reports if report.code)])
     refusals = _Gauge('refusals', 'Lists and images that were refused '
-                      'when this controller followed all lists last, by '
-                      'code.', 'code')
+                      'when this controller followed all lists last, and '
+                      'lists since, by code.', 'code')
     for code in Code:
         refusals.add(refused[code], code)
     yield from (outcome, success, refusals)

@@ -274,14 +274,22 @@ def test_what_a_run_did_not_look_at_stays(site, tmp_path, now):
             ('follow_timestamp_seconds', now.timestamp()),
             ('run_timestamp_seconds', (now + DAY).timestamp())]:
         assert found[f'hepix_vm_{name}', *labels] == value
+    assert found['hepix_vm_refusals', ('code', 'list-rollback')] == 0
     # Of a list that is not subscribed any more nothing is left.
     assert not any(('list', LATER) in key for key in found)
-    first = dataclasses.replace(first, outcome=Outcome.ACCEPTED)
+    # It is refused while lists cannot be followed.
+    first = dataclasses.replace(
+        first, outcome=Outcome.REFUSED, code=Code.LIST_ROLLBACK)
+    found = written(site, tmp_path, [first], run=run(now + DAY))
+    for code in ('list-rollback', 'checksum-mismatch'):
+        assert found['hepix_vm_refusals', ('code', code)] == 1
+    first = dataclasses.replace(first, outcome=Outcome.ACCEPTED, code=None)
     found = written(site, tmp_path, [first], run=run(
         now + DAY, images={}, refused=[], waiting=0))
     assert found['hepix_vm_list_outcome', listed, ('outcome', 'failed')] == 0
     assert ('hepix_vm_images', ('state', 'endorsed')) not in found
-    assert found['hepix_vm_refusals', ('code', 'checksum-mismatch')] == 0
+    for code in ('list-rollback', 'checksum-mismatch'):
+        assert found['hepix_vm_refusals', ('code', code)] == 0
     assert found['hepix_vm_images_waiting',] == 0
     assert found['hepix_vm_follow_timestamp_seconds',] == (
         now + DAY).timestamp()

@@ -160,8 +160,9 @@ class Vmcatcher(Notifier):
     def _begin(self) -> None:
         """Begin a run; what killed ones left is told first.
 
-        Of that, what was only listed waits for the end of this one. While others of this controller are at work nobody knows what is
-        left, and what only waits for the end of a run.
+        Of that, what was only listed waits for the end of this one. While
+        others of this controller are at work nobody knows what is left, and
+        what only waits for the end of a run.
         """
         self._end()
         self._took = 0.0

@@ -158,6 +158,10 @@ class _Run:
     def run(self) -> int:
         """Do it, and return the exit status."""
         _check(self._request.only or (), self._site)
+        if not self._site.subscriptions.followed:
+            print(f'No list is followed: '
+                  f'{self._cloud.settings.subscriptions_file} is not there, '
+                  f'or names none with a url.', file=sys.stderr)
         self._tell(Event(Kind.RUN_BEGINS, utcnow()))
         try:
             reports = self._intake() if self._fetching else []

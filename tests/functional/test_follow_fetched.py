@@ -115,3 +115,11 @@ def test_metrics_of_what_a_run_does_not_look_at(lists, run):
         assert measured() == before
     assert 'hepix_vm_run_status 2.0' in path.read_text()
     site.write_account(lists.cloud.glance.url, ACCOUNT)
+
+
+def test_that_no_list_is_followed_is_said(lists, run):
+    lists.write()
+    for arguments in (('--no-fetch',), ('--dry-run',)):
+        ran = run(*arguments)
+        assert 'No list is followed: ' in ran.err
+        assert str(lists.site.config.parent) in ran.err

@@ -108,6 +108,7 @@ def test_what_was_refused_is_known_again():
         kept['hepix_subscription'], kept['hepix_list_id'],
         kept['hepix_list_version'], kept['hepix_image_id'],
         kept['hepix_uri'], state='refused',
-        reason='checksum-mismatch: Other bytes.')]
+        reason='checksum-mismatch: Other bytes.',
+        tried=frozenset({found.mark}))]
     made = model.plan()
     assert made.chains == () and len(made.refusals) == 1

@@ -16,8 +16,8 @@ import dataclasses
 import pytest
 
 from hepix_vm.errors import Code
+from hepix_vm.exchange.formats import formats_of
 from hepix_vm.exchange.wanted import Access
-from hepix_vm.exchange.wanted import formats_of
 from hepix_vm.exchange.wanted import selected
 from hepix_vm.subscriptions import Selection
 from hepix_vm.subscriptions import Share

@@ -31,7 +31,8 @@ WRITTEN = (
     'hepix_sha512', 'hepix_size', 'hepix_hypervisor', 'hepix_uri',
     'hepix_vo', 'hepix_production_date', 'hepix_approved',
     'hepix_shareable', 'hepix_altered', 'hepix_withdrawn',
-    'hepix_subscription', 'hepix_shared', 'hepix_parked', 'hepix_ledger')
+    'hepix_subscription', 'hepix_shared', 'hepix_parked', 'hepix_bringer',
+    'hepix_tried', 'hepix_ledger')
 
 # What decides which bytes Nova boots.
 BOOT = (

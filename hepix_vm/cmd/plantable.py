@@ -114,7 +114,7 @@ def _row(step: Step, outline: Outline) -> dict[str, Any]:
         'action': str(step.action), 'list': step.list_id,
         'list_title': outline.title_of(step.list_id),
         'image': step.identifier,
-        'title': step.wanted.entry.title if step.wanted else '',
+        'title': outline.image_title_of(step),
         'name': step.name,
         'glance_id': step.present.image_id if step.present else '',
         'bytes_in': step.bytes_in, 'bytes_out': step.bytes_out,

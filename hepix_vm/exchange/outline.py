@@ -37,6 +37,7 @@ from hepix_vm.exchange.wanted import Refusal
 from hepix_vm.held import Held
 from hepix_vm.held import Outcome
 from hepix_vm.trust.imagelist import format_time
+from hepix_vm.trust.ledger import Fact
 from hepix_vm.trust.model import ImageList
 
 
@@ -48,11 +49,20 @@ class Outline:
 
     def __init__(self, lists: Mapping[str, ImageList]) -> None:
         self._lists = lists
+        self._titles = {
+            (uuid, entry.identifier): entry.title
+            for uuid, image_list in lists.items()
+            for entry in image_list.images}
 
     def title_of(self, list_id: str) -> str:
         """Return what a list calls itself; empty if that is not known."""
         found = self._lists.get(list_id)
         return found.title if found else ''
+
+    def image_title_of(self, step: Step) -> str:
+        """Return what its list calls the image of a step, if that is known."""
+        return step.wanted.entry.title if step.wanted else self._titles.get(
+            (step.list_id, step.identifier), '')
 
     def subject(self, step: Step) -> str:
         """Return what a step is about, with what one needs to act on it."""
@@ -75,10 +85,12 @@ class Outline:
     def judged(self, held: Held, outcome: Outcome) -> str:
         """Return the line of an image that was made what it must be."""
         codes = ', '.join(outcome.verdict.codes)
+        list_id = clean(held.extra.get('hepix_list_id', ''))
+        identifier = clean(held.extra.get('hepix_image_id', ''))
         return _line(
             Action.SETTLE,
-            self._of('', clean(held.extra.get('hepix_image_id', '')),
-                     clean(held.extra.get('hepix_list_id', ''))),
+            self._of(self._titles.get((list_id, identifier), ''), identifier,
+                     list_id),
             _in_glance(held.name, held.image_id),
             done_to(outcome) + (f' ({codes})' if codes else ''))
 
@@ -117,8 +129,8 @@ class Outline:
                 f'total: {total}']
 
     def _listed(self, step: Step) -> str:
-        return self._of(step.wanted.entry.title if step.wanted else '',
-                        step.identifier, step.list_id)
+        return self._of(
+            self.image_title_of(step), step.identifier, step.list_id)
 
     def _of(self, title: str, identifier: str, list_id: str) -> str:
         image = short(title, f'image {identifier}') if identifier else ''
@@ -131,6 +143,10 @@ class Tally:
     """What came of a run for one list, or for all, in images."""
 
     came: set[str] = dataclasses.field(default_factory=set)
+    revoked: set[str] = dataclasses.field(default_factory=set)
+    superseded: set[str] = dataclasses.field(default_factory=set)
+    stopped: set[str] = dataclasses.field(default_factory=set)
+    started: set[str] = dataclasses.field(default_factory=set)
     changed: set[str] = dataclasses.field(default_factory=set)
     left: set[str] = dataclasses.field(default_factory=set)
     removed: int = 0
@@ -152,15 +168,32 @@ class Tally:
             self.left.add(deed.image_id)
         elif step.action is Action.DISCARD:
             self.removed += 1
+        elif step.action is Action.RECORD:
+            (self.revoked if step.fact is Fact.REVOKED
+             else self.superseded).add(deed.image_id)
+        elif step.action is Action.SETTLE and step.why == 'deactivated':
+            self.stopped.add(deed.image_id)
+        elif step.action is Action.SETTLE and step.why == 'reactivated':
+            self.started.add(deed.image_id)
         else:
             self.changed.add(deed.image_id)
 
     def __str__(self) -> str:
-        changed = len(self.changed - self.came - self.left)
+        gone = self.revoked | self.superseded
+        stopped = len(self.stopped - gone)
+        changed = len(self.changed - self.came - self.left - gone
+                      - self.stopped - self.started)
         waiting = counted(self.waiting, 'image')
         return ', '.join(text for number, text in [
             (len(self.came), f'{counted(len(self.came), "image")} came in '
              f'({amount(self.bytes_in)})'),
+            (len(self.revoked),
+             f'{counted(len(self.revoked), "image")} revoked'),
+            (len(self.superseded),
+             f'{counted(len(self.superseded), "image")} superseded'),
+            (stopped, f'{counted(stopped, "image")} taken out of use'),
+            (len(self.started),
+             f'{counted(len(self.started), "image")} put to use again'),
             (changed, f'{counted(changed, "image")} changed'),
             (len(self.left), f'{counted(len(self.left), "image")} left '
              f'({amount(self.bytes_out)})'),

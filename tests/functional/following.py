@@ -263,8 +263,8 @@ def check_said(lists, ran, steps, before, after):
     assert 'image-superseded' in lines[5]
     assert lines[6].endswith(f'{where}is superseded')
     assert of_list.endswith(
-        '): 1 image came in (2.0 KiB), 1 image changed')
-    assert total == 'total: 1 image came in (2.0 KiB), 1 image changed'
+        '): 1 image came in (2.0 KiB), 1 image superseded')
+    assert total == 'total: 1 image came in (2.0 KiB), 1 image superseded'
     assert [(record['step'], record['image'])
             for record in lists.journalled()[steps:]] == [
         ('bring', after['id']), ('replace', after['id']),

@@ -50,6 +50,7 @@ OURS = ['hepix_state', 'hepix_reason', 'hepix_image_id',
         'hepix_uri', 'hepix_vo', 'hepix_production_date', 'hepix_approved',
         'hepix_shareable', 'hepix_altered', 'hepix_withdrawn',
         'hepix_subscription', 'hepix_shared', 'hepix_parked',
+        'hepix_bringer', 'hepix_tried',
         'hepix_endorsement_x',
         'hepix_unheard_of', 'trait:CUSTOM_HEPIX_ENDORSED']
 BOOT = ['img_config_drive', 'kernel_id', 'ramdisk_id', 'os_command_line',

@@ -23,6 +23,7 @@ from hepix_vm.exchange.deeds import Trouble
 from hepix_vm.exchange.outline import Outline
 from hepix_vm.exchange.outline import record_of
 from hepix_vm.exchange.steps import Action
+from hepix_vm.exchange.steps import Step
 from hepix_vm.exchange.wanted import Approval
 from hepix_vm.exchange.wanted import Refusal
 from hepix_vm.held import Held
@@ -69,7 +70,7 @@ def test_a_line_a_step():
         'share: "Image x" of "List a", in Glance "Image x" (0001): for '
         'members']
     model.accept(image_list('a', entry('x', 'new'), version=2))
-    where = f'image {named("x")} of "List a", in Glance "Image x" (0001)'
+    where = '"Image x" of "List a", in Glance "Image x" (0001)'
     assert lines(model)[1:] == [
         'replace: "Image x" of "List a", in Glance "Image x" (0002): is the '
         'new version; it takes the place of 0001',
@@ -99,7 +100,7 @@ def test_an_image_of_no_list():
         f'({named("a")})')
     assert of(model).subject(dataclasses.replace(
         step, present=model.images[0])) == (
-        f'image {named("x")} of "List a", in Glance "Image x" (0001)')
+        '"Image x" of "List a", in Glance "Image x" (0001)')
     assert of(model).done(Deed(step, '0001')) == (
         'share: in Glance "Image x" (0001): for members')
 
@@ -137,7 +138,18 @@ def test_a_summary_line_a_list():
         'total: 2 images came in (20 B)']
     model.accept(image_list('a', entry('x', 'new'), version=2))
     assert summary(model, Done(deeds(model)))[0] == (
-        f'{LIST}1 image came in (10 B), 2 images changed')
+        f'{LIST}1 image came in (10 B), 1 image revoked, 1 image superseded')
+
+
+@pytest.mark.parametrize(('outcome', 'said'), [
+    ('deactivated', '1 image taken out of use'),
+    ('reactivated', '1 image put to use again'),
+    ('marked', '1 image changed')])
+def test_what_verdicts_come_to(outcome, said):
+    model = Model(image_list('a', entry('x')))
+    deeds(model)
+    step = Step(Action.SETTLE, model.images[0], why=outcome)
+    assert summary(model, Done([Deed(step, '0001')]))[-1] == f'total: {said}'
 
 
 @pytest.mark.parametrize(('number', 'said'), [

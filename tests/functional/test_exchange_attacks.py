@@ -209,6 +209,12 @@ def test_a_list_revokes_nothing_that_did_not_come_by_it(lists, run):
 def test_a_message_that_is_newer_than_the_list(lists, run):
     image_list = lists.accept(lists.image())
     run('--no-fetch')
+
+    def stored():
+        return {path: path.read_bytes()
+                for path in lists.site.state.rglob('*.smime')}
+
+    before = stored()
     data = os.urandom(2000)
     newer = dataclasses.replace(
         image_list, version='5', images=(entry(data),))
@@ -217,6 +223,8 @@ def test_a_message_that_is_newer_than_the_list(lists, run):
     assert lists.cloud.client.put(image_id, data).status_code == 204
     assert idle(run('--no-fetch'))
     assert lists.records() == []
+    # What an image brings is no list that a site accepted.
+    assert before and stored() == before
 
 
 def test_a_version_that_was_made_anew(lists, run):

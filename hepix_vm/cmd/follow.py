@@ -91,8 +91,8 @@ def add_parser(subparsers: '_Parsers') -> None:
     """Add the subcommand to a command line."""
     parser = subparsers.add_parser(
         'fetch', help='bring in images whose bytes were evicted or refused',
-        description='Does a run with --no-fetch that also brings in images '
-        'which were evicted, or whose bytes were refused.', examples=[
+        description='Brings in images which were evicted, or whose bytes '
+        'were refused, and does nothing else.', examples=[
             'hepix-vm-sync fetch 2b9c0a7e-51d5-4a55-8f6e-3d0f0c1e9b42'])
     parser.add_argument(
         'images', metavar='IMAGE', nargs='+', help='dc:identifier of an '

@@ -110,20 +110,28 @@ class Settler:
         While they have them it does not count; and when they have other
         bytes one day, these stay in use until the others are there.
         """
-        for uuid, accepted in self.gate.site().accepted.by_uuid.items():
-            image_list = accepted.signed.image_list
-            if compare_versions(image_list.version, self.newest(uuid)) < 0:
-                continue
-            for sha512 in {entry.sha512 for entry in image_list.images}:
-                for record in self._ledger.search(
-                        [records.name_of(Blockable.SHA512, sha512)]):
-                    if (record.fact in (Fact.SUPERSEDED, Fact.REVOKED)
-                            and record.image_list == uuid
-                            and not record.lifted and compare_versions(
-                                record.version, image_list.version) < 0):
-                        self._ledger.lift(
-                            record, f'{SERVICE}: version '
-                            f'{image_list.version} of the list has it again')
+        by_uuid = self.gate.site().accepted.by_uuid
+        for uuid in self._current():
+            image_list = by_uuid[uuid].signed.image_list
+            said = self._ledger.search({
+                records.name_of(Blockable.SHA512, entry.sha512)
+                for entry in image_list.images})
+            for record in said:
+                if (record.fact in (Fact.SUPERSEDED, Fact.REVOKED)
+                        and record.image_list == uuid
+                        and not record.lifted and compare_versions(
+                            record.version, image_list.version) < 0):
+                    self._ledger.lift(
+                        record, f'{SERVICE}: version {image_list.version} of '
+                        f'the list has it again')
+
+    def _current(self) -> set[str]:
+        """Return the lists of which no controller has a newer version."""
+        return {
+            uuid for uuid, each
+            in self.gate.site().accepted.by_uuid.items()
+            if compare_versions(each.signed.image_list.version,
+                                self.newest(uuid)) >= 0}
 
     def _agree_on_holders(self, dry_run: bool) -> None:
         """Tell the ledger which list was first to have an image; or ask it.
@@ -132,10 +140,7 @@ class Settler:
         """
         accepted = self.gate.site().accepted
         holders = accepted.holders
-        current = {
-            uuid for uuid, each in accepted.by_uuid.items()
-            if compare_versions(each.signed.image_list.version,
-                                self.newest(uuid)) >= 0}
+        current = self._current()
         for image in tuple(holders.known):
             try:
                 found = self._searched(image)

@@ -43,7 +43,7 @@ LOG = logging.getLogger(__name__)
 _WIDTH = 78  # characters of a line of help
 
 # Values of auth_type with which no Keystone is asked.
-_NO_KEYSTONE = frozenset({'none', 'http_basic', 'admin_token'})
+NO_KEYSTONE = frozenset({'none', 'http_basic', 'admin_token'})
 
 
 class OneLine(logging.Formatter):
@@ -66,7 +66,7 @@ class OneLine(logging.Formatter):
         return f'{super().format(quiet)}: {type(error).__name__}: {error}'
 
 
-class _Stderr(logging.Handler):
+class Stderr(logging.Handler):
     """Writes to what stderr is when something is logged."""
 
     def emit(self, record: logging.LogRecord) -> None:
@@ -107,7 +107,7 @@ def statuses() -> str:
 
 def log_to_stderr(debug: bool) -> None:
     """Let everything that is logged go to stderr."""
-    handler = _Stderr()
+    handler = Stderr()
     handler.setFormatter(OneLine(debug))
     root = logging.getLogger()
     root.handlers[:] = [handler]
@@ -170,4 +170,4 @@ def connect() -> Cloud:
     catalogue = Catalogue(adapter(credentials.IMAGE))
     return Cloud(
         settings, catalogue, RestLedger(catalogue, settings.ledger_owner),
-        adapter, conf[credentials.GROUP].auth_type not in _NO_KEYSTONE)
+        adapter, conf[credentials.GROUP].auth_type not in NO_KEYSTONE)

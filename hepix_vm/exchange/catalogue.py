@@ -95,10 +95,13 @@ class Catalogue:
     """All images of a Glance, for an administrator.
 
     :param adapter: the way to it, of :mod:`hepix_vm.credentials`
+    :param remedies: what to do where Glance refuses, by its status, as
+        :class:`Rest` has them
     """
 
-    def __init__(self, adapter: keystone_adapter.Adapter) -> None:
-        self._rest = Rest(adapter, 'Glance', _REMEDIES)
+    def __init__(self, adapter: keystone_adapter.Adapter,
+                 remedies: Mapping[int, str] = _REMEDIES) -> None:
+        self._rest = Rest(adapter, 'Glance', remedies)
 
     def check_administrator(self) -> None:
         """Make sure that no image is kept from us.

@@ -15,15 +15,14 @@
 import argparse
 import contextlib
 import dataclasses
-import getpass
 import os
 import sys
 from typing import TYPE_CHECKING
-import warnings
 
 from oslo_config import cfg
 
 from hepix_vm.cmd import common
+from hepix_vm.cmd import signing
 from hepix_vm import config
 from hepix_vm.errors import ConfigError
 from hepix_vm.errors import TrustError
@@ -57,7 +56,6 @@ _KEPT = (
     'without them subscribers would take them out of use. Bring the lists, '
     'the CRLs and the images of this site up to date, and publish again; or '
     'take back that others may have them (hepix-vm-sync lift).')
-_GLOBUS = os.path.join('~', '.globus')
 
 
 def add_parser(subparsers: '_Parsers') -> None:
@@ -79,7 +77,7 @@ def add_parser(subparsers: '_Parsers') -> None:
     where.add_argument('--output', metavar='LIST', help='file to write')
     where.add_argument('--put', metavar='URL',
                        help='https address to which it is sent')
-    _add_signer_options(parser)
+    signing.add_options(parser)
     parser.add_argument('--token-file', metavar='FILE', default='',
                         help='with --put: file with user:password, or with '
                              'a token')
@@ -105,22 +103,6 @@ def add_parser(subparsers: '_Parsers') -> None:
         '--dry-run', action='store_true', default=argparse.SUPPRESS,
         help='only show what the new version changes')
     parser.set_defaults(work=run, parser=parser)
-
-
-def _add_signer_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        '--certificate', metavar='FILE',
-        default=os.path.join(_GLOBUS, 'usercert.pem'),
-        help='the endorser\'s, in PEM (%(default)s)')
-    parser.add_argument(
-        '--key', metavar='FILE', default=os.path.join(_GLOBUS, 'userkey.pem'),
-        help='its key, in PEM (%(default)s)')
-    parser.add_argument('--pkcs12', metavar='FILE',
-                        help='both in a PKCS#12 file')
-    parser.add_argument(
-        '--passphrase-file', metavar='FILE',
-        help='file with the passphrase of the key, or such as /dev/fd/3; '
-             'by default it is asked for')
 
 
 def run(given: argparse.Namespace) -> int:
@@ -166,7 +148,7 @@ def _publish_to(place: outlet.Outlet, archive: outlet.Archive,
     images = _images(publication, site, given.tls_ca, old)
     if images is None:
         return REFUSED
-    who = _signer(given, site)
+    who = signing.signer_of(given, site.trust.chain.purposes)
     new = publish.build(
         publication, images, who.endorser(
             publication.email, publication.creator),
@@ -238,39 +220,6 @@ def _images(publication: Publication, site: Site, ca: str,
     if publication.every_shareable:
         print(_KEPT, file=sys.stderr)
     return None
-
-
-def _signer(given: argparse.Namespace, site: Site) -> Signer:
-    def ask(prompt: str) -> bytes:
-        if given.passphrase_file:
-            # An editor ends the line; a passphrase has no line break.
-            return signer.read_secret(given.passphrase_file).rstrip(b'\r\n')
-        return _ask(prompt).encode()
-
-    remedy = ('Correct the passphrase file; if it is right, the file of the '
-              'key is damaged.' if given.passphrase_file
-              else signer.TYPE_AGAIN)
-    found = (signer.from_pkcs12(given.pkcs12, ask, remedy) if given.pkcs12
-             else signer.from_pem(
-                 os.path.expanduser(given.certificate),
-                 os.path.expanduser(given.key), ask, remedy))
-    signer.check(found, utcnow(), site.trust.chain.purposes)
-    return found
-
-
-def _ask(prompt: str) -> str:
-    """Ask for a passphrase at the terminal.
-
-    :raises ConfigError: there is none, or it would show what is typed
-    """
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter('error', getpass.GetPassWarning)
-            return getpass.getpass(prompt)
-    except (getpass.GetPassWarning, EOFError, OSError) as error:
-        raise ConfigError(
-            'There is no terminal at which to ask for the passphrase.',
-            remedy='Give it with --passphrase-file.') from error
 
 
 def _confirmed() -> bool:

@@ -16,6 +16,7 @@ Another kind of envelope is one module beside this one that returns the
 same :class:`SignedContent`.
 """
 
+import base64
 from collections.abc import Iterator
 from collections.abc import Sequence
 import contextlib
@@ -38,6 +39,7 @@ from hepix_vm.trust import mime
 
 DEFAULT_MAX_BYTES = 64 * 1024 * 1024
 _SEQUENCE = b'\x30'
+_ARMOUR_BEGIN = b'-----BEGIN '
 _ARMOUR = re.compile(
     rb'-----BEGIN (CMS|PKCS7|PKCS #7 SIGNED DATA)-----[ \t\r]*+\n'
     rb'([A-Za-z0-9+/=\s]++)-----END \1-----\s*+')
@@ -124,9 +126,10 @@ def sign(content: bytes, certificate: x509.Certificate,
 
 
 def from_text(text: str, max_bytes: int) -> bytes:
-    """Return the message that a property's text holds as base64.
+    """Return the message that a property's text holds.
 
-    :param text: base64, white space tolerated, of CMS in DER or of S/MIME
+    :param text: an S/MIME message as it is, or base64, white space
+        tolerated, of CMS in DER or of S/MIME
     :param max_bytes: the longest text to look at
     :raises TrustError: TOO_LARGE or MALFORMED
     """
@@ -134,17 +137,34 @@ def from_text(text: str, max_bytes: int) -> bytes:
         raise TrustError(f'The endorsement has {len(text)} characters; at '
                          f'most {max_bytes} are read.', Code.TOO_LARGE)
     try:
-        return mime.decode_base64(text.encode('ascii'))
+        # Each header of S/MIME has one, and base64 has none.
+        return text.encode() if ':' in text else mime.decode_base64(
+            text.encode('ascii'))
     except ValueError as error:
-        raise MalformedError('The endorsement is not base64 of a signed '
-                             'message.') from error
+        raise MalformedError('The endorsement is neither a signed message '
+                             'nor base64 of one.') from error
+
+
+def to_text(message: bytes) -> str:
+    """Return what a file holds as a property's text.
+
+    :param message: S/MIME, CMS as DER or PEM, or base64 of one of them
+    :raises MalformedError: no property could hold it
+    """
+    if message.startswith((_SEQUENCE, _ARMOUR_BEGIN)):
+        return base64.b64encode(message).decode()
+    try:
+        return message.decode()
+    except UnicodeDecodeError as error:
+        raise MalformedError('The endorsement is neither a signed message '
+                             'nor base64 of one.') from error
 
 
 def _open(message: bytes) -> tuple[bytes | None, bytes]:
     """Return the detached content, if any, and the CMS structure."""
     if message.startswith(_SEQUENCE):
         return None, message
-    if message.startswith(b'-----BEGIN '):
+    if message.startswith(_ARMOUR_BEGIN):
         armour = _ARMOUR.fullmatch(message)
         if not armour:
             raise MalformedError('The PEM text is not one CMS message.')

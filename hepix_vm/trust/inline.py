@@ -60,7 +60,8 @@ def check_renewal(old: str, new: str, sha512: str,
         after = open_list(envelope.from_text(new, MAX_INLINE), settings)
     except TrustError as error:
         return (Reason.of(error),)
-    if old.split() == new.split() or (
+    # The same list may come in another form, such as base64.
+    if before.image_list == after.image_list or (
             _names(after, sha512) and not _names(before, sha512)):
         return ()
     reasons = check_succession(before.image_list, after.image_list)

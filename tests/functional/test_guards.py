@@ -13,6 +13,7 @@
 """Requests that bring no bytes, against a Glance whose policy is open."""
 
 import concurrent.futures
+import base64
 import dataclasses
 import datetime
 import http.client
@@ -224,12 +225,27 @@ def test_an_endorsement_is_renewed(open_cloud):
                 code, status=422)
     refused(client.patch(image_id, {
         'op': 'remove', 'path': '/hepix_endorsement'}), '[route-closed]')
+    # In another form it is the same.
+    signed = base64.b64decode(version('2')).decode().rstrip('\n')
+    response = client.patch(image_id, *replace(hepix_endorsement=signed))
+    assert response.status_code == 200, response.text
     new = version('3', expires=now + datetime.timedelta(days=90))
     response = client.patch(image_id, *replace(hepix_endorsement=new))
     assert response.status_code == 200, response.text
     image = client.image(image_id)
     assert (image['status'], image['hepix_list_version']) == ('active', '3')
     assert image['hepix_endorsement'] == new
+
+
+def test_an_endorsement_is_taken_as_it_is_signed(open_cloud):
+    """As a shell puts a file into a property."""
+    site, client = open_cloud.site, open_cloud.client
+    signed = base64.b64decode(site.endorse(DATA)).decode().rstrip('\n')
+    image_id = client.create(hepix_endorsement=signed)
+    assert client.put(image_id, DATA[1:]).status_code == 422
+    assert client.put(image_id, DATA).status_code == 204
+    assert client.image(image_id)['hepix_state'] == 'endorsed'
+    assert client.image(image_id)['hepix_endorsement'] == signed
 
 
 def test_a_queued_image_takes_any_endorsement(open_cloud):

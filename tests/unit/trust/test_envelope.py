@@ -392,9 +392,38 @@ def test_from_text_too_long() -> None:
     assert caught.value.code is Code.TOO_LARGE
 
 
+def test_from_text_as_it_is(world: make.World) -> None:
+    """As a shell puts it there, which takes away the last line ends."""
+    message = make.detached(world.alice)
+    text = message.decode().rstrip('\n')
+
+    assert envelope.from_text(text, len(text)) == text.encode()
+    assert (envelope.verify(text.encode()).content
+            == envelope.verify(message).content)
+
+
 @pytest.mark.parametrize('text', [
-    'M', 'MA', 'MA=', 'MA==MA==', 'M-__', 'M\u0410==', '{}', 'MIME: 1',
-    'M\x0bAAA', '\udc80AAA'])
+    'M', 'MA', 'MA=', 'MA==MA==', 'M-__', 'M\u0410==', '{}',
+    'M\x0bAAA', '\udc80AAA', 'MIME: \udc80'])
 def test_from_text_not_base64(text: str) -> None:
     with pytest.raises(MalformedError):
         envelope.from_text(text, 99)
+
+
+def test_to_text(world: make.World) -> None:
+    """Whatever an endorser has in a file can be a property."""
+    message = make.detached(world.alice)
+    der = base64.b64decode(envelope.sign(
+        b'x', world.alice.certificate, world.alice.key,
+        detached=False).partition(b'\n\n')[2])
+    pem = (b'-----BEGIN CMS-----\n' + base64.encodebytes(der)
+           + b'-----END CMS-----\n')
+    for each in (message, der, pem):
+        for written in (each, base64.encodebytes(each)):
+            text = envelope.to_text(written)
+            assert envelope.from_text(text, len(text)) == each
+
+
+def test_to_text_no_text() -> None:
+    with pytest.raises(MalformedError):
+        envelope.to_text(b'\xff\xd8\xff')

@@ -42,7 +42,7 @@ def add_author_options(parser: argparse._ActionsContainer,
         '--reason', metavar='TEXT', required=required,
         help='why, for whoever reads the record next')
     parser.add_argument(
-        '--author', metavar='NAME', default=_user(),
+        '--author', metavar='NAME', default=user(),
         help='who says so; by default who is logged in (%(default)s)')
     parser.set_defaults(until=None)
 
@@ -150,7 +150,7 @@ def _until(text: str) -> datetime.datetime:
     return until
 
 
-def _user() -> str:
+def user() -> str:
     """Return who is at the terminal, also behind sudo."""
     try:
         return os.environ.get('SUDO_USER') or pwd.getpwuid(

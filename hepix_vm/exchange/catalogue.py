@@ -114,17 +114,26 @@ class Catalogue:
         self._rest.request('GET', '/v2/info/stores/detail', (200, 404))
 
     def images(self, hidden: Collection[bool] = (False, True),
+               messages: bool = True, visibility: str = 'all',
                **filters: str) -> Iterator[Image]:
         """Yield all images of all projects, page by page.
 
         :param hidden: whether those are wanted that no list shows
+        :param messages: whether the signed messages that images bear are
+            wanted: of all images they are many times the rest
+        :param visibility: as Glance has it; empty for what an account finds
+            if it just lists images
         :param filters: as Glance's API has them, such as owner
         :raises ServiceError: Glance does not say them all
         """
         # By id: an image that is changed meanwhile keeps its place.
-        query = {'sort': 'id:asc', 'visibility': 'all', **filters}
+        query = {'sort': 'id:asc', **filters}
+        if visibility:
+            query['visibility'] = visibility
+        headers = {WANTED_HEADER: WANTED} if messages else {}
         for each in hidden:
-            yield from self._pages({**query, 'os_hidden': str(each).lower()})
+            yield from self._pages(
+                {**query, 'os_hidden': str(each).lower()}, headers)
 
     def show(self, image_id: str) -> Image:
         """Return an image.
@@ -281,11 +290,13 @@ class Catalogue:
         self._rest.request('POST', _path(image_id, '/import'), (202,),
                            json={'method': method, **where})
 
-    def _pages(self, query: dict[str, str]) -> Iterator[Image]:
+    def _pages(self, query: dict[str, str],
+               headers: Mapping[str, str]) -> Iterator[Image]:
         # Glance takes as long for a page as we for what is in it: the next
         # one is made meanwhile.
         with concurrent.futures.ThreadPoolExecutor(1) as pool:
-            coming: _Coming | None = pool.submit(self._page, query, LIMIT)
+            coming: _Coming | None = pool.submit(
+                self._page, query, headers, LIMIT)
             while coming:
                 images, limit, more = coming.result()
                 coming = None
@@ -294,18 +305,21 @@ class Catalogue:
                     # still counts.
                     query = {**query, 'marker': images[-1]['id']}
                     coming = pool.submit(
-                        self._page, query, min(LIMIT, limit * 2))
+                        self._page, query, headers, min(LIMIT, limit * 2))
                 yield from images
 
-    def _page(self, query: Mapping[str, str], limit: int) -> _Page:
+    def _page(self, query: Mapping[str, str], headers: Mapping[str, str],
+              limit: int) -> _Page:
         """Return a page of as many images, or of fewer if it is too long.
 
         :returns: images, how many were asked for, and whether more follow
         """
         page = None
         while page is None:
-            page = self._bounded({**query, 'limit': str(limit)},
-                                 _LONGEST if limit > 1 else _LONGEST_ALONE)
+            asked = urllib.parse.urlencode({**query, 'limit': str(limit)})
+            page = self._rest.bounded(
+                f'/v2/images?{asked}',
+                _LONGEST if limit > 1 else _LONGEST_ALONE, headers)
             if page is None and limit == 1:
                 raise ServiceError(
                     f'Glance shows an image in more than {_LONGEST_ALONE} '
@@ -316,13 +330,6 @@ class Catalogue:
             raise _strange()
         return [_image(image) for image in images], limit, bool(
             page.get('next'))
-
-    def _bounded(self, query: Mapping[str, str],
-                 longest: int) -> Mapping[str, Any] | None:
-        """Return a page, or None if it has more bytes than that."""
-        return self._rest.bounded(
-            f'/v2/images?{urllib.parse.urlencode(query)}', longest,
-            {WANTED_HEADER: WANTED})
 
 
 def held_of(image: Image) -> Held:

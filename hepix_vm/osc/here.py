@@ -1,0 +1,92 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""What lies on this machine, and who gives the commands.
+
+A site's files lie on its controllers; who administers it from elsewhere has
+none of them.
+"""
+
+import os
+from typing import Any
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from oslo_config import cfg
+
+    from hepix_vm.site import Site
+
+
+def has_site(settings: 'cfg.ConfigOpts.GroupAttr') -> bool:
+    """Return whether the site's files are here.
+
+    :param settings: the group ``hepix_vm`` of the configuration
+    """
+    return os.path.exists(settings.policy_file)
+
+
+def site(settings: 'cfg.ConfigOpts.GroupAttr') -> 'Site':
+    """Return what the site decided, as its files here say.
+
+    :param settings: the group ``hepix_vm`` of the configuration
+    :raises ConfigError: they are not here, or cannot be read
+    """
+    from hepix_vm.errors import ConfigError
+    from hepix_vm.site import SiteFiles
+
+    if not has_site(settings):
+        raise ConfigError(
+            'What the site decided lies on its controllers, and not here: '
+            'there is no such file.', settings.policy_file,
+            remedy='Give the command on a controller, or name the site\'s '
+                   'hepix-vm.conf in HEPIX_VM_CONFIG.')
+    return SiteFiles(settings).current()
+
+
+def author(manager: Any) -> str:
+    """Return who gives a command, as records name him.
+
+    :param manager: the ClientManager of the program
+    """
+    account = _account(manager)
+    if account is not None and account.username:
+        domain = account.user_domain_name or account.user_domain_id
+        return f'{account.username}@{domain}' if domain else str(
+            account.username)
+    from hepix_vm.cmd import adopt
+
+    return adopt.user()
+
+
+def project(manager: Any) -> str:
+    """Return the id of the project to which one is logged in.
+
+    :param manager: the ClientManager of the program
+    :raises HepixVmError: one is logged in to none
+    """
+    from hepix_vm.errors import HepixVmError
+
+    account = _account(manager)
+    if account is None or not account.project_id:
+        raise HepixVmError(
+            'One is logged in to no project.',
+            remedy='Give --all-projects, or the project to which you log '
+                   'in: --os-project-name.')
+    return str(account.project_id)
+
+
+def _account(manager: Any) -> Any:
+    """Return what Keystone said of the account; None where there is none."""
+    from hepix_vm.cmd import common
+
+    return (None if manager.auth_plugin_name in common.NO_KEYSTONE
+            else manager.auth_ref)

@@ -21,12 +21,14 @@ from typing import Any
 
 from hepix_vm.errors import Code
 from hepix_vm.errors import HepixVmError
+from hepix_vm.errors import REMEDIES
 from hepix_vm.errors import ServiceError
 from hepix_vm.exchange.body import Refused
 from hepix_vm.exchange.catalogue import time_of
 from hepix_vm.exchange.oneline import clean
 from hepix_vm.exchange import transport
 from hepix_vm.gate import utcnow
+from hepix_vm.trust.verdict import Reason
 
 LATER = 'The next run looks again.'
 # States of a task of Glance that has not ended.
@@ -39,6 +41,7 @@ SILENT = 2 * 3600  # seconds
 _SLOWEST = 1024 * 1024  # bytes a second
 # Whoever makes a list says how large its images are.
 _LONGEST = 24 * 3600  # seconds
+_LONGEST = 1000  # characters of a reason with its remedy
 _REFUSED = 'Refused by the image trust policy of this cloud: '
 _CODE = re.compile(r'\[([a-z-]+)\] ', re.ASCII)
 _URL = re.compile(r'[a-z][a-z0-9+.-]*://\S+', re.ASCII | re.IGNORECASE)
@@ -93,6 +96,18 @@ def shown(uri: str, words: str) -> str:
     # It may be cut off.
     return clean(_URL.sub(lambda found: transport.shown(found[0]),
                           words.replace(uri, transport.shown(uri))))
+
+
+def reasons(words: str) -> tuple[Reason, ...]:
+    """Return why the gate in Glance refused, if it did; all of it."""
+    _, refused, each = words.partition(_REFUSED)
+    # Each code is before its text, which ends with the remedy.
+    parts = iter(_CODE.split(each)[1:] if refused else ())
+    found = [(Code(code) if code in set(Code) else Code.INTERNAL_ERROR,
+              clean(text, _LONGEST)) for code, text in zip(parts, parts,
+                                                           strict=True)]
+    return tuple(Reason(code, text.removesuffix(REMEDIES[code]).rstrip())
+                 for code, text in found)
 
 
 def refusal(words: str) -> Refused | None:

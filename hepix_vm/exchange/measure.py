@@ -12,9 +12,11 @@
 
 """Digest and size of images that are to be published."""
 
+from collections.abc import Callable
 import dataclasses
 import hashlib
 import os
+import stat
 import time
 
 from hepix_vm.errors import ConfigError
@@ -29,6 +31,7 @@ from hepix_vm.trust.model import ImageEntry
 
 _PATIENCE = 120.0  # seconds for a server to answer
 _RETRIES = 1
+_PIECE = 1024 * 1024  # bytes
 # Of what is fetched: a server may go on without end.
 LARGEST = 2 ** 40  # bytes
 LONGEST = 6 * 3600.0  # seconds
@@ -42,22 +45,78 @@ def measure(declared: Declared, ca: str = '') -> ImageEntry:
     """
     if declared.measured:
         return declared.entry
-    sha512, size = (_of_file(declared.path) if declared.path
-                    else _of_address(declared.entry.uri, ca))
+    if declared.path:
+        measured = of_file(declared.path)
+        sha512, size = measured.sha512, measured.size
+    else:
+        sha512, size = _of_address(declared.entry.uri, ca)
     if not size:
         raise ConfigError('An image without data is not published.',
                           declared.path or declared.entry.uri)
     return dataclasses.replace(declared.entry, sha512=sha512, size=size)
 
 
-def _of_file(path: str) -> tuple[str, int]:
+@dataclasses.dataclass(frozen=True, slots=True)
+class Measured:
+    """A file of which digest and size are known.
+
+    :param state: what changes when somebody writes the file
+    """
+
+    path: str
+    sha512: str
+    size: int
+    state: tuple[int, ...]
+
+    def check_unchanged(self) -> None:
+        """Make sure that it still is what was measured.
+
+        :raises ConfigError: somebody wrote it meanwhile
+        """
+        if _state(self.path) != self.state:
+            raise ConfigError(
+                'It changed since it was read.', self.path,
+                remedy='Wait until nothing writes it any more.')
+
+
+def of_file(path: str, advance: Callable[[int], None] = lambda count: None,
+            ) -> Measured:
+    """Return digest and size of a file.
+
+    :param advance: told of bytes that were read
+    :raises ConfigError: it cannot be read, or changes meanwhile
+    """
+    state = _state(path)
+    digest, size = hashlib.sha512(), 0
     try:
-        with open(path, 'rb') as file:
-            digest = hashlib.file_digest(file, 'sha512')
-            return digest.hexdigest(), os.fstat(file.fileno()).st_size
+        with open(path, 'rb', buffering=0) as file:
+            while piece := file.read(_PIECE):
+                digest.update(piece)
+                size += len(piece)
+                advance(len(piece))
     except OSError as error:
-        raise ConfigError(f'It cannot be read: {error.strerror}.', path,
-                          remedy='Correct path of this image.') from error
+        raise _unreadable(path, error) from error
+    measured = Measured(path, digest.hexdigest(), size, state)
+    measured.check_unchanged()
+    return measured
+
+
+def _state(path: str) -> tuple[int, ...]:
+    try:
+        found = os.stat(path)
+    except OSError as error:
+        raise _unreadable(path, error) from error
+    if not stat.S_ISREG(found.st_mode):
+        # A pipe can be read once, and a device has no size.
+        raise ConfigError('It is no file.', path,
+                          remedy='Give the file of an image.')
+    return (found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns,
+            found.st_ctime_ns)
+
+
+def _unreadable(path: str, error: OSError) -> ConfigError:
+    return ConfigError(f'It cannot be read: {error.strerror}.', path,
+                       remedy='Correct the path of the image.')
 
 
 def _of_address(uri: str, ca: str) -> tuple[str, int]:

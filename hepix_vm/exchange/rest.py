@@ -28,6 +28,8 @@ from hepix_vm.errors import ServiceError
 from hepix_vm.exchange.oneline import clean
 
 _PIECE = 64 * 1024  # bytes
+# Of what a refusal says: the gate has several reasons, each with a remedy.
+_LONGEST = 2000  # characters
 _ERRNO = re.compile(r'\[Errno -?[0-9]+\] ([^\'")]+)', re.ASCII)
 _NO_ANSWER = (exceptions.ClientException, requests.RequestException)
 
@@ -134,5 +136,5 @@ def _words(response: requests.Response) -> str:
     if 'html' in response.headers.get('Content-Type', ''):
         text = re.sub(r'(?s)<(head|h1)>.*?</\1>', ' ', text)
         text = html.unescape(re.sub(r'<[^>]*>', ' ', text))
-    words = clean(text).rstrip('.')
+    words = clean(text, _LONGEST).rstrip('.')
     return f': {words}' if words else ''

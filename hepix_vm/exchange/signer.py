@@ -61,6 +61,16 @@ class Signer:
     key: Key = dataclasses.field(repr=False)
     chain: tuple[x509.Certificate, ...] = ()
 
+    @property
+    def email(self) -> str:
+        """The mail address in the certificate; empty if it has none."""
+        try:
+            others = self.certificate.extensions.get_extension_for_class(
+                x509.SubjectAlternativeName).value
+        except (x509.ExtensionNotFound, ValueError):
+            return ''
+        return ''.join(others.get_values_for_type(x509.RFC822Name)[:1])
+
     def endorser(self, email: str, creator: str) -> Endorser:
         """Return what hv:endorser of a list must say.
 

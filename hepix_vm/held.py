@@ -211,6 +211,7 @@ def _outcome(verdict: Verdict, held: Held, gate: Gate) -> Outcome:
     elif change.state is not None:
         wanted |= properties.of_refusal(verdict, change.state)
     wanted.pop(properties.WITHDRAWN, None)
+    wanted.pop(properties.UNTOLD, None)
     if status == 'deactivated' or (held.withdrawn and not status):
         wanted[properties.WITHDRAWN] = 'true'
     if state:

@@ -32,6 +32,9 @@ CONFIG_DRIVE = 'img_config_drive'  # Nova's own; only we may write it
 # That we took the image out of use, and not an operator, whose decision no
 # verdict undoes.
 WITHDRAWN = 'hepix_withdrawn'
+# That nobody was told yet why it was: whoever took it out of use had nobody
+# to tell it, and leaves it to the sweep.
+UNTOLD = 'hepix_untold'
 # The list for which we brought the image into Glance, and may take it out.
 SUBSCRIPTION = 'hepix_subscription'
 # With whom we shared it, in one word; members cost a request an image.

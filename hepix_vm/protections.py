@@ -30,7 +30,7 @@ WRITTEN = (
     'hepix_endorser_ca', 'hepix_endorsed_at', 'hepix_expires',
     'hepix_sha512', 'hepix_size', 'hepix_hypervisor', 'hepix_uri',
     'hepix_vo', 'hepix_production_date', 'hepix_approved',
-    'hepix_shareable', 'hepix_altered', 'hepix_withdrawn',
+    'hepix_shareable', 'hepix_altered', 'hepix_withdrawn', 'hepix_untold',
     'hepix_subscription', 'hepix_shared', 'hepix_parked', 'hepix_bringer',
     'hepix_tried', 'hepix_ledger')
 

@@ -35,6 +35,7 @@ TASK_STATES = (
 
 # The first in which Nova tells of cells that do not answer.
 _VERSION = 'compute 2.69'
+_NOT_SAID = object()
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -68,6 +69,59 @@ def being_imaged(nova: adapter.Adapter,
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
+class Running:
+    """A server that is there, and from what it runs.
+
+    :param status: as Nova says it; ``UNKNOWN`` if its cell does not answer
+    :param image_id: Glance's id; empty if it runs from a volume, and None if
+        Nova does not say
+    :param volumes: Cinder's ids of those that are attached to it
+    """
+
+    identifier: str
+    name: str
+    project: str
+    status: str
+    image_id: str | None
+    volumes: tuple[str, ...] = ()
+
+
+def running(nova: adapter.Adapter, **asked: str) -> Iterator[Running]:
+    """Yield servers, page by page.
+
+    :param asked: filters of Nova's API
+    :raises HepixVmError: Nova does not say
+    """
+    for server in _servers(nova, asked):
+        image = server.get('image', _NOT_SAID)
+        yield Running(
+            server['id'], server.get('name', ''),
+            server.get('tenant_id', ''), server.get('status', ''),
+            None if image is _NOT_SAID else image['id'] if image else '',
+            () if image else tuple(volume['id'] for volume in server.get(
+                'os-extended-volumes:volumes_attached', ())))
+
+
+def cells_answer(nova: adapter.Adapter) -> bool:
+    """Return whether all cells of Nova do; an administrator may ask.
+
+    After a full page Nova leaves out the servers of one that does not.
+
+    :raises HepixVmError: Nova does not say
+    """
+    return all(service['status'] != 'UNKNOWN' for service in _ask(
+        nova, '/os-services', {'binary': 'nova-compute'})['services'])
+
+
+def silent_cell() -> HepixVmError:
+    """Return the error that not all servers are known."""
+    return HepixVmError(
+        'A cell of Nova does not answer, so its servers are not known.',
+        remedy='Look which host of nova-compute is unknown: openstack '
+               'compute service list.')
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
 class Use:
     """From what servers of all projects run.
 
@@ -94,18 +148,15 @@ def in_use(nova: adapter.Adapter,
         asked |= {'deleted': 'True', 'changes-since': deleted.strftime(
             '%Y-%m-%dT%H:%M:%SZ')}
     images, volumes = set(), set()
-    for server in _servers(nova, asked):
-        if 'image' not in server:
-            raise _silent_cell()
-        if server['image']:
-            images.add(server['image']['id'])
+    for server in running(nova, **asked):
+        if server.image_id is None:
+            raise silent_cell()
+        if server.image_id:
+            images.add(server.image_id)
         else:
-            volumes |= {volume['id'] for volume in server[
-                'os-extended-volumes:volumes_attached']}
-    # After a full page Nova leaves out the servers of such a cell.
-    if any(service['status'] == 'UNKNOWN' for service in _ask(
-            nova, '/os-services', {'binary': 'nova-compute'})['services']):
-        raise _silent_cell()
+            volumes |= {*server.volumes}
+    if not cells_answer(nova):
+        raise silent_cell()
     return Use(frozenset(images), frozenset(volumes))
 
 
@@ -141,8 +192,3 @@ def _ask(nova: adapter.Adapter, path: str, asked: Mapping[str, str]) -> Any:
         raise HepixVmError(f'Nova answered {response.status_code} to the '
                            f'question for {path}.')
     return response.json()
-
-
-def _silent_cell() -> HepixVmError:
-    return HepixVmError('A cell of Nova does not answer, so its servers are '
-                        'not known.')

@@ -24,19 +24,16 @@ from typing import TYPE_CHECKING
 
 from hepix_vm.cmd import adopt
 from hepix_vm.cmd import common
-from hepix_vm.cmd.common import Cloud
 from hepix_vm.errors import ConfigError
 from hepix_vm.errors import MalformedError
-from hepix_vm.exchange.adopt import Word
 from hepix_vm.exchange.report import ALL_WELL
 from hepix_vm.exchange.report import REFUSED
 from hepix_vm.exchange.steady import SERVICE
-from hepix_vm.gate import utcnow
+from hepix_vm.exchange.word import Named
+from hepix_vm.exchange.word import Register
 from hepix_vm.journal import Journal
-from hepix_vm.trust.imagelist import format_time
 from hepix_vm.trust import ledger
 from hepix_vm.trust.ledger import Fact
-from hepix_vm.trust.ledger import Record
 from hepix_vm.trust.settings import Blockable
 
 if TYPE_CHECKING:
@@ -93,7 +90,7 @@ def add_parsers(subparsers: '_Parsers') -> None:
 
 
 def _add(parser: argparse.ArgumentParser, kinds: Collection[Blockable],
-         work: Callable[[Cloud, Blockable, str, Word], int]) -> None:
+         work: Callable[[Register, Named], int]) -> None:
     named = parser.add_mutually_exclusive_group(required=True)
     for kind in kinds:
         value, text = _NAMED[kind]
@@ -104,7 +101,7 @@ def _add(parser: argparse.ArgumentParser, kinds: Collection[Blockable],
 
 
 def _run(given: argparse.Namespace,
-         work: Callable[[Cloud, Blockable, str, Word], int]) -> int:
+         work: Callable[[Register, Named], int]) -> int:
     """Read the arguments, and do the work.
 
     :raises HepixVmError: they name nothing, or it cannot be done
@@ -119,43 +116,24 @@ def _run(given: argparse.Namespace,
     cloud = common.connect()
     # Others are shown an empty ledger.
     cloud.catalogue.check_administrator()
-    return work(cloud, kind, value, word)
+    return work(Register(cloud.ledger, word, Journal(
+        cloud.settings.state_dir, SERVICE)), (kind, value))
 
 
-def _write(cloud: Cloud, kind: Blockable, value: str, word: Word, *,
-           event: str, fact: Fact, then: str) -> int:
-    if any(record.fact is fact
-           for record in _standing(cloud, kind, value)):
-        print(f'{value} {fact} already')
-        return ALL_WELL
-    cloud.ledger.write(Record(
-        fact, kind, value, word.reason, word.author, utcnow()))
-    _journal(cloud, event, kind, value, word)
-    print(f'{value} {fact}; {then}')
+def _write(register: Register, named: Named, *, event: str, fact: Fact,
+           then: str) -> int:
+    done = (f'{fact}; {then}' if register.write(event, fact, named)
+            else f'{fact} already')
+    print(f'{named[1]} {done}')
     return ALL_WELL
 
 
-def _lift(cloud: Cloud, kind: Blockable, value: str, word: Word) -> int:
-    found = _standing(cloud, kind, value)
-    for record in found:
-        cloud.ledger.lift(record, f'{word.author}: {word.reason}')
-        _journal(cloud, 'lift', kind, value, word, fact=record.fact)
-        print(f'{value} no longer {record.fact} ({record.reason})')
-    if not found:
-        print(f'Nothing is said of {value} that can be taken back',
+def _lift(register: Register, named: Named) -> int:
+    status = REFUSED
+    for record in register.lift(_LIFTED, [named]):
+        print(f'{named[1]} no longer {record.fact} ({record.reason})')
+        status = ALL_WELL
+    if status:
+        print(f'Nothing is said of {named[1]} that can be taken back',
               file=sys.stderr)
-    return ALL_WELL if found else REFUSED
-
-
-def _standing(cloud: Cloud, kind: Blockable, value: str) -> list[Record]:
-    """Return what an operator can take back."""
-    return [record for record in cloud.ledger.search(
-                [ledger.name_of(kind, value)])
-            if record.fact in _LIFTED and not record.lifted]
-
-
-def _journal(cloud: Cloud, event: str, kind: Blockable, value: str,
-             word: Word, **more: str) -> None:
-    Journal(cloud.settings.state_dir, SERVICE).record({
-        'time': format_time(utcnow()), 'event': event, str(kind): value,
-        'reason': word.reason, 'author': word.author, **more})
+    return status

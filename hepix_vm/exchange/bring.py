@@ -58,7 +58,7 @@ _SHORTEST, _LONGEST = 0.2, 5.0  # seconds between two looks
 # What a verdict said of bytes that are gone.
 _SAID = frozenset({
     'hepix_state', 'hepix_reason', 'hepix_altered', properties.WITHDRAWN,
-    properties.SHARED})
+    properties.UNTOLD, properties.SHARED})
 
 # Opens a URL as the list says that it is fetched from.
 Open = Callable[[Following, str], AbstractContextManager[Iterator[bytes]]]

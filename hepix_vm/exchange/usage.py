@@ -18,7 +18,9 @@ volume. Of what image that volume was made, Cinder says.
 from collections.abc import Callable
 from collections.abc import Collection
 from collections.abc import Iterable
+from collections.abc import Iterator
 from collections.abc import Mapping
+import contextlib
 import datetime
 import functools
 import logging
@@ -42,8 +44,9 @@ _REMEDIES = {
        'hepix-vm.conf.',
     403: 'Give the account in [service_credentials] the role admin.',
     -1: 'Look into the log of Keystone.'}
-_NOVA = ('Look whether Nova runs, and correct [service_credentials] of '
-         'hepix-vm.conf.')
+_NOVA = ('Look whether Nova runs, and whether the account is an '
+         'administrator\'s: --os-cloud of openstack, or '
+         '[service_credentials] of hepix-vm.conf.')
 _CINDER = {
     0: 'Look whether Cinder runs and is in Keystone\'s catalogue, or give '
        'block_storage_endpoint in [service_credentials] of hepix-vm.conf.',
@@ -156,17 +159,64 @@ def usage(nova: keystone_adapter.Adapter, cinder: keystone_adapter.Adapter,
     def in_use(days: int) -> Collection[str] | HepixVmError:
         try:
             since = now() - datetime.timedelta(days=days)
-            gone = servers.in_use(nova, since).images if days else set()
-            return {*present(), *gone}
-        except ServiceError as error:
+            with _said_by_nova('which images are in use'):
+                gone = servers.in_use(nova, since).images if days else set()
+                return {*present(), *gone}
+        except HepixVmError as error:
             return error
-        except (HepixVmError, exceptions.ClientException,
-                requests.RequestException, LookupError, TypeError,
-                ValueError) as error:
-            return HepixVmError(
-                f'Nova does not say which images are in use: '
-                f'{cause_of(error)}', remedy=_NOVA)
     return in_use
+
+
+def running(nova: keystone_adapter.Adapter, everywhere: bool, **asked: str,
+            ) -> tuple[list[servers.Running], HepixVmError | None]:
+    """Return the servers of all projects, or of that of the account.
+
+    :param everywhere: whether those of all projects are wanted, which only
+        an administrator is shown
+    :param asked: filters of Nova's API
+    :returns: with them why there may be others, if that is so
+    :raises HepixVmError: Nova does not say
+    """
+    with _said_by_nova('which servers there are'):
+        if everywhere:
+            asked['all_tenants'] = 'True'
+        found = list(servers.running(nova, **asked))
+        silent = any(server.image_id is None for server in found) or (
+            # Who is no administrator may not ask for cells.
+            everywhere and not servers.cells_answer(nova))
+    return found, servers.silent_cell() if silent else None
+
+
+def project_names(identity: keystone_adapter.Adapter) -> Mapping[str, str]:
+    """Return the names of all projects, by their ids.
+
+    :raises ServiceError: Keystone does not say them
+    """
+    identity.version = '3'
+    keystone = Rest(identity, 'Keystone', _REMEDIES)
+    found = keystone.document('GET', '/projects')
+    try:
+        return {str(each['id']): str(each['name'])
+                for each in found['projects']}
+    except (LookupError, TypeError) as error:
+        raise keystone.strange() from error
+
+
+@contextlib.contextmanager
+def _said_by_nova(what: str) -> Iterator[None]:
+    """Let whatever goes wrong while Nova is asked be one error.
+
+    :param what: is to be found out
+    """
+    try:
+        yield
+    except ServiceError:
+        raise  # of Cinder
+    except (HepixVmError, exceptions.ClientException,
+            requests.RequestException, LookupError, TypeError,
+            ValueError) as error:
+        raise HepixVmError(f'Nova does not say {what}: {cause_of(error)}',
+                           remedy=_NOVA) from error
 
 
 def _made_into(cinder: keystone_adapter.Adapter,

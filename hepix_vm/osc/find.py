@@ -29,7 +29,7 @@ def image(catalogue: 'Catalogue', named: str) -> 'Image':
     from hepix_vm.errors import HepixVmError
     from hepix_vm.exchange.oneline import clean
 
-    if _is_id(named) and (found := catalogue.find(named)):
+    if is_id(named) and (found := catalogue.find(named)):
         return found
     # Glance reads some names as operators, such as in:.
     same = [each for each in catalogue.images(name=named)
@@ -46,7 +46,8 @@ def image(catalogue: 'Catalogue', named: str) -> 'Image':
         remedy='Give the name or the id of an image: openstack image list.')
 
 
-def _is_id(named: str) -> bool:
+def is_id(named: str) -> bool:
+    """Return whether something is an id of Glance."""
     try:
         return str(uuid.UUID(named)) == named.lower()
     except ValueError:

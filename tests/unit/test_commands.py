@@ -109,10 +109,10 @@ def quiet():
 
 def test_who_adopts(monkeypatch):
     monkeypatch.setenv('SUDO_USER', 'carol')
-    assert adopt._user() == 'carol'
+    assert adopt.user() == 'carol'
     monkeypatch.delenv('SUDO_USER')
     monkeypatch.setattr('os.getuid', lambda: 4_000_000)
-    assert adopt._user() == 'uid 4000000'
+    assert adopt.user() == 'uid 4000000'
 
 
 def test_the_last_day_counts():

@@ -124,7 +124,8 @@ def test_all_properties():
         entry, dataclasses.replace(image_list, vo='vo.example.org'),
         image_list.endorser, certificate, 'inline', 'message')) | written(
         None, Reason(errors.Code.IMAGE_EXPIRED, 'It expired.')) | {
-            properties.WITHDRAWN, properties.BRINGER, properties.TRIED,
+            properties.WITHDRAWN, properties.UNTOLD, properties.BRINGER,
+            properties.TRIED,
             *properties.KEPT}
     metadefs = json.loads(
         (ETC / 'metadefs' / 'hepix-endorsement.json').read_text())

@@ -124,6 +124,17 @@ def test_what_is_no_news(site, image_list, before, after):
     assert told(site, held(image_list, before), after) is None
 
 
+@pytest.mark.parametrize(('state', 'kind'), [
+    ('revoked', Kind.IMAGE_REVOKED), ('blocked', Kind.IMAGE_BLOCKED),
+    ('endorsed', None)])
+def test_what_nobody_was_told_yet(site, image_list, state, kind):
+    image = held(image_list, state)
+    untold = dataclasses.replace(
+        image, extra={**image.extra, 'hepix_untold': 'true'})
+    event = told(site, untold, state)
+    assert (event.kind if event else None) == kind
+
+
 def test_what_was_refused_is_told_with_its_own_remedy(image_list):
     event, = tidings.found([Refusal(
         image_list, ENTRY, Code.FORMAT_MISMATCH, 'It is x.', 'Ask Bob.')],

@@ -228,3 +228,45 @@ def test_projects_by_id_by_name_and_by_domain(named, found):
         p7=('d2', 'lhcb'), p8=('d1', 'a:b'))
     assert usage.project_ids(keystone, [named]) == (
         {named: found} if found else {})
+
+
+def test_servers_and_whether_they_are_all():
+    found, why = usage.running(
+        Nova(server(1, 'a'), server(2, '', 'v'), server(3, 'b')), True)
+    assert [(each.identifier, each.image_id, each.volumes)
+            for each in found] == [
+        ('1', 'a', ()), ('2', '', ('v',)), ('3', 'b', ())]
+    assert why is None
+    # Behind a full page those of such a cell are not there at all.
+    found, why = usage.running(Nova(server(1, 'a'), status='UNKNOWN'), True)
+    assert len(found) == 1
+    assert 'A cell of Nova does not answer' in why.message
+    found, why = usage.running(Nova({'id': '1', 'status': 'UNKNOWN'}), True)
+    assert found[0].image_id is None
+    assert why
+
+
+def test_who_is_no_administrator_asks_for_no_cells():
+    def answer(path, asked):
+        assert path == '/servers/detail'
+        assert asked == {'image': 'a'}
+        return {'servers': [server(1, 'a')]}
+    found, why = usage.running(Service(answer), False, image='a')
+    assert (len(found), why) == (1, None)
+
+
+@pytest.mark.parametrize('answer', [403, {}, {'servers': [{}]}])
+def test_where_nova_does_not_say_there_is_no_list(answer):
+    with pytest.raises(HepixVmError) as caught:
+        usage.running(Service(lambda path, asked: answer), False)
+    assert 'Nova does not say which servers there are' in (
+        caught.value.message)
+
+
+def test_names_of_projects():
+    keystone = Service(lambda path, asked: {'projects': [
+        {'id': 'a', 'name': 'atlas'}, {'id': 'b', 'name': 'cms'}]})
+    assert usage.project_names(keystone) == {'a': 'atlas', 'b': 'cms'}
+    assert len(keystone.asked) == 1
+    with pytest.raises(HepixVmError):
+        usage.project_names(Service(lambda path, asked: {}))

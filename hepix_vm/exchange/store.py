@@ -43,6 +43,7 @@ MOST_PREVIOUS = 100
 # Beside them: the identifiers of all images that a version ever had.
 _IMAGES = 'images.json'
 _LISTS = '.smime'
+_REPLACED = '%Y%m%dT%H%M%S.%fZ'  # when a version was, in its name
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -182,6 +183,23 @@ class ListStore:
             self._keep(uuid, before, at)
         _write(self._path(uuid), content)
 
+    def previous(self, uuid: str,
+                 ) -> Iterator[tuple[datetime.datetime, bytes]]:
+        """Yield the former versions of a list, the first one first.
+
+        :returns: when each was replaced, UTC, and the message
+        :raises OSError: one cannot be read
+        """
+        folder = self._previous(uuid)
+        names = os.listdir(folder) if os.path.isdir(folder) else []
+        for name in sorted(names):
+            if not name.endswith(_LISTS):
+                continue
+            replaced = datetime.datetime.strptime(
+                name.partition('-')[0], _REPLACED)
+            with open(os.path.join(folder, name), 'rb') as file:
+                yield replaced.replace(tzinfo=datetime.UTC), file.read()
+
     def images(self, uuid: str) -> frozenset[str]:
         """Return the identifiers of all images that a list ever had."""
         found = _json(os.path.join(self._previous(uuid), _IMAGES))
@@ -210,7 +228,7 @@ class ListStore:
                       if name.endswith(_LISTS))
         if not any(name.endswith(end) for name in kept):
             # Sorted by when it was replaced.
-            name = f'{at:%Y%m%dT%H%M%S.%fZ}{end}'
+            name = f'{at.strftime(_REPLACED)}{end}'
             _write(os.path.join(folder, name), content)
             kept.append(name)
         for name in kept[:-MOST_PREVIOUS]:

@@ -19,6 +19,16 @@ from cliff import columns
 Dicts = list[dict[str, Any]]
 
 
+class Bytes(columns.FormattableColumn[int]):
+    """A number of bytes."""
+
+    def human_readable(self) -> str:
+        """Return it with a unit."""
+        from hepix_vm.cmd import plantable
+
+        return plantable.size(self._value)
+
+
 class Reasons(columns.FormattableColumn[Dicts]):
     """Why something is refused: codes, with what to do about them."""
 
@@ -27,3 +37,34 @@ class Reasons(columns.FormattableColumn[Dicts]):
         return '\n'.join(
             f'[{each["code"]}] {each["message"]} {each["remedy"]}'
             for each in self._value)
+
+
+class Images(columns.FormattableColumn[Dicts]):
+    """The images of a list."""
+
+    def human_readable(self) -> str:
+        """Return each image as a line."""
+        return '\n'.join(
+            f'{each["id"]} {each["title"]} {each["version"]}, '
+            f'{each["size"]} bytes, {each["architecture"]}, '
+            f'{each["distro"]}, {each["hypervisor"]}, SHA-512 '
+            f'{each["sha512"][:16]}..., expires {each["expires"]}'
+            for each in self._value)
+
+
+class Versions(columns.FormattableColumn[Dicts]):
+    """Former versions of a list."""
+
+    def human_readable(self) -> str:
+        """Return each version as a line."""
+        return '\n'.join(
+            f'{each["version"] or "unreadable"}, until '
+            f'{each["replaced"]}' for each in self._value)
+
+
+class Lines(columns.FormattableColumn[list[str]]):
+    """Texts, each of which is a line."""
+
+    def human_readable(self) -> str:
+        """Return them as they are."""
+        return '\n'.join(self._value)

@@ -22,6 +22,7 @@ import dataclasses
 import functools
 import logging
 import sys
+from typing import TextIO
 from typing import TYPE_CHECKING
 
 from oslo_config import cfg
@@ -112,48 +113,59 @@ def run(given: argparse.Namespace) -> int:
         given.parser.error('-f and -c are for --dry-run')
     if given.columns and given.format == 'json':
         given.parser.error('-c is for the table')
-    return _Run(Request(
+    return Run(common.connect(), Request(
         only=frozenset(map(str.lower, given.lists)) or None,
         dry_run=given.dry_run), not given.no_fetch, functools.partial(
-            _plan_of, given.format or 'table', given.columns)).run()
+            _print_plan, given.format or 'table', given.columns),
+        # Of a dry run standard output has the plan alone.
+        sys.stderr if given.dry_run else sys.stdout).run()
 
 
 def _fetch(given: argparse.Namespace) -> int:
-    return _Run(Request(fetched=given.images, dry_run=given.dry_run), False,
-                functools.partial(_plan_of, 'table', ())).run()
+    return Run(
+        common.connect(),
+        Request(fetched=given.images, dry_run=given.dry_run), False,
+        functools.partial(_print_plan, 'table', ()),
+        sys.stderr if given.dry_run else sys.stdout).run()
 
 
-def _plan_of(shape: str, columns: Sequence[str], followed: Followed) -> str:
-    if shape == 'json':
-        return plantable.as_json(followed.plan, followed.outline,
-                                 followed.done.failures)
-    return plantable.table(
-        followed.plan, followed.outline, columns,
-        plantable.terminal_width(sys.stdout))
+def _print_plan(shape: str, columns: Sequence[str],
+                followed: Followed) -> None:
+    print(plantable.as_json(
+        followed.plan, followed.outline, followed.done.failures)
+        if shape == 'json' else plantable.table(
+            followed.plan, followed.outline, columns,
+            plantable.terminal_width(sys.stdout)))
 
 
-class _Run:
+class Run:
     """One run: lists are fetched, then followed, and it is said who is told.
 
+    :param cloud: that is asked, by whoever began the run
     :param fetching: whether lists are fetched, or only those that were
         accepted before followed
-    :param shown: the plan of a dry run, as it is printed
+    :param show: is given what came of a dry run, and shows its plan
+    :param out: where else what is done is said
+    :param program: its name, with which errors begin
     """
 
-    def __init__(self, request: Request, fetching: bool,
-                 shown: Callable[[Followed], str]) -> None:
+    def __init__(self, cloud: Cloud, request: Request, fetching: bool,
+                 show: Callable[[Followed], None], out: TextIO,
+                 program: str = _PROGRAM) -> None:
+        self._cloud = cloud
         self._request = request
         self._fetching = fetching
-        self._shown = shown
+        self._show = show
+        self._out = out
+        self._program = program
         self._began = utcnow()
-        self._cloud = common.connect()
-        settings = self._cloud.settings
+        # What became of the lists that were fetched.
+        self.reports: Sequence[ListReport] = ()
+        settings = cloud.settings
         metrics.check(settings.metrics_file)
         self._files = SiteFiles(settings)
         self._site = self._files.current()
         self._tell = nobody if request.dry_run else Notifiers(settings).tell
-        # Of a dry run standard output has the plan alone.
-        self._out = sys.stderr if request.dry_run else sys.stdout
 
     def run(self) -> int:
         """Do it, and return the exit status."""
@@ -164,14 +176,15 @@ class _Run:
                   f'or names none with a url.', file=sys.stderr)
         self._tell(Event(Kind.RUN_BEGINS, utcnow()))
         try:
-            reports = self._intake() if self._fetching else []
+            if self._fetching:
+                self._intake()
             followed, status = self._follow()
-            status = max(status, report.status_of(reports))
+            status = max(status, report.status_of(self.reports))
         finally:
             self._tell(Event(Kind.RUN_ENDS, utcnow()))
         if self._fetching and not self._request.dry_run:
             metrics.write(
-                self._cloud.settings.metrics_file, self._site, reports,
+                self._cloud.settings.metrics_file, self._site, self.reports,
                 self._measured(followed, status))
         return status
 
@@ -190,15 +203,14 @@ class _Run:
                           if refusal.code],
             waiting=len(followed.approvals))
 
-    def _intake(self) -> list[ListReport]:
+    def _intake(self) -> None:
         intake = Intake(
             self._cloud.settings, self._files, self._tell,
             self._request.only or (), self._marks(), self._request.dry_run)
-        reports = intake.run()
+        self.reports = intake.run()
         self._site = intake.site
-        for each in reports:
+        for each in self.reports:
             print(each, file=self._out)
-        return reports
 
     def _marks(self) -> dict[str, str]:
         """Return the highest versions of lists that any controller has."""
@@ -231,13 +243,31 @@ class _Run:
                     _world(self._cloud, self._site), self._request,
                     self._tell, progress.choose(self._out)).run()
         except HepixVmError as error:
-            return None, common.failed(_PROGRAM, error)
+            return None, common.failed(self._program, error)
         if self._request.dry_run:
-            print(self._shown(followed))
+            self._show(followed)
         else:
             once.tell(settings.state_dir, tidings.found(
                 followed.refusals, followed.approvals, utcnow()), self._tell)
-        return followed, _said(followed, self._request.dry_run)
+        return followed, self._say(followed)
+
+    def _say(self, followed: Followed) -> int:
+        """Say what came of it; return the exit status."""
+        done, refused = followed.done, [
+            *map(_unknown, followed.unknown), *map(str, followed.refusals)]
+        for kind, lines, file in (
+                ('refused: ', refused, sys.stderr),
+                ('failed: ', done.failures, sys.stderr),
+                ('', (*followed.plan.notes, *done.notes), sys.stderr),
+                ('waiting: ', followed.approvals, self._out),
+                ('pending: ', done.pending, self._out),
+                ('', () if self._request.dry_run else followed.summary,
+                 self._out)):
+            for line in lines:
+                print(f'{kind}{line}', file=file)
+        if done.failures:
+            return report.FAILED
+        return report.REFUSED if refused else report.ALL_WELL
 
 
 def _check(only: Collection[str], site: Site) -> None:
@@ -280,23 +310,3 @@ def _unknown(name: str) -> str:
     return (f'image {name}: [{Code.NOT_ENDORSED}] No list that is followed '
             f'has it, or its block does not select it. Give its '
             f'dc:identifier, or the id of its record in Glance.')
-
-
-def _said(followed: Followed, dry_run: bool) -> int:
-    """Say what came of a run; return the exit status."""
-    done, refused = followed.done, [
-        *map(_unknown, followed.unknown), *map(str, followed.refusals)]
-    # Of a dry run standard output has the plan alone.
-    out = sys.stderr if dry_run else sys.stdout
-    for kind, lines, file in (
-            ('refused: ', refused, sys.stderr),
-            ('failed: ', done.failures, sys.stderr),
-            ('', (*followed.plan.notes, *done.notes), sys.stderr),
-            ('waiting: ', followed.approvals, out),
-            ('pending: ', done.pending, out),
-            ('', () if dry_run else followed.summary, out)):
-        for line in lines:
-            print(f'{kind}{line}', file=file)
-    if done.failures:
-        return report.FAILED
-    return report.REFUSED if refused else report.ALL_WELL

@@ -38,6 +38,7 @@ _CELLS: Mapping[str, str] = {
     'Glance ID': 'glance_id', 'In': 'bytes_in', 'Out': 'bytes_out',
     'Why': 'why'}
 COLUMNS = tuple(_CELLS)
+BYTES = frozenset({'In', 'Out'})
 _SHOWN = ('Action', 'List', 'Image', 'In', 'Out', 'Why')
 # What is wrapped where a terminal is narrow: words before identifiers.
 _WRAPPED = (('List', 'Image', 'Name', 'Why'),
@@ -53,20 +54,43 @@ def table(made: Plan, outline: Outline, columns: Sequence[str] = (),
     :param width: of the terminal in characters; 0 if there is none
     """
     if not made.steps:
-        return 'Nothing to do.'
+        return summary(made)
     shown = columns or _SHOWN
-    rows = [[_cell(row, column) for column in shown]
-            for row in (_row(step, outline) for step in made.steps)]
+    written = [[size(cell) if column in BYTES else cell
+                for column, cell in zip(shown, row, strict=True)]
+               for row in rows(made, outline, shown)]
     drawn = prettytable.PrettyTable(shown, align='l', max_table_width=width)
-    drawn.add_rows(rows)
+    drawn.add_rows(written)
     if width:
         drawn.max_width = _fitting({
             column: max(map(len, (column, *cells))) for column, *cells
-            in zip(shown, *rows, strict=True)}, width)
-    for column in {'In', 'Out'}.intersection(shown):
+            in zip(shown, *written, strict=True)}, width)
+    for column in BYTES.intersection(shown):
         drawn.align[column] = 'r'
+    return f'{drawn}\n{summary(made)}'
+
+
+def rows(made: Plan, outline: Outline,
+         columns: Sequence[str]) -> list[list[Any]]:
+    """Return the steps of a plan as rows, with exact numbers of bytes.
+
+    :param columns: some of :data:`COLUMNS`
+    """
+    return [[_cell(row, column) for column in columns]
+            for row in (_row(step, outline) for step in made.steps)]
+
+
+def size(number: int) -> str:
+    """Return a number of bytes as a table shows it."""
+    return amount(number) if number else ''
+
+
+def summary(made: Plan) -> str:
+    """Return what a plan comes to, in a line."""
+    if not made.steps:
+        return 'Nothing to do.'
     totals = _totals(made.steps)
-    return (f'{drawn}\n{counted(totals["steps"], "step")}, '
+    return (f'{counted(totals["steps"], "step")}, '
             f'{amount(totals["bytes_in"])} in, '
             f'{amount(totals["bytes_out"])} out')
 
@@ -121,10 +145,10 @@ def _row(step: Step, outline: Outline) -> dict[str, Any]:
         'why': step.why, 'codes': [str(code) for code in step.codes]}
 
 
-def _cell(row: Mapping[str, Any], column: str) -> str:
+def _cell(row: Mapping[str, Any], column: str) -> Any:
     value = row[_CELLS[column]]
-    if column in ('In', 'Out'):
-        return amount(value) if value else ''
+    if column in BYTES:
+        return value
     if column == 'Why' and row['codes']:
         return f'{value} ({", ".join(row["codes"])})'
     # What is known of it, where it has no title here.

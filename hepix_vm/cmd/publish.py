@@ -13,6 +13,8 @@
 """``hepix-vm-sync publish``: a signed list for other sites."""
 
 import argparse
+from collections.abc import Callable
+from collections.abc import Sequence
 import contextlib
 import dataclasses
 import os
@@ -22,6 +24,7 @@ from typing import TYPE_CHECKING
 from oslo_config import cfg
 
 from hepix_vm.cmd import common
+from hepix_vm.cmd.common import Cloud
 from hepix_vm.cmd import signing
 from hepix_vm import config
 from hepix_vm.errors import ConfigError
@@ -37,6 +40,7 @@ from hepix_vm.exchange.signer import Signer
 from hepix_vm.exchange.steady import SERVICE
 from hepix_vm.gate import utcnow
 from hepix_vm.journal import Journal
+from hepix_vm import moments
 from hepix_vm import opts
 from hepix_vm import publicationfile
 from hepix_vm.publicationfile import Publication
@@ -46,7 +50,6 @@ from hepix_vm.trust import imagelist
 from hepix_vm.trust.imagelist import format_time
 from hepix_vm.trust.model import ImageEntry
 from hepix_vm.trust.model import ImageList
-from hepix_vm.yamlfile import Node
 
 if TYPE_CHECKING:
     _Parsers = argparse._SubParsersAction[common.Parser]
@@ -71,6 +74,15 @@ def add_parser(subparsers: '_Parsers') -> None:
             'published.yaml',
             'hepix-vm-sync publish --put https://lists.example.org/images '
             '--token-file token --dry-run published.yaml'])
+    add_options(parser)
+    parser.add_argument(
+        '--dry-run', action='store_true', default=argparse.SUPPRESS,
+        help='only show what the new version changes')
+    parser.set_defaults(work=run, parser=parser)
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Add what says what is published, where, and by whom."""
     parser.add_argument('file', metavar='FILE',
                         help='YAML file that says what is published')
     where = parser.add_mutually_exclusive_group(required=True)
@@ -90,8 +102,8 @@ def add_parser(subparsers: '_Parsers') -> None:
     parser.add_argument('--list-version', metavar='VERSION', default='',
                         help='by default the last one, raised')
     parser.add_argument('--expires', metavar='DATE',
-                        help='day or time at which the version ends; by '
-                             'default valid_days of FILE')
+                        help='day, time or duration (+90d) at which the '
+                             'version ends; by default valid_days of FILE')
     parser.add_argument('--archive', metavar='DIR',
                         help='where all versions are kept; by default '
                              'published/ in state_dir')
@@ -99,10 +111,22 @@ def add_parser(subparsers: '_Parsers') -> None:
                         help='publish an empty list: all images are revoked')
     parser.add_argument('--yes', action='store_true',
                         help='do not ask before signing')
-    parser.add_argument(
-        '--dry-run', action='store_true', default=argparse.SUPPRESS,
-        help='only show what the new version changes')
-    parser.set_defaults(work=run, parser=parser)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Published:
+    """What came of publishing.
+
+    :param image_list: the new version; None if there can be none
+    :param changes: what is other in it, a line each
+    :param place: where it is published, without what is secret
+    :param kept: the file in which it is kept; empty if nobody agreed to it
+    """
+
+    image_list: ImageList | None = None
+    changes: Sequence[str] = ()
+    place: str = ''
+    kept: str = ''
 
 
 def run(given: argparse.Namespace) -> int:
@@ -111,16 +135,39 @@ def run(given: argparse.Namespace) -> int:
     :returns: 1 if it is refused
     :raises HepixVmError: nothing is published for another reason
     """
+    def agreed(changes: Sequence[str]) -> bool:
+        print('\n'.join(changes))
+        if given.dry_run:
+            return False
+        if given.yes or confirmed():
+            return True
+        print('Nothing was signed.')
+        return False
+
     try:
-        return _publish(given)
+        done = publish_by(given, common.connect, agreed)
     except TrustError as error:
         print(f'refused: [{error.code}] {error.message} {error.remedy}',
               file=sys.stderr)
         return REFUSED
+    if done.image_list and done.kept:
+        print(f'Published version {done.image_list.version} of '
+              f'{done.image_list.identifier} at {done.place}; kept in '
+              f'{done.kept}')
+    return ALL_WELL if done.kept or (done.image_list and given.dry_run) else (
+        REFUSED)
 
 
-def _publish(given: argparse.Namespace) -> int:
-    """Publish what is asked for, while nobody else publishes this list."""
+def publish_by(given: argparse.Namespace, connect: Callable[[], Cloud],
+               agreed: Callable[[Sequence[str]], bool]) -> Published:
+    """Publish what is asked for, while nobody else publishes this list.
+
+    :param given: the options of :func:`add_options`, and ``dry_run``
+    :param connect: returns the cloud whose images are published
+    :param agreed: is asked whether a version with these changes is signed
+    :raises TrustError: it is refused
+    :raises HepixVmError: nothing is published for another reason
+    """
     publication = _publication(given)
     settings = config.load()[opts.GROUP]
     site = SiteFiles(settings, publication.asks_glance).current()
@@ -128,14 +175,15 @@ def _publish(given: argparse.Namespace) -> int:
     archive = outlet.Archive(given.archive or os.path.join(
         settings.state_dir, 'published'), publication.uuid)
     with contextlib.nullcontext() if given.dry_run else archive.alone():
-        return _publish_to(
-            place, archive, publication, site, settings, given)
+        return _publish_to(place, archive, publication, site, settings,
+                           given, connect, agreed)
 
 
 def _publish_to(place: outlet.Outlet, archive: outlet.Archive,
                 publication: Publication, site: Site,
                 settings: cfg.ConfigOpts.GroupAttr,
-                given: argparse.Namespace) -> int:
+                given: argparse.Namespace, connect: Callable[[], Cloud],
+                agreed: Callable[[Sequence[str]], bool]) -> Published:
     versions = archive.versions()
     current = place.current()
     old = (None if current is None
@@ -145,30 +193,26 @@ def _publish_to(place: outlet.Outlet, archive: outlet.Archive,
         # What is lost there, or set back, subscribers have.
         old = publish.check_old(
             archive.read(highest), site, publication.uuid)
-    images = _images(publication, site, given.tls_ca, old)
+    images = _images(publication, site, given.tls_ca, old, connect)
     if images is None:
-        return REFUSED
+        return Published()
     who = signing.signer_of(given, site.trust.chain.purposes)
     new = publish.build(
         publication, images, who.endorser(
             publication.email, publication.creator),
         publish.next_version([*versions, *(
             [old.version] if old else [])], given.list_version), utcnow())
-    print('\n'.join(publish.differences(old, new)))
     _warn(who, new)
-    if given.dry_run:
-        return ALL_WELL
-    if not (given.yes or _confirmed()):
-        print('Nothing was signed.')
-        return REFUSED
+    made = Published(new, list(publish.differences(old, new)),
+                     given.output or given.put.partition('?')[0])
+    if not agreed(made.changes):
+        return made
     message = who.sign(imagelist.serialize(new))
     publish.verify(message, new, site, utcnow())
     kept = archive.keep(new.version, message)
     place.put(message)
-    _journal(settings, new, given)
-    print(f'Published version {new.version} of {new.identifier} at '
-          f'{given.output or given.put.partition("?")[0]}; kept in {kept}')
-    return ALL_WELL
+    _journal(settings, new, made.place)
+    return dataclasses.replace(made, kept=kept)
 
 
 def _publication(given: argparse.Namespace) -> Publication:
@@ -179,7 +223,7 @@ def _publication(given: argparse.Namespace) -> Publication:
         raise ConfigError(f'It cannot be read: {error.strerror}.', given.file
                           ) from error
     if given.expires:
-        end = Node(given.expires, '--expires', 0).time()
+        end = moments.parse(given.expires, utcnow())
         if end <= utcnow():
             raise ConfigError('The end lies in the past.', '--expires')
         found = dataclasses.replace(found, end=end)
@@ -202,12 +246,13 @@ def _place(given: argparse.Namespace,
 
 
 def _images(publication: Publication, site: Site, ca: str,
-            old: ImageList | None) -> list[ImageEntry] | None:
+            old: ImageList | None, connect: Callable[[], Cloud],
+            ) -> list[ImageEntry] | None:
     """Return all images, or None if nothing is published for one's sake."""
     images = [measure.measure(each, ca) for each in publication.images]
     if not publication.asks_glance:
         return images
-    cloud = common.connect()
+    cloud = connect()
     shareable = Shareable(cloud.catalogue, cloud.ledger, site)
     images += shareable.collect(publication, old)
     for refused in shareable.refused:
@@ -222,7 +267,7 @@ def _images(publication: Publication, site: Site, ca: str,
     return None
 
 
-def _confirmed() -> bool:
+def confirmed() -> bool:
     """Ask whether this shall be signed.
 
     :raises ConfigError: nobody is there to say so
@@ -230,7 +275,10 @@ def _confirmed() -> bool:
     if not sys.stdin.isatty():
         raise ConfigError('There is no terminal at which to ask whether '
                           'this shall be signed.', remedy='Give --yes.')
-    return input('Sign and publish this? [y/N] ').strip().lower() == 'y'
+    # Standard output has results alone.
+    print('Sign and publish this? [y/N] ', end='', file=sys.stderr,
+          flush=True)
+    return sys.stdin.readline().strip().lower() == 'y'
 
 
 def _warn(who: Signer, new: ImageList) -> None:
@@ -242,10 +290,10 @@ def _warn(who: Signer, new: ImageList) -> None:
 
 
 def _journal(settings: cfg.ConfigOpts.GroupAttr, new: ImageList,
-             given: argparse.Namespace) -> None:
+             place: str) -> None:
     Journal(settings.state_dir, SERVICE).record({
         'time': format_time(utcnow()), 'event': 'publish',
         'list': new.identifier, 'list_version': new.version,
         'images': len(new.images), 'expires': format_time(new.expires),
         'endorser_dn': new.endorser.dn, 'endorser_ca': new.endorser.ca,
-        'place': given.output or given.put.partition('?')[0]})
+        'place': place})

@@ -41,6 +41,7 @@ from hepix_vm.exchange.event import nobody
 from hepix_vm.exchange.fetch import Fetched
 from hepix_vm.exchange.fetch import Fetcher
 from hepix_vm.exchange.fetch import Limits
+from hepix_vm.exchange.inventory import reasons_against
 from hepix_vm.exchange.report import ListReport
 from hepix_vm.exchange.store import ListStore
 from hepix_vm.exchange import transport
@@ -54,7 +55,6 @@ from hepix_vm.trust.endorsement import AcceptedList
 from hepix_vm.trust.endorsement import AcceptedLists
 from hepix_vm.trust.endorsement import SignedList
 from hepix_vm.trust.imagelist import compare_versions
-from hepix_vm.trust.policy import list_dates
 from hepix_vm.trust.verdict import Reason
 
 LOG = logging.getLogger(__name__)
@@ -261,8 +261,7 @@ class Intake:
         site = self._site
         image_list = given.signed.image_list
         mark = self._marks.get(image_list.identifier, '')
-        reasons = [*given.signed.reasons(site.anchors, at, site.trust),
-                   *list_dates(image_list, at)]
+        reasons = reasons_against(given.signed, site, at)
         if compare_versions(image_list.version, mark) < 0:
             reasons.append(Reason(
                 Code.LIST_ROLLBACK, f'Version {image_list.version} of the '

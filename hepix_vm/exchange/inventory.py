@@ -104,7 +104,7 @@ def inventory(site: Site, store: ListStore,
             *(_left(uuid, site.trust, store) for uuid in store.uuids()
               if uuid not in known)]
     except OSError as error:
-        raise _unreadable(error) from error
+        raise unreadable(error) from error
 
 
 def find(lists: Iterable[Listed], named: str) -> Listed:
@@ -150,9 +150,9 @@ def formers(store: ListStore, uuid: str,
     try:
         return [Former(replaced, found.image_list if found else None)
                 for replaced, message in store.previous(uuid)
-                for found in (_opened(message, settings),)]
+                for found in (opened(message, settings),)]
     except OSError as error:
-        raise _unreadable(error) from error
+        raise unreadable(error) from error
 
 
 def _subscribed(block: Block, site: Site, store: ListStore,
@@ -181,10 +181,11 @@ def _subscribed(block: Block, site: Site, store: ListStore,
 def _left(uuid: str, settings: TrustSettings, store: ListStore) -> Listed:
     """Return a list that is stored, and not subscribed any more."""
     return Listed(uuid, Standing.NOT_SUBSCRIBED, note=store.note(uuid),
-                  signed=_opened(store.read(uuid) or b'', settings))
+                  signed=opened(store.read(uuid) or b'', settings))
 
 
-def _opened(message: bytes, settings: TrustSettings) -> SignedList | None:
+def opened(message: bytes, settings: TrustSettings) -> SignedList | None:
+    """Return the list that a stored message is, if it can be read."""
     try:
         return endorsement.open_list(message, settings)
     except TrustError:
@@ -203,7 +204,8 @@ def _standing(reasons: Sequence[Reason]) -> Standing:
             else Standing.REFUSED)
 
 
-def _unreadable(error: OSError) -> ConfigError:
+def unreadable(error: OSError) -> ConfigError:
+    """Return what is said of a stored list that cannot be read."""
     return ConfigError(
         f'It cannot be read: {error.strerror}.', error.filename,
         remedy='Run the command as the user to whom state_dir belongs.')

@@ -13,8 +13,14 @@
 """``openstack image catalog``: the image lists of a site."""
 
 import argparse
+from collections.abc import Callable
 from collections.abc import Iterable
+from collections.abc import Iterator
+from collections.abc import Mapping
+from collections.abc import Sequence
 import datetime
+import os
+import sys
 from typing import Any
 from typing import TYPE_CHECKING
 
@@ -26,6 +32,9 @@ from hepix_vm.osc import controller
 
 if TYPE_CHECKING:
     from hepix_vm.exchange.inventory import Listed
+    from hepix_vm.exchange.report import ListReport
+    from hepix_vm.exchange.run import Followed
+    from hepix_vm.trust.endorsement import SignedList
     from hepix_vm.trust.model import ImageEntry
     from hepix_vm.trust.model import ImageList
     from hepix_vm.trust.verdict import Reason
@@ -36,6 +45,17 @@ _COLUMNS = {
 _LONG = {
     'Created': 'created', 'Fetched': 'fetched', 'Endorser': 'endorser_dn',
     'CA': 'endorser_ca', 'URL': 'url'}
+
+# Of a plan: some of those of hepix_vm.cmd.plantable.
+_STEPS = ('Action', 'List', 'List ID', 'Image', 'Image ID', 'Glance ID',
+          'In', 'Out', 'Why')
+_REPORTS: 'Mapping[str, Callable[[ListReport], Any]]' = {
+    'ID': lambda each: each.uuid, 'Title': lambda each: clean(each.title),
+    'Outcome': lambda each: str(each.outcome),
+    'Version': lambda each: clean(each.version),
+    'Images': lambda each: each.images,
+    'Expires': lambda each: _time(each.expires) if each.expires else '',
+    'Code': lambda each: str(each.code or '')}
 
 
 class List(base.Lister):
@@ -97,11 +117,11 @@ class Show(base.ShowOne):
         fields = {
             **_fields(listed),
             'reasons': columns.Reasons(reasons(listed.reasons)),
-            'last_run': _clean(listed.note.told),
+            'last_run': clean(listed.note.told),
             **_more(listed.image_list),
             'images': columns.Images(list(map(_image, images))),
             'former_versions': columns.Versions([{
-                'version': _clean(each.image_list.version)
+                'version': clean(each.image_list.version)
                 if each.image_list else '',
                 'images': len(each.image_list.images)
                 if each.image_list else 0,
@@ -111,57 +131,260 @@ class Show(base.ShowOne):
         return tuple(fields), tuple(fields.values())
 
 
+class Sync(base.Lister):
+    """Fetch image lists, and bring Glance up to date with them.
+
+    It does what hepix-vm-sync does, with the account that openstack was
+    given, on a controller, whose files hepix-vm.conf names
+    (HEPIX_VM_CONFIG). The rows are what became of the lists; with
+    --dry-run, what would be done.
+    """
+
+    auth_required = True
+    examples = ('openstack image catalog sync --dry-run',
+                'openstack image catalog sync '
+                '8d1c6f6e-6a0a-4b7c-9d67-0f6f5d9d7a11')
+
+    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
+        """Return the parser of the arguments."""
+        parser = super().get_parser(prog_name)
+        parser.add_argument(
+            'lists', metavar='LIST', nargs='*',
+            help='UUID or title of a list that is followed; all by default')
+        parser.add_argument(
+            '--no-fetch', action='store_true',
+            help='follow the lists that were accepted before')
+        parser.add_argument('--dry-run', action='store_true',
+                            help='only show what would be done')
+        return parser
+
+    def take_action(
+            self, parsed_args: argparse.Namespace,
+            ) -> tuple[tuple[str, ...], list[tuple[Any, ...]]]:
+        """Do it, and return the table."""
+        from hepix_vm.cmd import follow
+        from hepix_vm.exchange.inventory import find
+        from hepix_vm.exchange.run import Request
+
+        known = controller.lists()[0]
+        plans: list[Followed] = []
+        run = follow.Run(
+            self.cloud(), Request(
+                only=frozenset(find(known, named).uuid for named
+                               in parsed_args.lists) or None,
+                dry_run=parsed_args.dry_run), not parsed_args.no_fetch,
+            plans.append, sys.stderr, 'openstack image catalog sync')
+        self.status = int(run.run() > 0)
+        if not parsed_args.dry_run:
+            return tuple(_REPORTS), [
+                tuple(read(each) for read in _REPORTS.values())
+                for each in run.reports]
+        return _STEPS, [row for plan in plans for row in self._steps(plan)]
+
+    def _steps(self, followed: 'Followed') -> Iterator[tuple[Any, ...]]:
+        from hepix_vm.cmd import plantable
+
+        self.say(plantable.summary(followed.plan))
+        for row in plantable.rows(followed.plan, followed.outline, _STEPS):
+            yield tuple(
+                columns.Bytes(cell) if title in plantable.BYTES else cell
+                for title, cell in zip(_STEPS, row, strict=True))
+
+
+class Verify(base.ShowOne):
+    """Judge a signed image list as this site would if it were published.
+
+    Signature, chain and dates are judged, whether the site pinned the
+    endorser for this list, and whether the list may take the place of the
+    version that the site accepted. It asks no cloud. Which CAs are trusted
+    and which lists are subscribed it reads from the files of a controller,
+    which hepix-vm.conf names (HEPIX_VM_CONFIG), or from those that are
+    named here. The exit status is 0 only if the list would be accepted.
+    """
+
+    examples = (
+        'openstack image catalog verify images.smime',
+        'openstack image catalog verify https://lists.example.org/images',
+        'openstack image catalog verify --trust-anchors certificates '
+        '--subscriptions subscriptions.yaml images.smime')
+
+    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
+        """Return the parser of the arguments."""
+        parser = super().get_parser(prog_name)
+        parser.add_argument('list', metavar='FILE|URL',
+                            help='file, or https address, of a signed list')
+        parser.add_argument(
+            '--trust-anchors', metavar='DIR',
+            help='folder of the CAs and CRLs; by default that of '
+                 'hepix-vm.conf')
+        parser.add_argument(
+            '--subscriptions', metavar='FILE',
+            help='subscriptions.yaml of a site; by default that of '
+                 'hepix-vm.conf')
+        parser.add_argument(
+            '--tls-ca', metavar='PATH',
+            help='CAs of web servers, a file or folder; by default what '
+                 'subscriptions.yaml says of the address, or those of the '
+                 'system')
+        return parser
+
+    def take_action(
+            self, parsed_args: argparse.Namespace,
+            ) -> tuple[tuple[str, ...], tuple[Any, ...]]:
+        """Return the fields."""
+        from hepix_vm.exchange import candidate
+        from hepix_vm.exchange.store import ListStore
+        from hepix_vm.gate import utcnow
+        from hepix_vm.site import SiteFiles
+
+        settings = controller.settings(
+            trust_anchors=_absolute(parsed_args.trust_anchors),
+            subscriptions_file=_absolute(parsed_args.subscriptions))
+        for path, lacking in (
+                (settings.trust_anchors, 'no CA is trusted'),
+                (settings.subscriptions_file, 'no list is subscribed')):
+            if not os.path.exists(path):
+                self.say(f'{path} is not here: {lacking}.')
+        site = SiteFiles(settings, complete=False).current()
+        found = candidate.judge(
+            candidate.fetch(parsed_args.list, site, settings,
+                            _absolute(parsed_args.tls_ca)),
+            site, ListStore(settings.state_dir), utcnow())
+        self.status = int(bool(found.reasons))
+        fields = {
+            'accepted': not found.reasons,
+            'reasons': columns.Reasons(reasons(found.reasons)),
+            **_fields_of(found.signed),
+            'certificate_expires': _time(
+                found.signed.certificate.not_valid_after_utc)
+            if found.signed else '',
+            'accepted_version': clean(found.old.version)
+            if found.old else '',
+            'changes': columns.Lines(list(found.changes))}
+        return tuple(fields), tuple(fields.values())
+
+
+class Publish(base.ShowOne):
+    """Publish a signed list of images, for other sites.
+
+    It does what hepix-vm-sync publish does, with the account that
+    openstack was given; where no image of Glance is published, no cloud is
+    asked. What the new version changes is shown before it is signed.
+    """
+
+    examples = (
+        'openstack image catalog publish --output /srv/www/images.smime '
+        'published.yaml',
+        'openstack image catalog publish --put '
+        'https://lists.example.org/images --token-file token --dry-run '
+        'published.yaml')
+
+    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
+        """Return the parser of the arguments."""
+        from hepix_vm.cmd import publish
+
+        parser = super().get_parser(prog_name)
+        # What begins like an option is none: a --passphrase would be one
+        # for --passphrase-file, and stand on the command line.
+        parser.allow_abbrev = False
+        publish.add_options(parser)
+        parser.add_argument(
+            '--dry-run', action='store_true',
+            help='only show what the new version changes')
+        return parser
+
+    def take_action(
+            self, parsed_args: argparse.Namespace,
+            ) -> tuple[tuple[str, ...], tuple[Any, ...]]:
+        """Do it, and return the fields."""
+        from hepix_vm.cmd import publish
+
+        def agreed(changes: Sequence[str]) -> bool:
+            if parsed_args.dry_run or parsed_args.yes:
+                return not parsed_args.dry_run
+            for line in changes:
+                self.say(line)
+            return publish.confirmed()
+
+        done = publish.publish_by(parsed_args, self.cloud, agreed)
+        refused = not done.image_list or not (
+            done.kept or parsed_args.dry_run)
+        self.status = int(refused)
+        fields = {
+            'published': bool(done.kept), **_described(done.image_list),
+            'changes': columns.Lines(list(done.changes)),
+            'place': done.place, 'kept': done.kept}
+        return tuple(fields), tuple(fields.values())
+
+
 def reasons(found: Iterable['Reason']) -> columns.Dicts:
     """Return reasons as an operator who follows a list reads them."""
     from hepix_vm.exchange.report import remedy_of
 
-    return [{'code': str(reason.code), 'message': _clean(reason.message),
+    return [{'code': str(reason.code), 'message': clean(reason.message),
              'remedy': reason.cure or remedy_of(reason.code)}
             for reason in found]
 
 
 def _fields(listed: 'Listed') -> dict[str, Any]:
     """Return what is shown of a list in a line."""
-    image_list = listed.image_list
-    signer = listed.signed.signer if listed.signed else None
     return {
-        'id': _clean(listed.uuid), 'title': _clean(listed.title),
-        'version': _clean(image_list.version) if image_list else '',
-        'images': len(image_list.images) if image_list else 0,
-        'created': _time(image_list.created) if image_list else '',
-        'expires': _time(image_list.expires) if image_list else '',
+        **_fields_of(listed.signed), 'id': clean(listed.uuid),
         'state': str(listed.standing),
         'codes': format_columns.ListColumn(list(dict.fromkeys(
             str(reason.code) for reason in listed.reasons))),
-        'fetched': _clean(listed.note.success), 'url': listed.url,
-        'endorser_dn': _clean(signer.dn) if signer else '',
-        'endorser_ca': _clean(signer.ca) if signer else ''}
+        'fetched': clean(listed.note.success), 'url': listed.url}
+
+
+def _fields_of(signed: 'SignedList | None') -> dict[str, Any]:
+    """Return what is shown of a signed list, and of its signer."""
+    signer = signed.signer if signed else None
+    return {
+        **_described(signed.image_list if signed else None),
+        'endorser_dn': clean(signer.dn) if signer else '',
+        'endorser_ca': clean(signer.ca) if signer else ''}
+
+
+def _described(image_list: 'ImageList | None') -> dict[str, Any]:
+    if image_list is None:
+        return {'id': '', 'title': '', 'version': '', 'images': 0,
+                'created': '', 'expires': ''}
+    return {
+        'id': image_list.identifier, 'title': clean(image_list.title),
+        'version': clean(image_list.version),
+        'images': len(image_list.images),
+        'created': _time(image_list.created),
+        'expires': _time(image_list.expires)}
 
 
 def _more(image_list: 'ImageList | None') -> dict[str, str]:
     names = ('description', 'source', 'vo', 'uri')
-    return {name: _clean(getattr(image_list, name, '')) for name in names} | {
-        'endorser_email': _clean(
+    return {name: clean(getattr(image_list, name, '')) for name in names} | {
+        'endorser_email': clean(
             image_list.endorser.email if image_list else '')}
 
 
 def _image(entry: 'ImageEntry') -> dict[str, Any]:
     return {
-        'id': entry.identifier, 'title': _clean(entry.title),
-        'version': _clean(entry.version), 'size': entry.size,
-        'sha512': entry.sha512, 'architecture': _clean(entry.arch),
-        'os': _clean(entry.os), 'distro': _clean(
+        'id': entry.identifier, 'title': clean(entry.title),
+        'version': clean(entry.version), 'size': entry.size,
+        'sha512': entry.sha512, 'architecture': clean(entry.arch),
+        'os': clean(entry.os), 'distro': clean(
             f'{entry.osname} {entry.osversion}'),
-        'hypervisor': _clean(entry.hypervisor),
-        'format': _clean(entry.format), 'uri': _clean(entry.uri),
+        'hypervisor': clean(entry.hypervisor),
+        'format': clean(entry.format), 'uri': clean(entry.uri),
         'expires': _time(entry.expires) if entry.expires else ''}
 
 
-def _clean(text: str) -> str:
+def clean(text: str) -> str:
     """Return what others wrote as a line that a terminal may show."""
-    from hepix_vm.exchange.oneline import clean
+    from hepix_vm.exchange import oneline
 
-    return clean(text)
+    return oneline.clean(text)
+
+
+def _absolute(path: str | None) -> str:
+    return os.path.abspath(path) if path else ''
 
 
 def _time(at: 'datetime.datetime') -> str:

@@ -23,15 +23,20 @@ if TYPE_CHECKING:
     from hepix_vm.site import Site
 
 
-def settings() -> 'cfg.ConfigOpts.GroupAttr':
+def settings(**instead: str | None) -> 'cfg.ConfigOpts.GroupAttr':
     """Return the group ``hepix_vm`` of the configuration.
 
+    :param instead: values of options that the command line has
     :raises ConfigError: it cannot be read
     """
     from hepix_vm import config
     from hepix_vm import opts
 
-    group: cfg.ConfigOpts.GroupAttr = config.load()[opts.GROUP]
+    conf = config.load()
+    for name, value in instead.items():
+        if value:
+            conf.set_override(name, value, opts.GROUP)
+    group: cfg.ConfigOpts.GroupAttr = conf[opts.GROUP]
     return group
 
 

@@ -65,7 +65,7 @@ def utcnow() -> datetime.datetime:
     return datetime.datetime.now(datetime.UTC)
 
 
-def _no_ledger(names: Collection[str]) -> Iterable[Record]:
+def no_ledger(names: Collection[str]) -> Iterable[Record]:
     """Stand in for a ledger where there is none, as for files."""
     return ()
 
@@ -91,7 +91,7 @@ class Gate:
 
     def __init__(self, service: str,
                  service_conf: cfg.ConfigOpts | None = None,
-                 search: Search = _no_ledger,
+                 search: Search = no_ledger,
                  now: Callable[[], datetime.datetime] = utcnow,
                  write: Callable[[Record], None] = _not_written) -> None:
         self._service = service

@@ -30,6 +30,15 @@ _CONTAINERS = {'ova': 'ova', 'ami': 'ami', 'aki': 'aki', 'ari': 'ari'}
 _PACKED = re.compile(r'\.(gz|bz2|xz|zip|zst)$', re.ASCII)
 
 
+def disk_format_of(stated: str) -> str:
+    """Return what hv:format says of a file itself.
+
+    :returns: as Glance calls it; empty for what is packed or unknown
+    """
+    kind = stated.lower()
+    return '' if kind == 'ova' else _FORMATS.get(kind, '')
+
+
 def formats_of(entry: ImageEntry,
                abilities: Abilities) -> tuple[str, str] | Reason:
     """Return disk_format and container_format, or why there are none.

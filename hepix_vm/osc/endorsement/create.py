@@ -90,7 +90,7 @@ class Create(base.ShowOne):
             # Whoever cannot log in learns that before his file is read.
             self.cloud().catalogue.abilities()
         who = signer(given)
-        file = measure(given.file, said.disk_format)
+        file = _measure(given.file, said.disk_format)
         made = endorse.build(
             said, os.path.basename(given.file), file.sha512, file.size,
             who.endorser(who.email, ''), utcnow())
@@ -198,29 +198,39 @@ def signer(given: argparse.Namespace) -> 'Signer':
         config.load()[opts.GROUP].signer_purposes))
 
 
-def measure(path: str, disk_format: str) -> 'Measured':
+def _measure(path: str, disk_format: str) -> 'Measured':
     """Return digest and size of an image.
 
     :raises HepixVmError: it cannot be endorsed as of this format
     """
     from hepix_vm.errors import Code
-    from hepix_vm.errors import ConfigError
     from hepix_vm.errors import TrustError
     from hepix_vm.exchange import contents
-    from hepix_vm.exchange import measure as measuring
 
-    size = os.path.getsize(path) if os.path.exists(path) else 0
-    with progress(size) as advance:
-        found = measuring.of_file(path, advance)
-    if not found.size:
-        raise ConfigError('It has no data.', path,
-                          remedy='Give the file of an image.')
+    found = hashed(path)
     inside = contents.formats_in(path)
     if contents.contradicts(disk_format, inside):
         raise TrustError(
             f'{path} is said to be {disk_format}, but is '
             f'{" and ".join(sorted(inside))}.', Code.FORMAT_MISMATCH,
             'Give the --disk-format that the file has (qemu-img info).')
+    return found
+
+
+def hashed(path: str) -> 'Measured':
+    """Return digest and size of a file, and show how far it is.
+
+    :raises ConfigError: it has no data, or cannot be read
+    """
+    from hepix_vm.errors import ConfigError
+    from hepix_vm.exchange import measure
+
+    size = os.path.getsize(path) if os.path.exists(path) else 0
+    with progress(size) as advance:
+        found = measure.of_file(path, advance)
+    if not found.size:
+        raise ConfigError('It has no data.', path,
+                          remedy='Give the file of an image.')
     return found
 
 

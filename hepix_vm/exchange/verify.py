@@ -1,0 +1,137 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""What the gate would say of a file, or says of an image, at any time."""
+
+import dataclasses
+import datetime
+import os
+
+from oslo_config import cfg
+
+from hepix_vm import config
+from hepix_vm.errors import ConfigError
+from hepix_vm.errors import HepixVmError
+from hepix_vm.errors import ServiceError
+from hepix_vm.exchange.catalogue import Catalogue
+from hepix_vm.exchange.catalogue import held_of
+from hepix_vm.exchange.catalogue import Image
+from hepix_vm.exchange.measure import Measured
+from hepix_vm.exchange.steady import SteadyGate
+from hepix_vm.gate import Case
+from hepix_vm.gate import no_ledger
+from hepix_vm.gate import Search
+from hepix_vm.held import STATUSES
+from hepix_vm import opts
+from hepix_vm import properties
+from hepix_vm.site import Site
+from hepix_vm.site import SiteFiles
+from hepix_vm.trust import envelope
+from hepix_vm.trust.policy import Subject
+from hepix_vm.trust.verdict import Verdict
+
+# Longer than any property can be; a gate refuses it as too long.
+_LONGEST = 1024 * 1024  # bytes
+
+
+def site_here(given: dict[str, str]) -> tuple[Site, list[str]]:
+    """Return the site by which is judged, and what of it is not here.
+
+    :param given: files that are named for options of ``[hepix_vm]``; they
+        win over those of hepix-vm.conf
+    :returns: with it the paths, by option, that do not exist
+    :raises ConfigError: a file that is named does not exist, or one cannot
+        be read
+    """
+    conf = config.load()
+    for option, path in given.items():
+        if not os.path.exists(path):
+            raise ConfigError('There is no such file.', path,
+                              remedy='Correct the path.')
+        conf.set_override(option, path, opts.GROUP)
+    settings: cfg.ConfigOpts.GroupAttr = conf[opts.GROUP]
+    missing = [settings[option] for option in ('policy_file', 'trust_anchors')
+               if not os.path.exists(settings[option])]
+    return SiteFiles(settings, complete=False).current(), missing
+
+
+def read_endorsement(path: str) -> str:
+    """Return an endorsement as the property of an image has it.
+
+    :param path: of a file with S/MIME, CMS, or base64 of one of them
+    :raises HepixVmError: it cannot be read
+    """
+    try:
+        with open(path, 'rb') as file:
+            return envelope.to_text(file.read(_LONGEST))
+    except OSError as error:
+        raise ConfigError(f'It cannot be read: {error.strerror}.', path,
+                          remedy='Give the file of an endorsement.'
+                          ) from error
+
+
+def judge_file(site: Site, file: Measured, endorsement: str, project: str,
+               at: datetime.datetime | None) -> Verdict:
+    """Return what the gate would say if a file were uploaded.
+
+    What a cloud blocked or revoked, nobody knows here.
+
+    :param endorsement: that comes with it; without one, the accepted lists
+        are asked
+    :param project: name or id of the project; empty if it is not known
+    :param at: UTC; None for now
+    """
+    gate = SteadyGate(site, no_ledger, journalled=False, moment=at)
+    return Case(gate, Subject(
+        at=gate.now(), projects=frozenset(filter(None, [project])),
+        names_known=False, endorsement=endorsement, size=file.size,
+        sha512=file.sha512)).look()
+
+
+def judge_image(site: Site, image: Image, endorsement: str | None,
+                search: Search, at: datetime.datetime | None) -> Verdict:
+    """Return what the gate says of an image that has its bytes.
+
+    :param endorsement: that would take the place of its own
+    :param search: returns records of the ledger
+    :param at: UTC; None for now
+    :raises HepixVmError: it has none
+    """
+    held = held_of(image)
+    if held.status not in STATUSES:
+        raise HepixVmError(
+            f'The image {held.image_id} is {held.status}; it has no data that '
+            f'could be judged.', remedy='Verify the file of its data.')
+    if endorsement is not None:
+        held = dataclasses.replace(held, extra={
+            **held.extra, properties.ENDORSEMENT: endorsement})
+    gate = SteadyGate(site, search, journalled=False, moment=at)
+    return Case(gate, held.subject(gate.now())).look()
+
+
+def check_ledger(catalogue: Catalogue, named: str) -> None:
+    """Make sure that nothing that was decided on an image is kept from us.
+
+    :param named: the image
+    :raises HepixVmError: only administrators can see the ledger
+    """
+    try:
+        catalogue.check_administrator()
+    except ServiceError as error:
+        if error.status != 403:
+            raise
+        raise HepixVmError(
+            'What a cloud blocked or revoked only its administrators see, so '
+            'that nobody else can judge its images.',
+            remedy=f'Look what the cloud decided: openstack image '
+                   f'endorsement show {named}; or verify the file of the '
+                   f'image.') from error

@@ -10,10 +10,10 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""An image of a file is brought in by whoever uploads it.
+"""An endorser's image in a cloud: brought in, and its endorsement renewed.
 
-The way is that of Glance's own imports: the bytes are staged, and the gate
-judges them before they count. What is refused leaves nothing behind.
+The way in is that of Glance's own imports: the bytes are staged, and the
+gate judges them before they count. What is refused leaves nothing behind.
 """
 
 from collections.abc import Callable
@@ -29,12 +29,15 @@ from hepix_vm.errors import ServiceError
 from hepix_vm.exchange.body import Body
 from hepix_vm.exchange.body import Refused
 from hepix_vm.exchange.catalogue import Catalogue
+from hepix_vm.exchange.catalogue import Image
 from hepix_vm.exchange import formats
 from hepix_vm.exchange import imports
 from hepix_vm.exchange.measure import Measured
 from hepix_vm.exchange.oneline import clean
 from hepix_vm.held import LOCK
 from hepix_vm import properties
+from hepix_vm.trust import envelope
+from hepix_vm.trust.inline import MAX_INLINE
 from hepix_vm.trust.model import ImageEntry
 from hepix_vm.trust.verdict import Reason
 
@@ -47,11 +50,11 @@ _PATIENCE = 60.0  # seconds
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Uploaded:
-    """What came of an upload.
+class Outcome:
+    """What a cloud made of an image, or of its new endorsement.
 
     :param image_id: of Glance
-    :param status: of the image; ``refused`` if there is none any more
+    :param status: of the image; ``deleted`` if it was refused and is gone
     :param state: what the cloud says of it, as ``hepix_state``
     :param reasons: why it was refused
     """
@@ -93,7 +96,7 @@ class Uploader:
         return {'disk_format': found[0], 'container_format': found[1]}
 
     def upload(self, name: str, file: Measured, message: str,
-               entry: ImageEntry) -> Uploaded:
+               entry: ImageEntry) -> Outcome:
         """Bring an image in.
 
         :param name: that it gets
@@ -113,7 +116,7 @@ class Uploader:
                 self._remove(image_id)
         return done
 
-    def _fill(self, image_id: str, file: Measured) -> Uploaded:
+    def _fill(self, image_id: str, file: Measured) -> Outcome:
         try:
             with _pieces(file) as pieces:
                 self._catalogue.stage(image_id, Body(
@@ -124,11 +127,11 @@ class Uploader:
             raise
         except ServiceError as error:
             if reasons := imports.reasons(error.message):
-                return Uploaded(image_id, 'refused', 'refused', reasons)
+                return Outcome(image_id, 'deleted', 'refused', reasons)
             raise
         return self._ended(image_id, file.size)
 
-    def _ended(self, image_id: str, size: int) -> Uploaded:
+    def _ended(self, image_id: str, size: int) -> Outcome:
         """Wait for the end of an import."""
         began = time.monotonic()
         while True:
@@ -161,13 +164,52 @@ class Uploader:
             time.sleep(_SHORTEST)
 
 
-def _outcome(image_id: str, image: Any, tasks: Any) -> Uploaded:
-    status, state = str(image['status']), str(image.get('hepix_state', ''))
+def message_of(image: Image) -> bytes:
+    """Return the endorsement that came with an image.
+
+    :raises HepixVmError: none did
+    """
+    text = image.get(properties.ENDORSEMENT)
+    if text:
+        return envelope.from_text(str(text), MAX_INLINE)
+    uuid = clean(str(image.get('hepix_list_id', '')))
+    raise HepixVmError(
+        f'The image {image["id"]} has no endorsement of its own'
+        + (f'; it came by the list {uuid}.' if uuid else '.'),
+        remedy='A new version of the list renews it: openstack image '
+               'catalog publish.' if uuid else
+               'Have it endorsed: openstack image endorsement create.')
+
+
+def renew(catalogue: Catalogue, image_id: str, message: bytes) -> Outcome:
+    """Give an image a new endorsement, as whoever owns it.
+
+    :raises HepixVmError: Glance does not take it
+    """
+    try:
+        catalogue.update(image_id, {
+            properties.ENDORSEMENT: message.decode()})
+    except ServiceError as error:
+        reasons = imports.reasons(error.message)
+        if not reasons:
+            raise
+        return _now(catalogue.show(image_id), reasons)
+    # The gate looks at it once more after that.
+    return _now(catalogue.show(image_id))
+
+
+def _now(image: Image, reasons: tuple[Reason, ...] = ()) -> Outcome:
+    return Outcome(image['id'], str(image['status']),
+                   clean(str(image.get('hepix_state', ''))), reasons)
+
+
+def _outcome(image_id: str, image: Image, tasks: Any) -> Outcome:
+    status = str(image['status'])
     if status == 'active':
-        return Uploaded(image_id, status, state)
+        return _now(image)
     words = str(tasks[0].get('message') or '') if tasks else ''
     if reasons := imports.reasons(words):
-        return Uploaded(image_id, 'refused', 'refused', reasons)
+        return Outcome(image_id, 'deleted', 'refused', reasons)
     raise HepixVmError(
         f'Glance could not import it, and says: '
         f'{clean(words).rstrip(".") or status}.',

@@ -170,3 +170,56 @@ def test_what_is_there_is_kept(home):
 def test_what_is_not_endorsed(home, changes, word):
     (home / 'empty').touch()
     refused(home, create(**changes), word)
+
+
+def renew(*more, file='my image.raw.endorsement', expires='+200d'):
+    return OpenStack(None)('image endorsement renew', file, '--expires',
+                           expires, '-f', 'json', *more)
+
+
+def test_an_endorsement_is_renewed_in_its_place(home):
+    create('--kind', 'base')
+    path = home / 'my image.raw.endorsement'
+    old = signed(path).image_list
+    done = renew()
+    assert done.status == 0, done.err
+    new = signed(path).image_list
+    assert (new.identifier, new.version) == (old.identifier, '2')
+    assert abs(new.expires - pki.utcnow() - 200 * pki.DAY) < pki.DAY / 24
+    entry, = new.images
+    assert entry.extra == old.images[0].extra
+    assert (entry.identifier, entry.sha512, entry.expires) == (
+        old.images[0].identifier, old.images[0].sha512, new.expires)
+    assert done.json == {
+        'output': 'my image.raw.endorsement', 'list_id': old.identifier,
+        'list_version': '2', 'image_id': entry.identifier,
+        'title': 'Debian 12', 'sha512': entry.sha512, 'size': 3000,
+        'expires': new.expires.strftime('%Y-%m-%dT%H:%M:%SZ'),
+        'endorser_dn': ALICE, 'endorser_ca': CA}
+
+
+def test_or_elsewhere(home):
+    create()
+    path = home / 'my image.raw.endorsement'
+    before = path.read_bytes()
+    assert renew('--output', 'new').status == 0
+    assert signed(home / 'new').image_list.version == '2'
+    assert path.read_bytes() == before
+    done = renew('--output', 'new')
+    assert 'It is there already' in done.err
+
+
+def test_what_is_not_renewed(home):
+    create()
+    path = home / 'my image.raw.endorsement'
+    before = path.read_bytes()
+    assert '--expires lies in the past' in renew(expires='2001-01-01').err
+    (home / '.globus' / 'userkey.pem').unlink()
+    assert 'userkey.pem: It cannot be read' in renew().err
+    assert path.read_bytes() == before
+    for data, word in ((DATA, 'neither a signed message nor base64'),
+                       (before.replace(b'Debian', b'Debias'), '[')):
+        path.write_bytes(data)
+        done = renew()
+        assert (done.status, word in done.err) == (1, True)
+        assert path.read_bytes() == data

@@ -29,13 +29,13 @@ if TYPE_CHECKING:
     from hepix_vm.exchange.endorse import Statement
     from hepix_vm.exchange.measure import Measured
     from hepix_vm.exchange.signer import Signer
-    from hepix_vm.exchange.upload import Uploaded
+    from hepix_vm.exchange.upload import Outcome
     from hepix_vm.trust.model import ImageList
 
 FORMATS = ('raw', 'qcow2', 'vmdk', 'vdi', 'vhd', 'vhdx', 'iso', 'ploop',
            'aki', 'ari', 'ami')
 KINDS = ('base', 'vo-environment', 'complete')
-_MODE = 0o644  # an endorsement is for everybody
+MODE = 0o644  # an endorsement is for everybody
 _Row = tuple[tuple[str, ...], tuple[Any, ...]]
 
 
@@ -85,7 +85,7 @@ class Create(base.ShowOne):
         said = _statement(given)
         said.check(utcnow())
         output = given.output or f'{given.file}.endorsement'
-        _check_free(output)
+        check_free(output)
         if given.upload:
             # Whoever cannot log in learns that before his file is read.
             self.cloud().catalogue.abilities()
@@ -97,7 +97,7 @@ class Create(base.ShowOne):
         message = endorse.sign(made, who)
         warn(self, who, made)
         file.check_unchanged()
-        wholefile.replace(output, message, _MODE)
+        wholefile.replace(output, message, MODE)
         shown = {'output': output, **described(made)}
         if given.upload:
             self.say(f'The endorsement is in {output}.')
@@ -114,7 +114,7 @@ class Create(base.ShowOne):
         if done.reasons:
             self.status = 1
             self.say('The cloud refused the image, which was deleted again.')
-        return _verdict(done)
+        return verdict(done)
 
 
 def _add_statement(group: argparse._ArgumentGroup) -> None:
@@ -170,7 +170,7 @@ def _statement(given: argparse.Namespace) -> 'Statement':
     return Statement(**{**values, 'built_with': dict(given.built_with)})
 
 
-def _check_free(path: str) -> None:
+def check_free(path: str) -> None:
     """Make sure, before a large file is read, that a new one can be made."""
     from hepix_vm.errors import ConfigError
 
@@ -281,7 +281,8 @@ def warn(command: base.Ours, who: 'Signer', made: 'ImageList') -> None:
                     f'taken in with it.')
 
 
-def _verdict(done: 'Uploaded') -> dict[str, Any]:
+def verdict(done: 'Outcome') -> dict[str, Any]:
+    """Return what a cloud made of an image as it is shown."""
     return {
         'image': done.image_id, 'status': done.status, 'state': done.state,
         'allowed': not done.reasons,

@@ -1,0 +1,122 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""``openstack image endorsement renew``."""
+
+import argparse
+import os
+from typing import Any
+
+from hepix_vm.osc import base
+
+_Row = tuple[tuple[str, ...], tuple[Any, ...]]
+
+
+class Renew(base.ShowOne):
+    """Endorse an image for longer: the same list, in a higher version.
+
+    An endorsement file is signed anew in its place. Of an image of Glance
+    that has an endorsement of its own, its owner renews it there; one that
+    expired can be used again at once, without a new upload.
+    """
+
+    examples = (
+        'openstack image endorsement renew debian-12.qcow2.endorsement '
+        '--expires +90d',
+        'openstack image endorsement renew debian-12 --expires 2027-03-31')
+
+    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
+        """Return the parser of the arguments."""
+        from hepix_vm.cmd import signing
+
+        parser = super().get_parser(prog_name)
+        # A --passphrase would be --passphrase-file, on the command line.
+        parser.allow_abbrev = False
+        parser.add_argument(
+            'image', metavar='FILE|IMAGE', help='an endorsement file, or '
+            'else an image of Glance by its name or id')
+        parser.add_argument(
+            '--expires', metavar='DATE|DURATION', required=True,
+            type=base.moment(last=True), help='until when you answer for '
+            'it: a last day (2027-03-31), a time (2027-03-31T12:00:00Z), or '
+            'from now on (+90d)')
+        signing.add_options(parser)
+        parser.add_argument(
+            '--output', metavar='FILE', default='', help='where the new '
+            'endorsement goes, which must not be there yet (by default the '
+            'place of the old one)')
+        return parser
+
+    def take_action(self, parsed_args: argparse.Namespace) -> _Row:
+        """Return what was endorsed."""
+        from hepix_vm.osc.endorsement import create
+
+        given = parsed_args
+        if given.output:
+            create.check_free(given.output)
+        shown = (self._file(given) if os.path.exists(given.image)
+                 else self._image(given))
+        return tuple(shown), tuple(shown.values())
+
+    def _file(self, given: argparse.Namespace) -> dict[str, Any]:
+        from hepix_vm.exchange import verify
+        from hepix_vm.trust import envelope
+        from hepix_vm.trust.inline import MAX_INLINE
+
+        output = given.output or given.image
+        message, shown = self._renewed(given, envelope.from_text(
+            verify.read_endorsement(given.image), MAX_INLINE))
+        _write(output, message)
+        return {'output': output, **shown}
+
+    def _image(self, given: argparse.Namespace) -> dict[str, Any]:
+        from hepix_vm.exchange import upload
+        from hepix_vm.osc.endorsement import create
+        from hepix_vm.osc import find
+
+        self.say(f'There is no file {given.image!r}; the cloud is asked for '
+                 f'an image of this name.')
+        catalogue = self.cloud().catalogue
+        image = find.image(catalogue, given.image)
+        message, shown = self._renewed(given, upload.message_of(image))
+        if given.output:
+            _write(given.output, message)
+            shown = {'output': given.output, **shown}
+        done = upload.renew(catalogue, image['id'], message)
+        self.status = 1 if done.reasons else 0
+        if image['status'] == 'deactivated' == done.status and (
+                not done.reasons):
+            self.say('The image stays out of use: an operator of the cloud '
+                     'decided so.')
+        return {**shown, **create.verdict(done)}
+
+    def _renewed(self, given: argparse.Namespace,
+                 message: bytes) -> tuple[bytes, dict[str, Any]]:
+        """Return a new version of an endorsement, and what is shown of it."""
+        from hepix_vm.exchange import endorse
+        from hepix_vm.gate import utcnow
+        from hepix_vm.osc.endorsement import create
+        from hepix_vm.trust.endorsement import TrustSettings
+
+        old = endorse.only(message, TrustSettings()).image_list
+        who = create.signer(given)
+        new = endorse.renew(old, who.endorser(who.email, ''), given.expires,
+                            utcnow())
+        create.warn(self, who, new)
+        return endorse.sign(new, who), create.described(new)
+
+
+def _write(path: str, message: bytes) -> None:
+    from hepix_vm.osc.endorsement import create
+    from hepix_vm import wholefile
+
+    wholefile.replace(path, message, create.MODE)

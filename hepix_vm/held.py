@@ -79,6 +79,11 @@ class Held:
         return self.status == 'deactivated' and (
             self.withdrew or self.extra.get(properties.WITHDRAWN) == 'true')
 
+    @property
+    def untold(self) -> bool:
+        """Whether it is still to be told what became of it."""
+        return properties.UNTOLD in self.extra
+
     def subject(self, at: datetime.datetime) -> Subject:
         """Return it as the core judges it.
 
@@ -185,7 +190,17 @@ def next_status(verdict: Verdict, held: Held) -> str:
     return ''
 
 
-def _outcome(verdict: Verdict, held: Held, gate: Gate) -> Outcome:
+def refuse(verdict: Verdict, held: Held) -> Outcome:
+    """Return what must be done with an image that is refused for certain.
+
+    :param verdict: in mode enforcing, of whoever knows what speaks against
+        the image and nothing else
+    """
+    return _outcome(verdict, held)
+
+
+def _outcome(verdict: Verdict, held: Held,
+             gate: Gate | None = None) -> Outcome:
     if verdict.mode is Mode.DISABLED:
         return Outcome(verdict, '', {})
     state = held.extra.get('hepix_state', '')
@@ -196,7 +211,8 @@ def _outcome(verdict: Verdict, held: Held, gate: Gate) -> Outcome:
     wanted = dict(ours)
     if verdict.endorsed or verdict.exemption is Exemption.DERIVED:
         wanted = properties.of_verdict(
-            verdict, held.altered, gate.settings.require_trait)
+            verdict, held.altered,
+            gate is not None and gate.settings.require_trait)
         wanted.pop(properties.ENDORSEMENT, None)
         wanted |= {name: ours[name] for name in properties.KEPT
                    if name in ours}
@@ -211,7 +227,6 @@ def _outcome(verdict: Verdict, held: Held, gate: Gate) -> Outcome:
     elif change.state is not None:
         wanted |= properties.of_refusal(verdict, change.state)
     wanted.pop(properties.WITHDRAWN, None)
-    wanted.pop(properties.UNTOLD, None)
     if status == 'deactivated' or (held.withdrawn and not status):
         wanted[properties.WITHDRAWN] = 'true'
     if state:

@@ -39,6 +39,7 @@ from hepix_vm.held import judge
 from hepix_vm.held import LOCK
 from hepix_vm.held import Outcome
 from hepix_vm.held import STATUSES
+from hepix_vm import properties
 from hepix_vm.site import Site
 from hepix_vm.trust.imagelist import compare_versions
 from hepix_vm.trust import ledger as records
@@ -193,6 +194,8 @@ class Settler:
                 return bool(differs)
             outcome = judge(self._acting, held, route='sweep')
             values = {**outcome.values, **self._lacking(image)}
+            if held.untold:
+                values[properties.UNTOLD] = None
             if not outcome.status and not values:
                 return bool(differs)
             withdrew = withdrew or outcome.status == 'deactivated'

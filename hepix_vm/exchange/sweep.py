@@ -117,7 +117,7 @@ class Sweep:
             return
         self.tally.judged += 1
         outcome = self._settler.look(held)
-        if outcome.nothing:
+        if outcome.nothing and not held.untold:
             return
         if self._dry_run:
             self._done('would be', held, outcome)

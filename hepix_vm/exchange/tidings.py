@@ -24,7 +24,6 @@ from hepix_vm.exchange.wanted import Approval
 from hepix_vm.exchange.wanted import Refusal
 from hepix_vm.held import Held
 from hepix_vm.held import Outcome
-from hepix_vm import properties
 from hepix_vm.site import Site
 from hepix_vm.trust.model import ImageEntry
 from hepix_vm.trust.model import ImageList
@@ -53,7 +52,7 @@ def event_of(held: Held, outcome: Outcome, site: Site,
     """
     marked = held.extra.get('hepix_state', '')
     state = outcome.values.get('hepix_state') or marked
-    before = '' if properties.UNTOLD in held.extra else marked
+    before = '' if held.untold else marked
     kind = _KINDS.get(state)
     if kind is None or state == before or (
             # It is out of use as before, for whatever other reason.

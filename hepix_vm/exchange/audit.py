@@ -93,17 +93,22 @@ class Audit:
         self._gate = SteadyGate(site, ledger.search, journalled=False,
                                 moment=utcnow())
 
-    def run(self) -> Iterator[Finding]:
+    def run(self, owner: str = '') -> Iterator[Finding]:
         """Yield what is found of every image that has its bytes.
 
+        :param owner: the id of the project whose images are wanted; empty
+            for those of all projects
         :raises HepixVmError: Glance does not say, or the ledger cannot be
             read
         """
         self._catalogue.check_administrator()
         installed = Ledger(self._ledger.search(
             [records.name_of(None, '')])).installed()
-        for image in self._catalogue.images():
-            if image.get('status') in STATUSES:
+        for image in self._catalogue.images(
+                (False, True), messages=True, visibility='all',
+                **({'owner': owner} if owner else {})):
+            if image.get('status') in STATUSES and (
+                    not owner or image.get('owner') == owner):
                 yield self.look(image, installed)
 
     def look(self, image: Image,

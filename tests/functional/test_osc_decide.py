@@ -20,6 +20,7 @@ from tests.functional.conftest import start
 from tests.testbed.client import ADMIN
 from tests.testbed.client import Identity
 from tests.testbed.openstack import OpenStack
+from tests.testbed.openstack import OPERATOR
 from tests.testbed.site import entry
 
 SET, REVOKE = 'image endorsement set', 'image endorsement revoke'
@@ -39,7 +40,7 @@ def gated(tmp_path_factory):
 def run(gated):
     """Return what runs a command on a controller, or on a laptop."""
     def run(command, *arguments, status=0, site=gated.site,
-            token='ops:s3cret:admin'):
+            token=OPERATOR):
         ran = OpenStack.at(gated.glance.url, site, token)(
             command, *arguments)
         assert ran.status == status, ran.err

@@ -12,6 +12,7 @@
 
 """``openstack server endorsement list``, with real Keystone and Nova."""
 
+import functools
 import os
 
 import pytest
@@ -22,6 +23,7 @@ from hepix_vm.osc import server_endorsement
 from tests.functional import world as worlds
 from tests.testbed.clouds import write_clouds
 from tests.testbed.openstack import OpenStack
+from tests.testbed.site import entry
 
 COMMAND = 'server endorsement list'
 
@@ -37,9 +39,9 @@ def run(world, tmp_path, monkeypatch):
     write_clouds(tmp_path / 'clouds.yaml', world)
     monkeypatch.setenv('OS_CLIENT_CONFIG_FILE', str(tmp_path / 'clouds.yaml'))
 
-    def run(user, *arguments, status=0):
+    def run(user, *arguments, status=0, command=COMMAND):
         ran = OpenStack(world.site, '--os-cloud', user)(
-            COMMAND, *arguments, '-f', 'json')
+            command, *arguments, '-f', 'json')
         assert ran.status == status, ran.err
         return ran
     return run
@@ -86,6 +88,45 @@ def test_whoever_is_no_administrator(run):
     assert ran.out == ''
     assert 'Nova does not say which servers there are' in (
         ran.err.splitlines()[-1])
+
+
+def test_audit_counts_servers_and_knows_projects(world, run):
+    base = world.base(os.urandom(100))
+    servers = {world.server(base), world.server(base, project='cms')}
+    world.server('')
+    audit = functools.partial(run, command='image endorsement audit')
+    ran = audit('admin', '--all-projects')
+    row, = (row for row in ran.json if row['ID'] == base)
+    assert (row['Servers'], row['Project'], row['State']) == (
+        len(servers), 'atlas', 'endorsed')
+    assert row['Project ID'] == world.keystone.project('atlas')
+    assert 'servers run from volumes, and count with no image' in ran.err
+    assert 'and reactivates 0.' in ran.err
+    # Of his own project, which has none.
+    assert audit('admin').json == []
+    with world.nova.failing('services'):
+        ran = audit('admin', '--all-projects')
+    assert {row['Servers'] for row in ran.json} == {'unknown'}
+    assert 'A cell of Nova does not answer' in ran.err
+
+
+def test_what_was_blocked_names_its_servers(world, run):
+    data = os.urandom(100)
+    base = world.base(data)
+    servers = {world.server(base), world.server(base, project='cms')}
+    ran = run('admin', base, '--block', '--reason', 'CVE-2026-0001',
+              command='image endorsement set')
+    row, = ran.json
+    assert set(row['Servers']) == servers
+    for server in servers:
+        assert f'The server {server} (server) of the project ' in ran.err
+    # Who logged in said so.
+    assert 'admin@Default blocked data' in row['Reason']
+    shown = run('admin', '--state', 'blocked', '--all-projects').json
+    assert {row['ID'] for row in shown} == servers
+    ran = run('admin', '--sha512', entry(data).sha512, '--reason', 'x',
+              command='image endorsement revoke')
+    assert set(ran.json[0]['Servers']) == servers
 
 
 def test_the_states_of_the_command():

@@ -1,0 +1,97 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""``openstack image endorsement audit``, over a Glance without a gate."""
+
+import json
+
+import pytest
+
+from tests.functional import ungated
+from tests.functional.ungated import upload
+from tests.testbed.client import ADMIN
+from tests.testbed.openstack import OpenStack
+
+COMMAND = 'image endorsement audit'
+EXPECTED = {
+    'endorsed': ('endorsed', 'keep'), 'listed': ('endorsed', 'keep'),
+    'adopted': ('adopted', 'keep'), 'unknown': ('unknown', 'deactivate'),
+    'other': ('unknown', 'deactivate'), 'expired': ('expired', 'deactivate'),
+    'revoked': ('revoked', 'deactivate'),
+    'blocked': ('blocked', 'deactivate'),
+    'refused': ('refused', 'deactivate')}
+
+
+@pytest.fixture
+def run(bare):
+    def run(*arguments, site=bare.site, status=0, **more):
+        ran = OpenStack.at(bare.glance.url, site, **more)(
+            COMMAND, *arguments, '-f', 'json')
+        assert ran.status == status, ran.err
+        return ran
+    return run
+
+
+def test_what_a_cloud_would_look_like(bare, run):
+    ids = ungated.make_everything(bare)
+    before = bare.client.as_(ADMIN).call('GET', '/v2/images').json()
+    ran = run('--all-projects')
+    rows = {row['ID']: row for row in ran.json}
+    assert {name: (rows[image_id]['State'], rows[image_id]['Action'])
+            for name, image_id in ids.items()} == EXPECTED
+    assert len(rows) == len(EXPECTED)
+    row = rows[ids['refused']]
+    assert row['Reasons'].startswith('endorser-mismatch')
+    assert (row['Name'], row['Status'], row['Project ID']) == (
+        'refused', 'active', 'atlas')
+    # There is no Nova, which is no reason to say nothing.
+    assert row['Servers'] == 'unknown'
+    assert 'Nova does not say which servers there are' in ran.err
+    assert ran.err.endswith(
+        '9 images: 1 adopted, 1 blocked, 2 endorsed, 1 expired, 1 refused, '
+        '1 revoked, 2 unknown. Enforcing deactivates 6, and reactivates '
+        '0.\n')
+    # Nothing was touched, nothing journalled.
+    assert bare.client.as_(ADMIN).call('GET', '/v2/images').json() == before
+    assert not list((bare.site.state).glob('journal/*'))
+
+
+def test_from_where_the_site_has_no_files(bare, run):
+    image_id = upload(bare.client, b'whatever')
+    marked = upload(bare.client.as_(ADMIN), b'other',
+                    hepix_state='endorsed')
+    ran = run('--all-projects', site=None)
+    assert {row['ID']: (row['State'], row['Action'], row['Reasons'])
+            for row in ran.json} == {
+        image_id: ('unknown', 'deactivate', 'not-endorsed'),
+        marked: ('endorsed', '', '')}
+    assert '/etc/hepix-vm/policy.yaml is not here' in ran.err
+
+
+def test_a_controller_without_trust_anchors(bare, run):
+    """What cannot be judged is not shown as refused."""
+    upload(bare.client, b'whatever')
+    bare.site.write_config(trust_anchors=str(bare.site.folder / 'nothing'))
+    ran = run('--all-projects', status=1)
+    assert ran.out == ''
+    assert 'trust anchors does not exist' in ran.err
+
+
+def test_who_may_not_ask(bare, run):
+    upload(bare.client, b'whatever')
+    ran = run('--all-projects', status=1, token='alice:atlas:member')
+    assert ran.out == ''
+    assert 'Use the account of an administrator' in ran.err
+    # Without Keystone one has no project.
+    ran = run(status=1)
+    assert 'Give --all-projects' in ran.err
+    assert json.loads(run('--all-projects').out)

@@ -20,6 +20,7 @@ from tests.functional import ungated
 from tests.functional.ungated import upload
 from tests.testbed.client import ADMIN
 from tests.testbed.openstack import OpenStack
+from tests.testbed.site import ALICE
 
 COMMAND = 'image endorsement audit'
 EXPECTED = {
@@ -95,3 +96,15 @@ def test_who_may_not_ask(bare, run):
     ran = run(status=1)
     assert 'Give --all-projects' in ran.err
     assert json.loads(run('--all-projects').out)
+
+
+def test_what_an_image_would_bear(bare):
+    """The verdict is shown where no gate ever wrote one."""
+    data = b'whatever'
+    image_id = upload(bare.client, data,
+                      hepix_endorsement=bare.site.endorse(data))
+    shown = OpenStack.at(bare.glance.url, bare.site)(
+        'image endorsement show', image_id, '-f', 'json').json
+    assert (shown['judged'], shown['state'], shown['endorser']) == (
+        'here', 'endorsed', ALICE)
+    assert shown['list_id']

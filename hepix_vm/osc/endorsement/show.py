@@ -1,0 +1,184 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""``openstack image endorsement show``."""
+
+import argparse
+from collections.abc import Iterable
+from collections.abc import Mapping
+from typing import Any
+from typing import TYPE_CHECKING
+
+from cliff import columns
+from osc_lib.cli import format_columns
+
+from hepix_vm.osc import base
+
+if TYPE_CHECKING:
+    from hepix_vm.cmd.common import Cloud
+    from hepix_vm.exchange.catalogue import Image
+    from hepix_vm.trust.verdict import Verdict
+
+HERE, CLOUD = 'here', 'by the cloud'
+# What is shown of an image, by what it bears.
+_FIELDS = {
+    'image_id': 'hepix_image_id', 'image_version': 'hepix_image_version',
+    'list_id': 'hepix_list_id', 'list_version': 'hepix_list_version',
+    'endorser': 'hepix_endorser_dn', 'endorser_ca': 'hepix_endorser_ca',
+    'endorsed_at': 'hepix_endorsed_at', 'expires': 'hepix_expires',
+    'vo': 'hepix_vo', 'uri': 'hepix_uri', 'hypervisor': 'hepix_hypervisor',
+    'architecture': 'architecture', 'distro': 'os_distro',
+    'distro_version': 'os_version', 'produced': 'hepix_production_date',
+    'approved': 'hepix_approved', 'shareable': 'hepix_shareable',
+    'endorsed_sha512': 'hepix_sha512', 'endorsed_size': 'hepix_size',
+    'altered': 'hepix_altered', 'withdrawn': 'hepix_withdrawn',
+    'subscription': 'hepix_subscription', 'shared': 'hepix_shared',
+    'parked': 'hepix_parked'}
+
+
+class Lines(columns.FormattableColumn[Any]):
+    """Several things, of which a table shows each in a line.
+
+    :param value: as machines read them
+    :param lines: the same for people
+    """
+
+    def __init__(self, value: list[Any], lines: Iterable[str]) -> None:
+        super().__init__(value)
+        self._lines = list(lines)
+
+    def human_readable(self) -> str:
+        """Return the lines."""
+        return '\n'.join(self._lines)
+
+
+class Show(base.ShowOne):
+    """Show an image: its endorsement, its verdict now, and its history.
+
+    "judged" says who decided: "here", by the site's files on this machine
+    and the ledger of the cloud, which needs a controller and an
+    administrator; or "by the cloud", which wrote it on the image. The
+    history is what the ledger says, to administrators, and the journals of
+    this machine if it is a controller.
+    """
+
+    auth_required = True
+    examples = ('openstack image endorsement show debian-13',
+                'openstack image endorsement show debian-13 -c state '
+                '-c reasons -f json')
+
+    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
+        """Return the parser of the arguments."""
+        parser = super().get_parser(prog_name)
+        parser.add_argument('image', metavar='IMAGE',
+                            help='the image: its name or its id')
+        return parser
+
+    def take_action(self, parsed_args: argparse.Namespace,
+                    ) -> tuple[tuple[str, ...], tuple[Any, ...]]:
+        """Return the fields of the image."""
+        from hepix_vm.exchange import marks
+        from hepix_vm.held import STATUSES
+        from hepix_vm.osc import find
+        from hepix_vm.osc import here
+
+        cloud = self.cloud()
+        image = find.image(cloud.catalogue, parsed_args.image)
+        known = image.get('status') in STATUSES and _is_administrator(cloud)
+        verdict = _verdict(cloud, image) if (
+            known and here.has_site(cloud.settings)) else None
+        digest = marks.text(image, 'os_hash_value') if (
+            image.get('os_hash_algo') == 'sha512') else ''
+        shown = {
+            **{name: marks.line(image, name) for name in (
+                'id', 'name', 'owner', 'status', 'visibility')},
+            'size': image.get('size'), 'sha512': digest,
+            **_judged(image, verdict), **_fields(image, verdict),
+            'history': self._history(cloud, image, digest, known)}
+        return tuple(shown), tuple(shown.values())
+
+    def _history(self, cloud: 'Cloud', image: 'Image', digest: str,
+                 known: bool) -> Lines:
+        """Return what was said and done about an image, oldest first.
+
+        :param known: whether the ledger may be read
+        """
+        from hepix_vm.errors import ConfigError
+        from hepix_vm.exchange import history
+        from hepix_vm.osc import here
+
+        past = history.of_ledger(cloud.ledger, image) if known else []
+        if here.has_site(cloud.settings):
+            try:
+                past += history.of_journals(
+                    cloud.settings.state_dir, [image['id'], digest])
+            except ConfigError as error:
+                self.say(f'{error.message} {error.remedy}')
+        past.sort(key=lambda each: each.time)
+        return Lines([each.as_dict() for each in past], map(str, past))
+
+
+def _is_administrator(cloud: 'Cloud') -> bool:
+    """Return whether the ledger is shown: others find it empty."""
+    from hepix_vm.errors import ServiceError
+
+    try:
+        cloud.catalogue.check_administrator()
+    except ServiceError as error:
+        if error.status != 403:
+            raise
+        return False
+    return True
+
+
+def _verdict(cloud: 'Cloud', image: 'Image') -> 'Verdict':
+    """Judge an image as the gate does, by the files that are here."""
+    from hepix_vm.exchange.catalogue import held_of
+    from hepix_vm.exchange.steady import SteadyGate
+    from hepix_vm.gate import Case
+    from hepix_vm.gate import utcnow
+    from hepix_vm.osc import here
+
+    gate = SteadyGate(
+        here.site(cloud.settings), cloud.ledger.search_now, journalled=False,
+        moment=utcnow())
+    return Case(gate, held_of(image).subject(gate.now())).look()
+
+
+def _judged(image: 'Image', verdict: 'Verdict | None') -> Mapping[str, Any]:
+    """Return what was decided, and by whom."""
+    from hepix_vm.exchange.audit import state_of
+    from hepix_vm.exchange import marks
+    from hepix_vm.gate import utcnow
+
+    if verdict is None:
+        reason = marks.line(image, 'hepix_reason')
+        return {'judged': CLOUD, 'state': marks.state(image, utcnow()),
+                'allowed': None, 'reasons': format_columns.ListColumn(
+                    [reason] if reason else [])}
+    reasons = [each.as_dict() for each in verdict.reasons]
+    return {'judged': HERE, 'state': state_of(verdict),
+            'allowed': verdict.allowed, 'reasons': Lines(reasons, (
+                f'[{each["code"]}] {each["message"]} {each["remedy"]}'
+                for each in reasons))}
+
+
+def _fields(image: 'Image', verdict: 'Verdict | None') -> Mapping[str, str]:
+    """Return what an image bears, or would bear by a verdict."""
+    from hepix_vm.exchange import marks
+    from hepix_vm import properties
+
+    if verdict and verdict.endorsed:
+        image = {**image, **properties.of_verdict(
+            verdict, marks.text(image, 'hepix_altered') == 'true', False)}
+    return {field: marks.line(image, name)
+            for field, name in _FIELDS.items()}

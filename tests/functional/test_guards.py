@@ -12,8 +12,8 @@
 
 """Requests that bring no bytes, against a Glance whose policy is open."""
 
-import concurrent.futures
 import base64
+import concurrent.futures
 import dataclasses
 import datetime
 import http.client

@@ -44,6 +44,7 @@ _LONGEST = 24 * 3600  # seconds
 _LONGEST = 1000  # characters of a reason with its remedy
 _REFUSED = 'Refused by the image trust policy of this cloud: '
 _CODE = re.compile(r'\[([a-z-]+)\] ', re.ASCII)
+_CODES = re.compile(rf'\[({"|".join(Code)})\] ')
 _URL = re.compile(r'[a-z][a-z0-9+.-]*://\S+', re.ASCII | re.IGNORECASE)
 
 
@@ -101,11 +102,14 @@ def shown(uri: str, words: str) -> str:
 def reasons(words: str) -> tuple[Reason, ...]:
     """Return why the gate in Glance refused, if it did; all of it."""
     _, refused, each = words.partition(_REFUSED)
-    # Each code is before its text, which ends with the remedy.
-    parts = iter(_CODE.split(each)[1:] if refused else ())
-    found = [(Code(code) if code in set(Code) else Code.INTERNAL_ERROR,
-              clean(text, _LONGEST)) for code, text in zip(parts, parts,
-                                                           strict=True)]
+    if not refused:
+        return ()
+    # Each code is before its text, which ends with the remedy. Those of a
+    # newer gate are not known.
+    first, *parts = _CODES.split(each)
+    said = list(zip(map(Code, parts[::2]), parts[1::2], strict=True)) or [
+        (Code.INTERNAL_ERROR, first)]
+    found = [(code, clean(text, _LONGEST)) for code, text in said]
     return tuple(Reason(code, text.removesuffix(REMEDIES[code]).rstrip())
                  for code, text in found)
 

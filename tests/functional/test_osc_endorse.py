@@ -172,6 +172,14 @@ def test_what_is_not_endorsed(home, changes, word):
     refused(home, create(**changes), word)
 
 
+def test_a_passphrase_is_no_word_of_the_command(home):
+    """As what looks like a short form of --passphrase-file would be."""
+    for done in (create('--passphrase', 's3cret'),
+                 renew('--passphrase', 's3cret')):
+        assert (done.status, done.out) == (2, '')
+        assert 'unrecognized arguments: --passphrase' in done.err
+
+
 def renew(*more, file='my image.raw.endorsement', expires='+200d'):
     return OpenStack(None)('image endorsement renew', file, '--expires',
                            expires, '-f', 'json', *more)

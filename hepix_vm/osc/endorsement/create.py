@@ -96,7 +96,6 @@ class Create(base.ShowOne):
             who.endorser(who.email, ''), utcnow())
         message = endorse.sign(made, who)
         warn(self, who, made)
-        file.check_unchanged()
         wholefile.replace(output, message, MODE)
         shown = {'output': output, **described(made)}
         if given.upload:

@@ -31,9 +31,9 @@ from hepix_vm.nova_ctx import drive
 from hepix_vm.sitecontext import compiled
 from tests.testbed.contexts import ARGUMENTS
 from tests.testbed.contexts import ContextSite
+from tests.testbed import daemon
 from tests.testbed.drives import NovaDrives
 from tests.testbed.glance import program
-from tests.testbed import service
 
 _DRIVES = 200  # of the two at a time
 _BATCH = 10  # of a pair: one alone is too short for the kernel's clock
@@ -64,7 +64,7 @@ class _Maker:
                  path: pathlib.Path) -> None:
         self.tree = tree
         self.path = path
-        self._environment = {**service.clean_environment(),
+        self._environment = {**daemon.clean_environment(),
                              **site.environment}
 
     def make(self, name: str, path: pathlib.Path | None = None) -> None:

@@ -22,8 +22,8 @@ import pytest
 
 from tests.testbed.contexts import ContextSite
 from tests.testbed.contexts import write_tree
+from tests.testbed import daemon
 from tests.testbed.glance import program
-from tests.testbed import service
 
 SECRET = 's3cret-pa55'
 BIG = 'x' * 65536
@@ -197,7 +197,7 @@ def test_other_arguments(site: ContextSite, tmp_path: pathlib.Path,
     finished = subprocess.run(
         [program('hepix-vm-mkisofs'), *arguments], capture_output=True,
         text=True, cwd=tmp_path, timeout=60,
-        env={**service.clean_environment(), **site.environment})
+        env={**daemon.clean_environment(), **site.environment})
     assert finished.returncode == 2
     assert message in finished.stderr
     assert 'Usage: hepix-vm-mkisofs -o DRIVE' in finished.stderr
@@ -211,7 +211,7 @@ def test_a_label_that_cannot_be_written(
     finished = subprocess.run(
         [program('hepix-vm-mkisofs'), '-o', str(tmp_path / 'd'), '-V',
          'x' * 17, str(tree)], capture_output=True, text=True, timeout=60,
-        env={**service.clean_environment(), **site.environment})
+        env={**daemon.clean_environment(), **site.environment})
     assert finished.returncode == 1
     assert 'label' in finished.stderr
 

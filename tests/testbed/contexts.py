@@ -20,8 +20,8 @@ from typing import Any
 
 from hepix_vm import paths
 from hepix_vm.sitecontext import compiled
+from tests.testbed import daemon
 from tests.testbed.glance import program
-from tests.testbed import service
 
 LABEL = 'config-2'
 PUBLISHER = 'OpenStack Nova 34.0.0'
@@ -114,7 +114,7 @@ class ContextSite:
             [*prefix, program('hepix-vm-mkisofs'), '-o', str(drive),
              *ARGUMENTS, str(folder)], capture_output=True, text=True,
             timeout=120, stdin=subprocess.DEVNULL,
-            env={**service.clean_environment(), **self.environment,
+            env={**daemon.clean_environment(), **self.environment,
                  **environment})
 
 

@@ -18,6 +18,7 @@ import shutil
 from typing import Any
 
 from tests.testbed import cache
+from tests.testbed import daemon
 from tests.testbed import nova
 from tests.testbed.nova import FakeNeutron
 from tests.testbed import service
@@ -37,7 +38,7 @@ class NovaDrives:
         self.folder = folder.absolute()
         self.folder.mkdir(parents=True, exist_ok=True)
         self._neutron = FakeNeutron()
-        self._environment = {**service.clean_environment(), **environment}
+        self._environment = {**daemon.clean_environment(), **environment}
         self._options = options
         self._worker: Worker | None = None
 

@@ -46,6 +46,12 @@ HOST = '10.0.2.2'
 # stops where it thinks that there is none.
 _KERNEL = 'console=ttyS0 quiet panic=-1 net.ifnames=0 no_timer_check'
 
+_RUN = """\
+#!/bin/sh
+echo 'guest: runs'
+while :; do sleep 1000; done
+"""
+
 _GUEST = cache.ROOT / 'guest'
 _INITS = cache.ROOT / 'tests' / 'testbed' / 'guests'
 # What a driver needs is added from the modules' own records.
@@ -83,6 +89,19 @@ def boot_debian(drives: Sequence[pathlib.Path] = (), *,
         initramfs = _initramfs(pathlib.Path(name), 'debian', files or {})
         return _boot(initramfs, drives, firmware, limit, '-drive',
                      f'file={disk},format=raw,if=virtio,snapshot=on')
+
+
+def disk(path: pathlib.Path) -> pathlib.Path:
+    """Make a qcow2 of the small guest, for servers: it goes on running.
+
+    :param path: of the image to make
+    """
+    with tempfile.TemporaryDirectory() as name:
+        folder = pathlib.Path(name)
+        initramfs = _initramfs(folder, 'busybox', {
+            'usr/local/sbin/guest-check': (_RUN.encode(), 0o755)})
+        return images.qcow2(
+            images.bootable(folder / 'disk.raw', initramfs), path)
 
 
 def debian_disk() -> pathlib.Path:

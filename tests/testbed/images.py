@@ -54,17 +54,20 @@ label linux
 """
 
 
-def bootable(path: pathlib.Path) -> pathlib.Path:
-    """Make a raw disk image of 24 MiB that says :data:`GREETING` and stops.
+def bootable(path: pathlib.Path,
+             initrd: pathlib.Path | None = None) -> pathlib.Path:
+    """Make a raw disk image of 24 MiB that boots.
 
     :param path: of the image to make
+    :param initrd: what it starts; else it says :data:`GREETING` and stops
     :raises FileNotFoundError: a program of bindep.txt is not installed
     """
     with tempfile.TemporaryDirectory() as name:
         folder = pathlib.Path(name)
         files = {
             'vmlinuz': (kernel_folder() / 'boot/vmlinuz').read_bytes(),
-            'initrd.gz': _initramfs(folder),
+            'initrd.gz': (initrd.read_bytes() if initrd
+                          else _initramfs(folder)),
             'syslinux.cfg': _SYSLINUX.encode(),
         }
         for name, content in files.items():

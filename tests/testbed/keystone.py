@@ -27,6 +27,7 @@ from tests.testbed import service
 
 PASSWORD = 'secret'
 _DATABASE = 'keystone.sqlite'
+_SERVICES = ('nova', 'cinder', 'glance', 'placement')
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,8 +51,8 @@ class Token:
 class Keystone(service.Service):
     """A Keystone with an administrator and the accounts of services.
 
-    The users ``nova``, ``cinder`` and ``glance`` are in the project
-    ``service``, each with the role ``service``.
+    The users ``nova``, ``cinder``, ``glance`` and ``placement`` are in the
+    project ``service``, each with the role ``service``.
 
     :param folder: where its files are
     """
@@ -69,7 +70,7 @@ class Keystone(service.Service):
                    (f'{self.url}/v3',))
         super().start(timeout)
         self._admin = self.token('admin', 'admin')
-        for name in ('nova', 'cinder', 'glance'):
+        for name in _SERVICES:
             self.add_user(name, 'service', 'service')
         for project in ('admin', 'service'):
             self.project(project)
@@ -107,6 +108,18 @@ class Keystone(service.Service):
             found, = self._call('GET', f'/roles?name={role}')['roles']
             self._call('PUT', f'/projects/{self.project(project)}/users/'
                        f'{user}/roles/{found["id"]}')
+
+    def add_endpoint(self, kind: str, url: str) -> None:
+        """Let the catalogue say where a service is.
+
+        :param kind: such as ``compute``
+        """
+        number = self._call('POST', '/services', {'service': {
+            'name': kind, 'type': kind}})['service']['id']
+        for interface in ('public', 'internal', 'admin'):
+            self._call('POST', '/endpoints', {'endpoint': {
+                'service_id': number, 'interface': interface, 'url': url,
+                'region_id': 'RegionOne'}})
 
     def account(self, user: str, project: str) -> dict[str, str]:
         """Return the options of an account, as keystoneauth reads them."""

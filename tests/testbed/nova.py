@@ -11,11 +11,12 @@
 # under the License.
 
 
-"""A real nova-api on loopback, without conductor, scheduler or compute.
+"""A real nova-api on loopback.
 
-There is no hypervisor. What nova-compute would do at the end of a snapshot
-is done by ``server/nova_compute.py``, a process that runs Nova's own code
-for it.
+By itself it has no conductor, scheduler, compute or hypervisor; those are in
+:mod:`tests.testbed.compute`. For :class:`Nova`, what nova-compute would do at
+the end of a snapshot is done by ``server/nova_compute.py``, a process that
+runs Nova's own code for it.
 """
 
 from collections.abc import Iterator
@@ -26,6 +27,7 @@ import pathlib
 import shutil
 import sys
 from typing import Any
+from typing import Self
 
 from tests.testbed import cache
 from tests.testbed.keystone import Keystone
@@ -33,6 +35,7 @@ from tests.testbed import service
 from tests.testbed import serving
 from tests.testbed.worker import Worker
 
+HOST = 'compute1'
 _API, _CELL, _CELL0 = 'nova-api.sqlite', 'nova.sqlite', 'nova-cell0.sqlite'
 
 
@@ -55,7 +58,54 @@ class _Nothing(serving.Quiet):
         self.wfile.write(body)
 
 
-class Nova(service.Service):
+class NovaApi(service.Service):
+    """A nova-api and its databases.
+
+    :param folder: where its files are
+    :param keystone: knows the user ``nova``
+    :param neutron: where what stands in for Neutron answers
+    :param more: options of nova.conf, by group; they win over ours
+    """
+
+    def __init__(self, folder: pathlib.Path, keystone: Keystone,
+                 neutron: str, more: Mapping[str, Mapping[str, str]]) -> None:
+        self._keystone = keystone
+        self._neutron = neutron
+        self._more = more
+        super().__init__(folder, 'nova.wsgi.osapi_compute:application', {
+            'OS_NOVA_CONFIG_DIR': str(folder),
+            'OS_NOVA_DISABLE_EVENTLET_PATCHING': 'true'})
+        self.conf = self.folder / 'nova.conf'
+        prepared = cache.prepared('nova', prepare)
+        for name in (_API, _CELL, _CELL0):
+            shutil.copyfile(prepared / name, self.folder / name)
+            # Readers do not wait for the writer; it stays so.
+            self.query(name, 'PRAGMA journal_mode=WAL')
+        self.query(_API, "INSERT INTO host_mappings (cell_id, host) SELECT "
+                   "id, ? FROM cell_mappings WHERE name = 'cell1'", (HOST,))
+        shutil.copy(pathlib.Path(sys.prefix) / 'etc/nova/api-paste.ini',
+                    self.folder)
+        self.use('http://127.0.0.1:1')
+
+    def use(self, glance: str) -> None:
+        """Say which Glance it uses; it counts when it starts."""
+        settings = _settings(
+            self.folder, self._keystone, glance, self._neutron)
+        for group, options in self._more.items():
+            settings[group] = {**settings.get(group, {}), **options}
+        self.conf.write_text(service.ini(settings))
+        self._point_cells_here(settings['DEFAULT']['transport_url'])
+
+    def _point_cells_here(self, bus: str) -> None:
+        """The database of the API says where those of the cells are."""
+        self.query(_API, "UPDATE cell_mappings SET database_connection = ? "
+                   "WHERE name = 'cell0'", (_sqlite(self.folder / _CELL0),))
+        self.query(_API, "UPDATE cell_mappings SET database_connection = ?, "
+                   "transport_url = ? WHERE name = 'cell1'",
+                   (_sqlite(self.folder / _CELL), bus))
+
+
+class Nova(NovaApi):
     """A nova-api, and the process that stands in for nova-compute.
 
     :param folder: where its files are
@@ -63,32 +113,18 @@ class Nova(service.Service):
     """
 
     def __init__(self, folder: pathlib.Path, keystone: Keystone) -> None:
-        self._keystone = keystone
-        self._neutron = FakeNeutron()
+        self._stand_in = FakeNeutron()
         self._compute: Worker | None = None
-        super().__init__(folder, 'nova.wsgi.osapi_compute:application', {
-            'OS_NOVA_CONFIG_DIR': str(folder),
-            'OS_NOVA_DISABLE_EVENTLET_PATCHING': 'true'})
-        prepared = cache.prepared('nova', prepare)
-        for name in (_API, _CELL, _CELL0):
-            shutil.copyfile(prepared / name, self.folder / name)
-        self._point_cells_here()
-        shutil.copy(pathlib.Path(sys.prefix) / 'etc/nova/api-paste.ini',
-                    self.folder)
-        self.use('http://127.0.0.1:1')
+        super().__init__(folder, keystone, self._stand_in.url, {
+            'api': {'max_limit': '2'}})  # servers in an answer
 
-    def use(self, glance: str) -> None:
-        """Say which Glance it uses; it counts when it starts."""
-        (self.folder / 'nova.conf').write_text(service.ini(_settings(
-            self.folder, self._keystone, glance, self._neutron.url)))
-
-    def __enter__(self) -> 'Nova':
+    def __enter__(self) -> Self:
         """Start all of it."""
-        self._neutron.__enter__()
+        self._stand_in.__enter__()
         try:
             self.start()
             self._compute = Worker(
-                'nova_compute.py', self.folder / 'nova.conf',
+                'nova_compute.py', self.conf,
                 self.folder / 'compute.log', self._environment)
         except BaseException:
             self.__exit__()
@@ -101,7 +137,7 @@ class Nova(service.Service):
             self._compute.stop()
             self._compute = None
         self.stop()
-        self._neutron.__exit__()
+        self._stand_in.__exit__()
 
     def compute(self, task: str, **arguments: Any) -> Any:
         """Have the stand-in of nova-compute do something.
@@ -134,25 +170,14 @@ class Nova(service.Service):
         finally:
             self.query(_CELL, f'ALTER TABLE away RENAME TO {table}')
 
-    def _point_cells_here(self) -> None:
-        """The database of the API says where those of the cells are."""
-        self.query(_API, "UPDATE cell_mappings SET database_connection = ? "
-                   "WHERE name = 'cell0'",
-                   (f'sqlite:///{self.folder / _CELL0}',))
-        self.query(_API, "UPDATE cell_mappings SET database_connection = ? "
-                   "WHERE name = 'cell1'",
-                   (f'sqlite:///{self.folder / _CELL}',))
-        self.query(_API, "INSERT INTO host_mappings (cell_id, host) SELECT "
-                   "id, 'compute1' FROM cell_mappings WHERE name = 'cell1'")
-
 
 def databases(folder: pathlib.Path) -> dict[str, dict[str, str]]:
     """Return the options that say where the databases are."""
     # Without a bus: a cast of the API is taken by nobody.
     return {
         'DEFAULT': {'transport_url': 'fake:/', 'state_path': str(folder)},
-        'database': {'connection': f'sqlite:///{folder / _CELL}'},
-        'api_database': {'connection': f'sqlite:///{folder / _API}'},
+        'database': {'connection': _sqlite(folder / _CELL)},
+        'api_database': {'connection': _sqlite(folder / _API)},
         'oslo_concurrency': {'lock_path': str(folder / 'lock')}}
 
 
@@ -160,10 +185,9 @@ def _settings(folder: pathlib.Path, keystone: Keystone, glance: str,
               neutron: str) -> dict[str, dict[str, str]]:
     account = keystone.account('nova', 'service')
     settings = databases(folder)
-    settings['DEFAULT']['host'] = 'compute1'
+    settings['DEFAULT']['host'] = HOST
     return {
         **settings,
-        'api': {'max_limit': '2'},  # servers in an answer
         'keystone_authtoken': keystone.middleware('nova'),
         'service_user': {**account, 'send_service_user_token': 'true'},
         'glance': {'endpoint_override': glance},
@@ -178,8 +202,12 @@ def prepare(folder: pathlib.Path) -> None:
     for arguments in (
             ('api_db', 'sync'), ('db', 'sync', '--local_cell'),
             ('cell_v2', 'map_cell0', '--database_connection',
-             f'sqlite:///{folder / _CELL0}'),
+             _sqlite(folder / _CELL0)),
             ('cell_v2', 'create_cell', '--name', 'cell1')):
         service.manage('nova-manage', '--config-file', str(settings),
                        *arguments)
     shutil.copyfile(folder / _CELL, folder / _CELL0)
+
+
+def _sqlite(path: pathlib.Path) -> str:
+    return f'sqlite:///{path}?timeout=60'

@@ -14,19 +14,18 @@
 """A service of OpenStack under a web server, in a folder of its own."""
 
 from collections.abc import Mapping
-import os
 import pathlib
 import sqlite3
 import subprocess
 import sys
-import time
 from typing import Any
 
 import requests
 
+from tests.testbed.daemon import clean_environment
+from tests.testbed.daemon import Daemon
 from tests.testbed.glance import free_port
 from tests.testbed.glance import program
-from tests.testbed import process
 
 _GUNICORN = """\
 wsgi_app = '{application}'
@@ -54,11 +53,9 @@ buffer-size = 65535
 socket-timeout = 30
 add-header = Connection: close
 """
-_LOG_TAIL = 40  # lines
-_POLL = 0.1  # seconds
 
 
-class Service:
+class Service(Daemon):
     """Starts and stops it; a context manager.
 
     :param folder: where its files are
@@ -71,67 +68,31 @@ class Service:
     def __init__(self, folder: pathlib.Path, application: str,
                  environment: Mapping[str, str], threads: int = 4,
                  server: str = 'gunicorn') -> None:
-        self.folder = folder.absolute()
-        self.folder.mkdir(parents=True, exist_ok=True)
+        super().__init__(folder, [program(server)], environment)
         self.port = free_port()
-        self.log = self.folder / 'service.log'
         settings = self.folder / f'{server}.conf.py'
         settings.write_text(
             (_UWSGI if server == 'uwsgi' else _GUNICORN).format(
                 application=application, port=self.port, threads=threads,
                 prefix=sys.prefix))
-        self._command = [program(server)]
-        self._environment = {**clean_environment(), **environment}
         if server == 'uwsgi':
             self._command += ['--ini', str(settings)]
         else:
             # Keystone and Nova read sys.argv, which has to be empty.
             self._environment['GUNICORN_CMD_ARGS'] = f'-c {settings}'
-        self._process: process.ProcessGroup | None = None
 
     @property
     def url(self) -> str:
         """Where it answers, without a slash at the end."""
         return f'http://127.0.0.1:{self.port}'
 
-    def __enter__(self) -> 'Service':
-        self.start()
-        return self
-
-    def __exit__(self, *unused: object) -> None:
-        self.stop()
-
-    def start(self, timeout: float = 120.0) -> None:
-        """Start it and wait until it answers.
-
-        :param timeout: seconds
-        :raises RuntimeError: it ended or did not answer; with the log's end
-        """
-        self._process = process.ProcessGroup(
-            self._command, self.log, self._environment, self.folder)
-        deadline = time.monotonic() + timeout
-        while not self._answers():
-            if self._process.exit_status() is not None or (
-                    time.monotonic() > deadline):
-                self._process.kill()
-                tail = self.log.read_text(errors='replace').splitlines()
-                raise RuntimeError('\n'.join(
-                    [f'{self.folder.name} does not run:',
-                     *tail[-_LOG_TAIL:]]))
-            time.sleep(_POLL)
-
-    def stop(self) -> None:
-        """Stop it as an administrator does: SIGTERM, and wait."""
-        if self._process is not None:
-            self._process.stop()
-            self._process = None
-
     def query(self, name: str, statement: str,
               parameters: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
         """Run one SQL statement on a database of its folder."""
         return query(self.folder / name, statement, parameters)
 
-    def _answers(self) -> bool:
+    def answers(self) -> bool:
+        """Say whether it does its work."""
         try:
             # What a service says at its root: 200 or 300.
             return call('GET', f'{self.url}/').status_code < 400
@@ -157,12 +118,6 @@ def query(database: pathlib.Path, statement: str,
             return connection.execute(statement, parameters).fetchall()
     finally:
         connection.close()
-
-
-def clean_environment() -> dict[str, str]:
-    """Our environment, without what leads away from 127.0.0.1."""
-    return {name: value for name, value in os.environ.items()
-            if not name.lower().endswith('_proxy')}
 
 
 def manage(name: str, *arguments: str) -> None:

@@ -18,6 +18,7 @@ from typing import Any
 
 from hepix_vm import paths
 from hepix_vm.sitecontext import compiled
+from tests.testbed import daemon
 from tests.testbed.glance import program
 from tests.testbed import service
 from tests.testbed.worker import Worker
@@ -63,7 +64,7 @@ class Metadata:
                         'host': 'compute1', 'state_path': str(folder)},
             'vendordata_dynamic_auth': account}))
         self._worker = Worker('nova_metadata.py', settings, self.log, {
-            **service.clean_environment(), paths.ENVIRONMENT: str(config),
+            **daemon.clean_environment(), paths.ENVIRONMENT: str(config),
             compiled.ENVIRONMENT: str(folder / 'context.json')})
 
     def __enter__(self) -> 'Metadata':

@@ -1,0 +1,155 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""A whole cloud on loopback, with a site whose gate is in it.
+
+Keystone, Glance, Placement and Nova with libvirt and QEMU are real, and so
+are the bus and the drive that servers get; only Neutron has a stand-in.
+"""
+
+import contextlib
+import pathlib
+from typing import Self
+
+import yaml
+
+from hepix_vm import paths
+from hepix_vm.sitecontext import compiled
+from tests.testbed.compute import Compute
+from tests.testbed.glance import Glance
+from tests.testbed.glance import program
+from tests.testbed.keystone import Keystone
+from tests.testbed.keystone import PASSWORD
+from tests.testbed import service
+from tests.testbed import site as testbed_site
+from tests.testbed.site import Site
+from tests.testbed.vendordata import PASTE
+from tests.testbed.vendordata import Vendordata
+
+FLAVOR = 'small'
+
+_CONTEXT = {
+    'variables': {'name': 'Example Site'},
+    'rules': [
+        {'match': {}, 'prolog': ['10-hello.sh'], 'epilog': ['10-ready.sh']},
+        {'match': {'vo': 'vo.example.org'}, 'epilog': ['50-vo.sh']}]}
+_SCRIPTS = {
+    '10-hello.sh':
+        'echo "$1: $HEPIX_SITE_NAME welcomes $HEPIX_SERVER_UUID"',
+    '10-ready.sh': 'echo "$1: $HEPIX_SERVER_NAME is ready"',
+    '50-vo.sh': 'echo "$1: endorsed for $HEPIX_IMAGE_VO'
+                ' by $HEPIX_IMAGE_ENDORSER"'}
+
+
+class Stack:
+    """Starts and stops it; a context manager.
+
+    Alice is a plain user of the project atlas, and the account of the site
+    is hepix-vm; there is one flavor, :data:`FLAVOR`.
+
+    :param folder: where all its files are
+    """
+
+    def __init__(self, folder: pathlib.Path) -> None:
+        self.folder = folder.absolute()
+        self.site = Site(self.folder / 'site', vendordata_paste=str(PASTE),
+                         context_file=str(self.folder / 'site/context.yaml'))
+        self.clouds = self.folder / 'clouds.yaml'
+        self._write_context()
+        self._stack = contextlib.ExitStack()
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What leads commands to this cloud, as Alice."""
+        return {'OS_CLIENT_CONFIG_FILE': str(self.clouds),
+                'OS_CLOUD': 'alice', 'no_proxy': '127.0.0.1',
+                paths.ENVIRONMENT: str(self.site.config)}
+
+    def __enter__(self) -> Self:
+        """Start all of it."""
+        with contextlib.ExitStack() as stack:
+            self._make()
+            stack.callback(self.compute.stop)
+            self.compute.spawn()
+            stack.enter_context(self.keystone)
+            self._write_accounts()
+            stack.enter_context(self.glance)
+            stack.enter_context(self.vendordata)
+            self.compute.start()
+            self.compute.call('POST', '/flavors', {'flavor': {
+                'name': FLAVOR, 'ram': 256, 'vcpus': 1, 'disk': 1}})
+            self._stack = stack.pop_all()
+        return self
+
+    def __exit__(self, *unused: object) -> None:
+        """Stop all of it."""
+        self._stack.close()
+
+    def _make(self) -> None:
+        self.keystone = Keystone(self.folder / 'keystone')
+        self.glance = Glance(
+            self.folder / 'glance', hepix_config=self.site.config,
+            property_protections=testbed_site.PROPERTY_PROTECTIONS,
+            policy=testbed_site.POLICY,
+            authtoken=self.keystone.middleware('glance'))
+        self.vendordata = Vendordata(
+            self.folder / 'vendordata', self.site.config)
+        self.compute = Compute(
+            self.folder, self.keystone, self.glance.url, {
+                paths.ENVIRONMENT: str(self.site.config),
+                compiled.ENVIRONMENT: str(self.folder / 'context.json')},
+            self._of_nova())
+
+    def _of_nova(self) -> dict[str, dict[str, str]]:
+        return {
+            'DEFAULT': {'mkisofs_cmd': program('hepix-vm-mkisofs'),
+                        'force_config_drive': 'true'},
+            'api': {
+                'vendordata_providers': 'StaticJSON,DynamicJSON',
+                'vendordata_dynamic_targets':
+                    f'hepix_vm@{self.vendordata.url}/hepix_vm',
+                'vendordata_dynamic_failure_fatal': 'true'},
+            'vendordata_dynamic_auth': self.keystone.account(
+                'nova', 'service')}
+
+    def _write_accounts(self) -> None:
+        self.keystone.add_endpoint('image', self.glance.url)
+        self.keystone.add_user('alice', 'atlas', 'member', 'reader')
+        self.keystone.add_user('hepix-vm', 'service', 'admin')
+        self.site.write_credentials(
+            self.keystone.account('hepix-vm', 'service'))
+        with self.site.config.open('a') as config:
+            config.write(service.ini({
+                'keystone_authtoken': self.keystone.middleware('glance')}))
+        self.clouds.write_text(yaml.safe_dump({'clouds': {
+            user: {'region_name': 'RegionOne', 'auth': {
+                'auth_url': f'{self.keystone.url}/v3', 'username': user,
+                'password': PASSWORD, 'project_name': project,
+                'user_domain_id': 'default',
+                'project_domain_id': 'default'}}
+            for user, project in (('alice', 'atlas'), ('admin', 'admin'))}}))
+        self.clouds.chmod(0o600)
+
+    def _write_context(self) -> None:
+        # Whatever the umask is: who may write them is looked at.
+        parts = self.site.folder / 'context'
+        parts.mkdir()
+        for path in (self.site.folder, parts):
+            path.chmod(0o755)
+        files = {'context.yaml': yaml.safe_dump(_CONTEXT), **{
+            f'context/{name}': f'#!/bin/sh\n{text}\n'
+            for name, text in _SCRIPTS.items()}}
+        for name, text in files.items():
+            path = self.site.folder / name
+            path.write_text(text)
+            path.chmod(0o755 if name.endswith('.sh') else 0o644)
+        self.site.config.chmod(0o600)

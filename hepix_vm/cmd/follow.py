@@ -272,7 +272,7 @@ class Run:
 
 def _check(only: Collection[str], site: Site) -> None:
     for uuid in sorted(set(only).difference(site.subscriptions.followed)):
-        raise ConfigError(f'--list: no list {uuid} is followed.',
+        raise ConfigError(f'No list {uuid} is followed.',
                           remedy='Give the uuid of a list with a url in '
                                  'subscriptions.yaml.')
 

@@ -61,6 +61,20 @@ class ChainSettings:
     purposes: frozenset[str] = frozenset({'emailProtection'})
 
 
+@dataclasses.dataclass(frozen=True, slots=True)
+class Authority:
+    """A CA of the folder.
+
+    :param expires: when its certificate does, UTC; the last, where it has
+        several
+    :param crl_due: until when its newest CRL is current, UTC; None if
+        there is none that can be relied upon
+    """
+
+    expires: datetime.datetime
+    crl_due: datetime.datetime | None
+
+
 class TrustAnchors:
     """The CAs of a folder; see :func:`load`.
 
@@ -137,6 +151,19 @@ class TrustAnchors:
         found = next(self._paths(leaf, certificates), ())
         return {issuer.dn: self._crls.due(issuer, below)
                 for below, issuer in _links(found)}
+
+    def authority(self, dn: str) -> Authority | None:
+        """Return what is known of a CA, if it is trusted here.
+
+        :param dn: as a site pins it
+        """
+        found = [ca for subject, of in self._by_subject.items()
+                 if names.same(subject, dn) for ca in of]
+        if not found:
+            return None
+        due = [end for ca in found if (end := self._crls.due(ca))]
+        return Authority(max(ca.not_after for ca in found),
+                         max(due, default=None))
 
     @staticmethod
     def _unreached(leaf: Certificate, at: datetime.datetime,

@@ -172,15 +172,17 @@ class CrlStore:
         return (_currency(usable, known, issuer, at)
                 + _revocation(usable, certificate))
 
-    def due(self, issuer: Certificate, certificate: Certificate,
+    def due(self, issuer: Certificate,
+            certificate: Certificate | None = None,
             ) -> datetime.datetime | None:
-        """Return until when a CA's newest CRL speaks of a certificate.
+        """Return until when a CA's newest CRL is current.
 
+        :param certificate: of which it has to speak, if it matters
         :returns: UTC; None if there is none that can be relied upon
         """
         return max((crl.next_update or crl.last_update
                     for crl in self._by_issuer.get(issuer.subject, [])
-                    if crl.covers(certificate)
+                    if (certificate is None or crl.covers(certificate))
                     and self._signed(crl, issuer)), default=None)
 
     def _signed(self, crl: Crl, issuer: Certificate) -> bool:

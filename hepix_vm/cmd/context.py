@@ -23,7 +23,6 @@ from cliff import lister
 from hepix_vm import config
 from hepix_vm.context.facts import Facts
 from hepix_vm.context.facts import Image
-from hepix_vm.context import rules
 from hepix_vm.context import template
 from hepix_vm.errors import ConfigError
 from hepix_vm import opts
@@ -31,13 +30,10 @@ from hepix_vm.sitecontext import compiled
 from hepix_vm.sitecontext import compiler
 from hepix_vm.sitecontext import file
 from hepix_vm.sitecontext.file import SiteContext
+from hepix_vm.sitecontext import shown
+from hepix_vm.sitecontext.shown import Shown
 
 COLUMNS = ('What', 'Name', 'Value')
-HIDDEN = '(hidden)'
-
-# As Keystone makes the ids of projects.
-_PROJECT_DIGITS = frozenset('0123456789abcdef')
-_PROJECT_LENGTH = 32
 
 
 class Check(lister.Lister):
@@ -66,9 +62,8 @@ class Check(lister.Lister):
             ) -> tuple[tuple[str, ...], list[tuple[str, str, str]]]:
         """Return the table."""
         conf = config.load()
-        compiler.compile_context(conf)
         path = conf[opts.GROUP].context_file
-        site = file.read(path)
+        site = shown.read(conf)
         sources = conf[opts.GROUP].context_sources
         for warning in _warnings(path, site, sources):
             self.app.stderr.write(f'Warning: {path}: {warning}\n')
@@ -76,8 +71,8 @@ class Check(lister.Lister):
             project=parsed_args.project, zone=parsed_args.availability_zone,
             host=parsed_args.host, image=Image(
                 uuid=parsed_args.image, vo=parsed_args.vo))
-        return COLUMNS, list(_rows(
-            site, server, os.path.dirname(path), sources))
+        return COLUMNS, list(_rows(shown.show(site, sources, server),
+                                   os.path.dirname(path)))
 
 
 class Compile(command.Command):
@@ -102,23 +97,19 @@ class Compile(command.Command):
             f'{path}: {", ".join(name for name, *_ in found.sources)}\n')
 
 
-def _rows(site: SiteContext, server: Facts, folder: str, sources: list[str],
-          ) -> Iterator[tuple[str, str, str]]:
-    parts = rules.parts_for(site.rules, server)
-    for what, names in zip(('prolog', 'epilog', 'file'), parts, strict=True):
-        for name in names:
-            yield what, name, os.path.join(folder, file.FOLDER, name)
-    for name, value in template.of_site(
-            site.variables, template.SITE).items():
-        yield 'variable', name, value
-    named = {name for script in (*parts.prolog, *parts.epilog)
-             for _, name in template.mentioned(site.scripts[script])}
-    for name in template.of_site(site.secrets, template.SECRET):
-        if name in named:
-            yield 'secret', name, HIDDEN
-    for name in sources:
-        if name not in opts.NEEDED_SOURCES:
-            yield 'source', name, 'asked when the drive is made'
+def _rows(given: Shown, folder: str) -> Iterator[tuple[str, str, str]]:
+    for what, parts in (('prolog', given.prolog), ('epilog', given.epilog),
+                        ('file', given.files)):
+        for part in parts:
+            yield (what, part.name,
+                   os.path.join(folder, file.FOLDER, part.name))
+    for what, prefix in (('variable', template.SITE),
+                         ('secret', template.SECRET)):
+        for name, value in given.variables.items():
+            if name.startswith(prefix):
+                yield what, name, value
+    for name in given.not_asked:
+        yield 'source', name, 'asked when the drive is made'
 
 
 def _warnings(path: str, site: SiteContext,
@@ -133,7 +124,6 @@ def _warnings(path: str, site: SiteContext,
         if not any(rule.parts):
             yield f'Rule {number} gives nothing.'
         for project in sorted(rule.match.project):
-            if len(project) != _PROJECT_LENGTH or (
-                    not set(project) <= _PROJECT_DIGITS):
+            if not file.looks_like_a_project(project):
                 yield (f'Rule {number} names the project {project}, which '
                        f'does not look like an id; Nova tells no names.')

@@ -208,15 +208,23 @@ class Vendor:
                 self._catalogue.check_administrator()
                 self._sees_all = True
             return Image()
-        # An image that was made from a server, or is no longer endorsed,
-        # may have inherited the names, but its bytes are not those that
-        # were endorsed under them: a user could have put there whatever
-        # asks for the VO's context.
-        if found.get('hepix_state') != 'endorsed':
-            return Image(uuid=image_id)
-        return Image(image_id, *(
-            str(found.get(name, '')) for name in (
-                'hepix_image_id', 'hepix_endorser_dn', 'hepix_vo')))
+        return image_of(found)
+
+
+def image_of(found: Mapping[str, Any]) -> Image:
+    """Return what servers are told of an image of Glance.
+
+    :param found: the image, as Glance shows it
+    """
+    # An image that was made from a server, or is no longer endorsed, may
+    # have inherited the names, but its bytes are not those that were
+    # endorsed under them: a user could have put there whatever asks for the
+    # VO's context.
+    if found.get('hepix_state') != 'endorsed':
+        return Image(uuid=found['id'])
+    return Image(found['id'], *(
+        str(found.get(name, '')) for name in (
+            'hepix_image_id', 'hepix_endorser_dn', 'hepix_vo')))
 
 
 def _json(answer: Any) -> bytes:

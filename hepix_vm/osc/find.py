@@ -12,12 +12,26 @@
 
 """What a command names, by its name or its id."""
 
+import re
+from typing import Any
 from typing import TYPE_CHECKING
 import uuid
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from keystoneauth1.adapter import Adapter
+
     from hepix_vm.exchange.catalogue import Catalogue
     from hepix_vm.exchange.catalogue import Image
+
+# In which Nova says of a server all that it does.
+_VERSION = {'OpenStack-API-Version': 'compute 2.90'}
+_NOVA = {
+    0: 'Look whether Nova runs, and which cloud is asked (--os-cloud).',
+    401: 'Look which account is used (--os-cloud), and log in again.',
+    403: 'Use the account of an administrator.',
+    -1: 'Look into the log of nova-api.'}
 
 
 def image(catalogue: 'Catalogue', named: str) -> 'Image':
@@ -46,8 +60,46 @@ def image(catalogue: 'Catalogue', named: str) -> 'Image':
         remedy='Give the name or the id of an image: openstack image list.')
 
 
+def server(nova: 'Adapter', named: str) -> 'Mapping[str, Any]':
+    """Return a server of Nova, as one who asks for it may see it.
+
+    :param named: its id, or its name in one's own project; an id comes
+        first
+    :raises HepixVmError: there is none, there are several of the name, or
+        Nova does not say
+    """
+    from hepix_vm.errors import HepixVmError
+    from hepix_vm.exchange.oneline import clean
+    from hepix_vm.exchange.rest import Rest
+
+    rest = Rest(nova, 'Nova', _NOVA)
+    if is_id(named):
+        response = rest.request('GET', f'/servers/{named}', (200, 404),
+                                headers=_VERSION)
+        if response.status_code == 200:
+            found: Mapping[str, Any] = response.json()['server']
+            return found
+    # Nova reads a name as a pattern.
+    same = [each for each in rest.document(
+        'GET', '/servers/detail', headers=_VERSION,
+        params={'name': f'^{re.escape(named)}$'})['servers']
+        if each.get('name') == named]
+    if len(same) == 1:
+        only: Mapping[str, Any] = same[0]
+        return only
+    if same:
+        ids = ', '.join(sorted(each['id'] for each in same))
+        raise HepixVmError(
+            f'{len(same)} servers are called {clean(named)}: {ids}.',
+            remedy='Give the id of the one that is meant.')
+    raise HepixVmError(
+        f'There is no server {clean(named)} that you may see.',
+        remedy='Give the name of a server of your project, or an id: '
+               'openstack server list.')
+
+
 def is_id(named: str) -> bool:
-    """Return whether something is an id of Glance."""
+    """Return whether something is an id, as Glance and Nova make them."""
     try:
         return str(uuid.UUID(named)) == named.lower()
     except ValueError:

@@ -38,6 +38,8 @@ from hepix_vm.yamlfile import Node
 FOLDER = 'context'
 
 _VARIABLE = re.compile(r'[a-z][a-z0-9_]{0,63}')
+# As Keystone makes the ids of projects.
+_PROJECT = re.compile(r'[0-9a-f]{32}')
 
 
 class SiteContext(NamedTuple):
@@ -98,6 +100,11 @@ def read(path: str) -> SiteContext:
         keys.get('hostcert'),
         private=frozenset(name for name, file in scripts.items()
                           if not file.mode & 0o004))
+
+
+def looks_like_a_project(text: str) -> bool:
+    """Return whether a text may be the id of a project."""
+    return bool(_PROJECT.fullmatch(text))
 
 
 def _variables(node: Node, prefix: str) -> dict[str, str]:

@@ -100,7 +100,7 @@ def test_what_a_described_server_gets(site, show, key, value):
     '$HEPIX_SECRET_PIN"\n',
     f'#!/bin/sh\n# {SECRET}\ncat << E\n{KEY}E\n',
     f'#!/bin/sh\necho "$HEPIX_SECRET_TOKEN"; echo {SECRET}; '
-    f'echo {KEY.strip()}\n'])
+    f'echo "{KEY.strip()}"\n'])
 def test_no_secret_is_shown(site, show, shape, script):
     secret(site, script, note=f'See {SECRET}\n')
     ran = show(shape=shape)
@@ -122,6 +122,14 @@ def test_of_secrets_the_names_are_shown(site, show):
     assert shown['variables']['HEPIX_SITE_COPIED'] == '(hidden)'
     # What is that short stands for itself.
     assert shown['prolog'][0]['text'].endswith(' 7\n')
+
+
+def test_a_secret_within_another(site, show):
+    site.write('secrets: {one: battery, two: battery-staple}\n'
+               'rules: [{match: {}, prolog: [10-log.sh]}]', {
+                   '10-log.sh': '#!/bin/sh\necho battery-staple battery\n'})
+    assert show().json['prolog'][0]['text'] == (
+        '#!/bin/sh\necho (hidden) (hidden)\n')
 
 
 def test_what_only_some_may_read_is_not_shown(site, show):

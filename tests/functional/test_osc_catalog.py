@@ -13,7 +13,6 @@
 """``openstack image catalog`` where it asks a cloud, or a web server."""
 
 import dataclasses
-import json
 
 import pytest
 
@@ -22,8 +21,6 @@ from tests.testbed.openstack import OpenStack
 from tests.testbed.publishing import declared
 from tests.testbed.publishing import LIST
 from tests.testbed.publishing import Publisher
-from tests.testbed.site import entry
-from tests.testbed.site import Site
 
 
 @pytest.fixture

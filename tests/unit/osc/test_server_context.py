@@ -13,11 +13,14 @@
 """``openstack server context show``: all that servers get, but no secret."""
 
 import json
+from unittest import mock
 
 import pytest
 
 from hepix_vm.context.facts import Image
+from hepix_vm.osc import find
 from hepix_vm.osc.server_context import facts_of
+from hepix_vm.osc.server_context import Show
 from hepix_vm.sitecontext import hostcert
 from tests.testbed.contexts import ContextSite
 from tests.testbed.openstack import OpenStack
@@ -219,3 +222,13 @@ def test_a_server_of_a_volume_of_which_little_is_told():
                       'image': '', 'OS-EXT-SRV-ATTR:host': None},
                      None)
     assert (facts.image, facts.host, facts.zone) == (Image(), '', '')
+
+
+def test_a_server_of_a_cell_that_does_not_answer(show, monkeypatch):
+    """Nova tells little of it since 2.69."""
+    monkeypatch.setattr(find, 'server', lambda nova, named: {
+        'id': 'u', 'tenant_id': 'p', 'status': 'UNKNOWN'})
+    monkeypatch.setattr(Show, 'cloud', mock.Mock())
+    ran = show('u')
+    assert (ran.status, ran.out, ran.err.count('\n')) == (1, '', 1)
+    assert ran.err.startswith('A cell of Nova does not answer')

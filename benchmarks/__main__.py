@@ -22,6 +22,7 @@ from benchmarks import audit
 from benchmarks import core
 from benchmarks import drives
 from benchmarks import exchange
+from benchmarks import operators
 from benchmarks import report
 from benchmarks import service
 from benchmarks import vendordata
@@ -38,6 +39,7 @@ BENCHMARKS: dict[str, Benchmark] = {
     'cas': core.cas,
     'verdict': core.verdict,
     'audit': audit.audit,
+    'operators': operators.operators,
     'drives': drives.drives,
     'vendordata': vendordata.vendordata,
     'reading': exchange.reading,

@@ -13,6 +13,8 @@
 """What it costs to audit a Glance with many images."""
 
 from collections.abc import Iterator
+from collections.abc import Mapping
+import contextlib
 import hashlib
 import json
 import os
@@ -42,21 +44,8 @@ _WHEN = '2026-01-01 00:00:00.000000'
 
 
 def audit(run: Run) -> list[Figure]:
-    """Audit a Glance of 10,000 images, and list it plainly, in turns.
-
-    One image in ten brings its endorsement, four are on an accepted list
-    that has all digests of a catalogue of the same length.
-    """
-    site = run.site('audit-site')
-    digests = [hashlib.sha512(number.to_bytes(4, 'big')).hexdigest()
-               for number in range(IMAGES)]
-    site.accept(site.image_list(*(
-        file_entry(digest if number % 10 < 4 else f'{number:0128x}', 1000)
-        for number, digest in enumerate(digests))))
-    with Glance(run.folder / 'audit', filters=(),
-                import_plugins=()) as glance:
-        site.write_account(glance.url, ACCOUNT)
-        _fill(glance.folder / 'glance.sqlite', digests, site)
+    """Audit a Glance of 10,000 images, and list it plainly, in turns."""
+    with filled(run, 'audit') as (site, glance):
         ours: list[tuple[float, int]] = []
         plain: list[tuple[float, int]] = []
         pairs = interleave(
@@ -65,6 +54,29 @@ def audit(run: Run) -> list[Figure]:
             lambda: _timed(ours, site, '"endorsed"', 'hepix_vm.cmd.status',
                            'audit', '-f', 'json'), run.pairs)
     return _figures(pairs.ours, ours, plain, pairs.ratio)
+
+
+@contextlib.contextmanager
+def filled(run: Run, name: str, **properties: str,
+           ) -> Iterator[tuple[Site, Glance]]:
+    """Run a Glance of 10,000 images.
+
+    One image in ten brings its endorsement, four are on an accepted list
+    that has all digests of a catalogue of the same length.
+
+    :param properties: that each image has besides
+    """
+    site = run.site(f'{name}-site')
+    digests = [hashlib.sha512(number.to_bytes(4, 'big')).hexdigest()
+               for number in range(IMAGES)]
+    site.accept(site.image_list(*(
+        file_entry(digest if number % 10 < 4 else f'{number:0128x}', 1000)
+        for number, digest in enumerate(digests))))
+    with Glance(run.folder / name, filters=(),
+                import_plugins=()) as glance:
+        site.write_account(glance.url, ACCOUNT)
+        _fill(glance.folder / 'glance.sqlite', digests, site, properties)
+        yield site, glance
 
 
 def _figures(taken: tuple[float, ...], ours: list[tuple[float, int]],
@@ -103,7 +115,8 @@ def _timed(kept: list[tuple[float, int]], site: Site, said: str,
     return taken
 
 
-def _fill(database: pathlib.Path, digests: list[str], site: Site) -> None:
+def _fill(database: pathlib.Path, digests: list[str], site: Site,
+          properties: Mapping[str, str]) -> None:
     """Put images into a Glance's database."""
     connection = sqlite3.connect(database, timeout=60)
     try:
@@ -121,16 +134,16 @@ def _fill(database: pathlib.Path, digests: list[str], site: Site) -> None:
             connection.executemany(
                 'INSERT INTO image_properties (image_id, name, value, '
                 'created_at, updated_at, deleted) VALUES (?, ?, ?, ?, ?, '
-                '0)', _properties(digests, site))
+                '0)', _properties(digests, site, properties))
     finally:
         connection.close()
 
 
-def _properties(digests: list[str], site: Site
-                ) -> Iterator[tuple[str, ...]]:
+def _properties(digests: list[str], site: Site,
+                properties: Mapping[str, str]) -> Iterator[tuple[str, ...]]:
     for number, digest in enumerate(digests):
         values = {'hw_disk_bus': 'virtio', 'os_distro': 'debian',
-                  'architecture': 'x86_64'}
+                  'architecture': 'x86_64', **properties}
         if number % 10 == 9:
             values['hepix_endorsement'] = site.encode(site.sign(
                 site.image_list(file_entry(digest, 1000)), site.alice))

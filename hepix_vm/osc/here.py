@@ -40,15 +40,10 @@ def site(settings: 'cfg.ConfigOpts.GroupAttr') -> 'Site':
     :param settings: the group ``hepix_vm`` of the configuration
     :raises ConfigError: they are not here, or cannot be read
     """
-    from hepix_vm.errors import ConfigError
+    from hepix_vm.osc import controller
     from hepix_vm.site import SiteFiles
 
-    if not has_site(settings):
-        raise ConfigError(
-            'What the site decided lies on its controllers, and not here: '
-            'there is no such file.', settings.policy_file,
-            remedy='Give the command on a controller, or name the site\'s '
-                   'hepix-vm.conf in HEPIX_VM_CONFIG.')
+    controller.needed(settings.policy_file, 'What the site decided lies')
     return SiteFiles(settings).current()
 
 

@@ -13,15 +13,15 @@
 """``openstack image endorsement show``."""
 
 import argparse
-from collections.abc import Iterable
 from collections.abc import Mapping
 from typing import Any
 from typing import TYPE_CHECKING
 
-from cliff import columns
+from cliff.columns import FormattableColumn
 from osc_lib.cli import format_columns
 
 from hepix_vm.osc import base
+from hepix_vm.osc import columns
 
 if TYPE_CHECKING:
     from hepix_vm.cmd.common import Cloud
@@ -45,20 +45,14 @@ _FIELDS = {
     'parked': 'hepix_parked'}
 
 
-class Lines(columns.FormattableColumn[Any]):
-    """Several things, of which a table shows each in a line.
-
-    :param value: as machines read them
-    :param lines: the same for people
-    """
-
-    def __init__(self, value: list[Any], lines: Iterable[str]) -> None:
-        super().__init__(value)
-        self._lines = list(lines)
+class History(FormattableColumn[list[dict[str, str]]]):
+    """What was said and done about an image, oldest first."""
 
     def human_readable(self) -> str:
-        """Return the lines."""
-        return '\n'.join(self._lines)
+        """Return each of it as a line."""
+        from hepix_vm.exchange.history import Past
+
+        return '\n'.join(str(Past(**each)) for each in self._value)
 
 
 class Show(base.ShowOne):
@@ -107,7 +101,7 @@ class Show(base.ShowOne):
         return tuple(shown), tuple(shown.values())
 
     def _history(self, cloud: 'Cloud', image: 'Image', digest: str,
-                 known: bool) -> Lines:
+                 known: bool) -> History:
         """Return what was said and done about an image, oldest first.
 
         :param known: whether the ledger may be read
@@ -124,7 +118,7 @@ class Show(base.ShowOne):
             except ConfigError as error:
                 self.say(f'{error.message} {error.remedy}')
         past.sort(key=lambda each: each.time)
-        return Lines([each.as_dict() for each in past], map(str, past))
+        return History([each.as_dict() for each in past])
 
 
 def _is_administrator(cloud: 'Cloud') -> bool:
@@ -167,9 +161,7 @@ def _judged(image: 'Image', verdict: 'Verdict | None') -> Mapping[str, Any]:
                     [reason] if reason else [])}
     reasons = [each.as_dict() for each in verdict.reasons]
     return {'judged': HERE, 'state': state_of(verdict),
-            'allowed': verdict.allowed, 'reasons': Lines(reasons, (
-                f'[{each["code"]}] {each["message"]} {each["remedy"]}'
-                for each in reasons))}
+            'allowed': verdict.allowed, 'reasons': columns.Reasons(reasons)}
 
 
 def _fields(image: 'Image', verdict: 'Verdict | None') -> Mapping[str, str]:

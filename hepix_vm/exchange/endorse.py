@@ -37,6 +37,8 @@ from hepix_vm.trust.model import Endorser
 from hepix_vm.trust.model import ImageEntry
 from hepix_vm.trust.model import ImageList
 
+# What the file of an endorsement is called, after that of the image.
+BESIDE = '.endorsement'
 KIND = 'hepix:kind'
 BUILT_WITH = 'hepix:built_with'
 PRODUCED = 'dc:date:created'

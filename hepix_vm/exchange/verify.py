@@ -25,6 +25,7 @@ from hepix_vm.errors import ServiceError
 from hepix_vm.exchange.catalogue import Catalogue
 from hepix_vm.exchange.catalogue import held_of
 from hepix_vm.exchange.catalogue import Image
+from hepix_vm.exchange import endorse
 from hepix_vm.exchange.measure import Measured
 from hepix_vm.exchange.steady import SteadyGate
 from hepix_vm.gate import Case
@@ -64,6 +65,12 @@ def site_here(given: dict[str, str]) -> tuple[Site, list[str]]:
     return SiteFiles(settings, complete=False).current(), missing
 
 
+def beside(path: str) -> str:
+    """Return the endorsement that lies beside a file, or nothing."""
+    found = path + endorse.BESIDE
+    return found if os.path.exists(found) else ''
+
+
 def read_endorsement(path: str) -> str:
     """Return an endorsement as the property of an image has it.
 
@@ -97,11 +104,11 @@ def judge_file(site: Site, file: Measured, endorsement: str, project: str,
         sha512=file.sha512)).look()
 
 
-def judge_image(site: Site, image: Image, endorsement: str | None,
+def judge_image(site: Site, image: Image, endorsement: str,
                 search: Search, at: datetime.datetime | None) -> Verdict:
     """Return what the gate says of an image that has its bytes.
 
-    :param endorsement: that would take the place of its own
+    :param endorsement: that would take the place of its own, if any
     :param search: returns records of the ledger
     :param at: UTC; None for now
     :raises HepixVmError: it has none
@@ -111,7 +118,7 @@ def judge_image(site: Site, image: Image, endorsement: str | None,
         raise HepixVmError(
             f'The image {held.image_id} is {held.status}; it has no data that '
             f'could be judged.', remedy='Verify the file of its data.')
-    if endorsement is not None:
+    if endorsement:
         held = dataclasses.replace(held, extra={
             **held.extra, properties.ENDORSEMENT: endorsement})
     gate = SteadyGate(site, search, journalled=False, moment=at)

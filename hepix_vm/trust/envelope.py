@@ -154,7 +154,9 @@ def to_text(message: bytes) -> str:
     if message.startswith((_SEQUENCE, _ARMOUR_BEGIN)):
         return base64.b64encode(message).decode()
     try:
-        return message.decode()
+        if text := message.decode().strip():
+            return text
+        raise MalformedError('The endorsement is empty.')
     except UnicodeDecodeError as error:
         raise MalformedError('The endorsement is neither a signed message '
                              'nor base64 of one.') from error

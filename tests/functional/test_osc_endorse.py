@@ -206,6 +206,16 @@ def test_an_endorsement_is_renewed_in_its_place(home):
         'endorser_dn': ALICE, 'endorser_ca': CA}
 
 
+def test_by_the_name_of_its_image(home):
+    create()
+    done = renew(file='my image.raw')
+    assert done.status == 0, done.err
+    assert done.json['output'] == 'my image.raw.endorsement'
+    assert signed(home / 'my image.raw.endorsement'
+                  ).image_list.version == '2'
+    assert (home / 'my image.raw').read_bytes() == DATA
+
+
 def test_or_elsewhere(home):
     create()
     path = home / 'my image.raw.endorsement'

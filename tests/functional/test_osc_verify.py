@@ -129,7 +129,9 @@ def test_forms_of_an_endorsement(site, image, tmp_path, form):
     assert verify(site, image).status == 1
     done = verify(site, image, '--endorsement', path)
     assert (done.status, done.json['endorsement']) == (0, str(path))
-    for wrong in (image, tmp_path / 'none'):
+    # What is named and holds nothing is no leave to ask the lists.
+    (tmp_path / 'empty').touch()
+    for wrong in (image, tmp_path / 'none', tmp_path / 'empty'):
         done = OpenStack(site)('image endorsement verify', str(image),
                                '--endorsement', str(wrong))
         assert (done.status, done.out) == (1, '')

@@ -84,7 +84,7 @@ class Create(base.ShowOne):
         given = parsed_args
         said = _statement(given)
         said.check(utcnow())
-        output = given.output or f'{given.file}.endorsement'
+        output = given.output or given.file + endorse.BESIDE
         check_free(output)
         if given.upload:
             # Whoever cannot log in learns that before his file is read.

@@ -43,7 +43,8 @@ class Renew(base.ShowOne):
         parser.allow_abbrev = False
         parser.add_argument(
             'image', metavar='FILE|IMAGE', help='an endorsement file, or '
-            'else an image of Glance by its name or id')
+            'the file beside which it lies; or else an image of Glance by '
+            'its name or id')
         parser.add_argument(
             '--expires', metavar='DATE|DURATION', required=True,
             type=base.moment(last=True), help='until when you answer for '
@@ -72,9 +73,10 @@ class Renew(base.ShowOne):
         from hepix_vm.trust import envelope
         from hepix_vm.trust.inline import MAX_INLINE
 
-        output = given.output or given.image
+        path = verify.beside(given.image) or given.image
+        output = given.output or path
         message, shown = self._renewed(given, envelope.from_text(
-            verify.read_endorsement(given.image), MAX_INLINE))
+            verify.read_endorsement(path), MAX_INLINE))
         _write(output, message)
         return {'output': output, **shown}
 

@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from hepix_vm.trust.verdict import Verdict
 
 _Row = tuple[tuple[str, ...], tuple[Any, ...]]
-_BESIDE = '.endorsement'
 
 
 class Verify(base.ShowOne):
@@ -51,9 +50,9 @@ class Verify(base.ShowOne):
         parser.add_argument('image', metavar='FILE|IMAGE', help='a file, or '
                             'else an image of Glance by its name or id')
         parser.add_argument(
-            '--endorsement', metavar='FILE', help='the endorsement (by '
-            'default FILE.endorsement, or if there is none the lists that '
-            'this site accepted; of an image its own)')
+            '--endorsement', metavar='FILE', default='', help='the '
+            'endorsement (by default FILE.endorsement, or if there is none '
+            'the lists that this site accepted; of an image its own)')
         parser.add_argument(
             '--at', metavar='DATE|DURATION', type=base.moment(),
             help='judge as of then: a day (2027-03-31), a time '
@@ -97,11 +96,8 @@ class Verify(base.ShowOne):
         from hepix_vm.exchange import verify
         from hepix_vm.osc.endorsement import create
 
-        path = given.endorsement
-        beside = f'{given.image}{_BESIDE}'
-        if path is None and os.path.exists(beside):
-            path = beside
-        text = '' if path is None else verify.read_endorsement(path)
+        path = given.endorsement or verify.beside(given.image)
+        text = verify.read_endorsement(path) if path else ''
         file = create.hashed(given.image)
         inside = contents.formats_in(given.image)
         verdict = verify.judge_file(site, file, text, given.project, given.at)
@@ -114,7 +110,7 @@ class Verify(base.ShowOne):
         return verdict, {
             'sha512': file.sha512, 'size': file.size,
             'file_format': ','.join(sorted(inside)),
-            'endorsement': 'accepted lists' if path is None else path}
+            'endorsement': path or 'accepted lists'}
 
     def _image(self, given: argparse.Namespace, site: 'Site',
                ) -> tuple['Verdict', dict[str, Any]]:
@@ -126,8 +122,8 @@ class Verify(base.ShowOne):
         cloud = self.cloud()
         verify.check_ledger(cloud.catalogue, given.image)
         image = find.image(cloud.catalogue, given.image)
-        text = (None if given.endorsement is None
-                else verify.read_endorsement(given.endorsement))
+        text = (verify.read_endorsement(given.endorsement)
+                if given.endorsement else '')
         verdict = verify.judge_image(
             site, image, text, cloud.ledger.search_now, given.at)
         return verdict, {

@@ -23,6 +23,7 @@ import dataclasses
 import logging
 import time
 from typing import Any
+import uuid
 
 from hepix_vm.errors import HepixVmError
 from hepix_vm.errors import ServiceError
@@ -106,10 +107,13 @@ class Uploader:
         """
         values = self.formats(entry)
         file.check_unchanged()
-        image_id = str(self._catalogue.create(
-            name=name, **values, **{properties.ENDORSEMENT: message})['id'])
+        # Of our choice, to be known whenever this is interrupted.
+        image_id = str(uuid.uuid4())
         done = None
         try:
+            self._catalogue.create(
+                id=image_id, name=name, **values,
+                **{properties.ENDORSEMENT: message})
             done = self._fill(image_id, file)
         finally:
             if done is None or done.reasons:
@@ -172,12 +176,12 @@ def message_of(image: Image) -> bytes:
     text = image.get(properties.ENDORSEMENT)
     if text:
         return envelope.from_text(str(text), MAX_INLINE)
-    uuid = clean(str(image.get('hepix_list_id', '')))
+    listed = clean(str(image.get('hepix_list_id', '')))
     raise HepixVmError(
         f'The image {image["id"]} has no endorsement of its own'
-        + (f'; it came by the list {uuid}.' if uuid else '.'),
+        + (f'; it came by the list {listed}.' if listed else '.'),
         remedy='A new version of the list renews it: openstack image '
-               'catalog publish.' if uuid else
+               'catalog publish.' if listed else
                'Have it endorsed: openstack image endorsement create.')
 
 

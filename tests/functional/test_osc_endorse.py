@@ -25,7 +25,8 @@ from tests.testbed import pki
 from tests.testbed.site import ALICE
 from tests.testbed.site import CA
 
-DATA = os.urandom(3000)
+# No text, and no CMS structure either.
+DATA = b'\xff' + os.urandom(2999)
 LIST = '8d1c6f6e-6a0a-4b7c-9d67-0f6f5d9d7a11'
 IMAGE = '2b9c0a7e-51d5-4a55-8f6e-3d0f0c1e9b42'
 SAID = {

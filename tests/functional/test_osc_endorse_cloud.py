@@ -124,12 +124,12 @@ def test_another_file_is_not_uploaded(cloud, alice, monkeypatch):
     assert images(cloud) == before
 
 
-@pytest.mark.parametrize('where', ['stage', 'admit', 'tasks'])
+@pytest.mark.parametrize('where', ['create', 'stage', 'admit', 'tasks'])
 def test_who_interrupts_it_leaves_nothing(cloud, alice, monkeypatch, where):
     called = getattr(Catalogue, where)
 
-    def interrupted(self, *arguments):
-        called(self, *arguments)
+    def interrupted(self, *arguments, **named):
+        called(self, *arguments, **named)
         raise KeyboardInterrupt
 
     monkeypatch.setattr(Catalogue, where, interrupted)

@@ -240,11 +240,11 @@ def progress(size: int) -> Iterator[Callable[[int], None]]:
     :param size: its bytes
     :returns: what is told of bytes that were read
     """
-    from hepix_vm.exchange.progress import Bar
-
     if not sys.stderr.isatty():
         yield lambda count: None
         return
+    from hepix_vm.exchange.progress import Bar
+
     shown = Bar(sys.stderr)
     shown.begin(size)
     try:

@@ -38,7 +38,7 @@ class Glance:
 
     def __init__(self, **task):
         self.methods, self.formats = {'glance-direct'}, {'raw'}
-        self.image = {'id': 'mine', 'status': 'importing'}
+        self.image = {'status': 'importing'}
         self.task = {'status': 'failure', 'message': 'No\x1bspace left.',
                      'updated_at': pki.utcnow().isoformat(), **task}
         self.refusals = []
@@ -50,6 +50,7 @@ class Glance:
 
     def create(self, **values):
         self.calls.append('create')
+        self.image['id'] = values['id']
         return self.image
 
     def stage(self, image_id, data):
@@ -110,7 +111,7 @@ def test_what_stays_is_said(file, caplog):
     with caplog.at_level(logging.ERROR), pytest.raises(
             HepixVmError, match='No space left'):
         bring(glance, file)
-    assert 'openstack image delete mine' in caplog.text
+    assert f'openstack image delete {glance.image["id"]}' in caplog.text
 
 
 @pytest.mark.parametrize(('lacks', 'word'), [

@@ -13,6 +13,7 @@
 """Sphinx configuration of the documentation."""
 
 extensions = [
+    'cliff.sphinxext',
     'sphinx.ext.autodoc',
     'oslo_config.sphinxext',
 ]
@@ -21,6 +22,14 @@ project = 'hepix-vm'
 project_copyright = '2026, the hepix-vm developers'
 master_doc = 'index'
 exclude_patterns: list[str] = []
+
+# Those that all commands of openstack have.
+autoprogram_cliff_ignored = [
+    '--help', '--format', '--column', '--noindent', '--prefix', '--quote',
+    '--max-width', '--fit-width', '--print-empty', '--sort-column',
+    '--sort-ascending', '--sort-descending']
+# Options of commands stay as they are typed: --long is no dash.
+smartquotes_action = 'qe'
 
 html_theme = 'alabaster'
 html_theme_options = {

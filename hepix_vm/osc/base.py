@@ -34,6 +34,13 @@ _OURS = 'hepix_vm'
 INTERRUPTED = 130  # as shells have it of SIGINT
 
 
+class _Help(argparse.RawDescriptionHelpFormatter):
+    """Leaves paragraphs as they are written, for people and for Sphinx."""
+
+    def _format_text(self, text: str) -> str:
+        return super()._format_text(text.replace('::\n\n', ':\n'))
+
+
 class Ours(command.Command):
     """A command that fails in one line, and asks a cloud if it needs one.
 
@@ -48,12 +55,11 @@ class Ours(command.Command):
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         """Return the parser of the arguments, with examples."""
         parser: argparse.ArgumentParser = super().get_parser(prog_name)
-        # Of the house: paragraphs of the epilog stay as they are written.
-        parser.formatter_class = argparse.RawDescriptionHelpFormatter
+        parser.formatter_class = _Help
         shown = ''.join(f'\n  {example}' for example in self.examples)
         several = 's' if len(self.examples) > 1 else ''
         if shown:
-            parser.epilog = (f'example{several}:{shown}\n\n'
+            parser.epilog = (f'example{several}::\n{shown}\n\n'
                              f'{parser.epilog or ""}').rstrip()
         return parser
 

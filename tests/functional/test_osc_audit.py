@@ -92,6 +92,8 @@ def test_who_may_not_ask(bare, run):
     ran = run('--all-projects', status=1, token='alice:atlas:member')
     assert ran.out == ''
     assert 'Use the account of an administrator' in ran.err
+    # Nobody else was asked in vain.
+    assert 'Nova' not in ran.err
     # Without Keystone one has no project.
     ran = run(status=1)
     assert 'Give --all-projects' in ran.err

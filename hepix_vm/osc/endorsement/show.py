@@ -41,7 +41,7 @@ _FIELDS = {
     'approved': 'hepix_approved', 'shareable': 'hepix_shareable',
     'endorsed_sha512': 'hepix_sha512', 'endorsed_size': 'hepix_size',
     'altered': 'hepix_altered', 'withdrawn': 'hepix_withdrawn',
-    'subscription': 'hepix_subscription', 'shared': 'hepix_shared',
+    'untold': 'hepix_untold', 'subscription': 'hepix_subscription', 'shared': 'hepix_shared',
     'parked': 'hepix_parked'}
 
 

@@ -41,8 +41,8 @@ _FIELDS = {
     'approved': 'hepix_approved', 'shareable': 'hepix_shareable',
     'endorsed_sha512': 'hepix_sha512', 'endorsed_size': 'hepix_size',
     'altered': 'hepix_altered', 'withdrawn': 'hepix_withdrawn',
-    'untold': 'hepix_untold', 'subscription': 'hepix_subscription', 'shared': 'hepix_shared',
-    'parked': 'hepix_parked'}
+    'untold': 'hepix_untold', 'subscription': 'hepix_subscription',
+    'shared': 'hepix_shared', 'parked': 'hepix_parked'}
 
 
 class History(FormattableColumn[list[dict[str, str]]]):

@@ -12,6 +12,7 @@
 
 """What the gate would say of a file, or says of an image, at any time."""
 
+from collections.abc import Callable
 import dataclasses
 import datetime
 import os
@@ -19,6 +20,7 @@ import os
 from oslo_config import cfg
 
 from hepix_vm import config
+from hepix_vm.errors import Code
 from hepix_vm.errors import ConfigError
 from hepix_vm.errors import HepixVmError
 from hepix_vm.errors import ServiceError
@@ -31,6 +33,7 @@ from hepix_vm.exchange.steady import SteadyGate
 from hepix_vm.gate import Case
 from hepix_vm.gate import no_ledger
 from hepix_vm.gate import Search
+from hepix_vm.gate import utcnow
 from hepix_vm.held import STATUSES
 from hepix_vm import opts
 from hepix_vm import properties
@@ -97,11 +100,10 @@ def judge_file(site: Site, file: Measured, endorsement: str, project: str,
     :param project: name or id of the project; empty if it is not known
     :param at: UTC; None for now
     """
-    gate = SteadyGate(site, no_ledger, journalled=False, moment=at)
-    return Case(gate, Subject(
-        at=gate.now(), projects=frozenset(filter(None, [project])),
+    return _judge(site, no_ledger, at, lambda now: Subject(
+        at=now, projects=frozenset(filter(None, [project])),
         names_known=False, endorsement=endorsement, size=file.size,
-        sha512=file.sha512)).look()
+        sha512=file.sha512))
 
 
 def judge_image(site: Site, image: Image, endorsement: str,
@@ -121,8 +123,27 @@ def judge_image(site: Site, image: Image, endorsement: str,
     if endorsement:
         held = dataclasses.replace(held, extra={
             **held.extra, properties.ENDORSEMENT: endorsement})
-    gate = SteadyGate(site, search, journalled=False, moment=at)
-    return Case(gate, held.subject(gate.now())).look()
+    return _judge(site, search, at, held.subject)
+
+
+def _judge(site: Site, search: Search, at: datetime.datetime | None,
+           subject_at: Callable[[datetime.datetime], Subject]) -> Verdict:
+    """Return the verdict of a time.
+
+    A CRL that counts now is taken to be renewed until then: a CA does so
+    every few weeks, and when says nothing of the image.
+    """
+    def look(moment: datetime.datetime | None) -> Verdict:
+        gate = SteadyGate(site, search, journalled=False, moment=moment)
+        return Case(gate, subject_at(gate.now())).look()
+
+    verdict = look(at)
+    if (at is None or at <= utcnow() or Code.CRL_EXPIRED not in verdict.codes
+            or Code.CRL_EXPIRED in look(None).codes):
+        return verdict
+    return dataclasses.replace(verdict, reasons=tuple(
+        reason for reason in verdict.reasons
+        if reason.code is not Code.CRL_EXPIRED))
 
 
 def check_ledger(catalogue: Catalogue, named: str) -> None:

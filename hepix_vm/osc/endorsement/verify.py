@@ -56,7 +56,8 @@ class Verify(base.ShowOne):
         parser.add_argument(
             '--at', metavar='DATE|DURATION', type=base.moment(),
             help='judge as of then: a day (2027-03-31), a time '
-                 '(2027-03-31T12:00:00Z), or from now on (+30d)')
+                 '(2027-03-31T12:00:00Z), or from now on (+30d); a CRL that '
+                 'counts now is taken to be renewed until then')
         parser.add_argument(
             '--trust-anchors', metavar='DIR', default='', help='folder of '
             'CAs and CRLs, instead of that of hepix-vm.conf')

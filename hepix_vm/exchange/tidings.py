@@ -41,7 +41,10 @@ _KINDS: Mapping[str, Kind] = {
 _OUT = frozenset({
     standing.State.EXPIRED, standing.State.REVOKED, standing.State.BLOCKED,
     standing.State.SUPERSEDED, standing.State.REFUSED})
-_LESS = frozenset({Kind.IMAGE_REVOKED, Kind.IMAGE_REFUSED})
+# What is no news of an image that is out of use for one of these reasons. A
+# block may be taken back, a revocation is not.
+_NO_NEWS = {Kind.IMAGE_REVOKED: _OUT - {standing.State.BLOCKED},
+            Kind.IMAGE_REFUSED: _OUT}
 
 
 def event_of(held: Held, outcome: Outcome, site: Site,
@@ -55,8 +58,7 @@ def event_of(held: Held, outcome: Outcome, site: Site,
     before = '' if held.untold else marked
     kind = _KINDS.get(state)
     if kind is None or state == before or (
-            # It is out of use as before, for whatever other reason.
-            before in _OUT and kind in _LESS) or (
+            before in _NO_NEWS.get(kind, ())) or (
             # It was just let in, which is told by whoever let it in.
             not before and kind is Kind.IMAGE_ENDORSED):
         return None

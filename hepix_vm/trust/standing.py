@@ -41,10 +41,10 @@ class State(enum.StrEnum):
     REFUSED = 'refused'  # for any other reason
 
 
-# By the worst of the codes of a refusal.
+# By the worst of the codes of a refusal; a block may be taken back.
 _STATES = {
-    Code.IMAGE_BLOCKED: State.BLOCKED,
     Code.IMAGE_REVOKED: State.REVOKED, Code.SIGNER_REVOKED: State.REVOKED,
+    Code.IMAGE_BLOCKED: State.BLOCKED,
     Code.IMAGE_SUPERSEDED: State.SUPERSEDED,
     Code.IMAGE_EXPIRED: State.EXPIRED, Code.LIST_EXPIRED: State.EXPIRED,
 }

@@ -109,6 +109,8 @@ def test_an_image_of_no_list(site, image_list):
     ('superseded', 'refused', None), ('endorsed', 'refused',
                                       Kind.IMAGE_REFUSED),
     ('superseded', 'blocked', Kind.IMAGE_BLOCKED),
+    # A block may be taken back.
+    ('blocked', 'revoked', Kind.IMAGE_REVOKED), ('blocked', 'refused', None),
     ('endorsed', 'adopted', None), ('endorsed', 'derived', None),
     ('revoked', 'revoked', None), ('revoked', '', None),
     ('', 'endorsed', None), ('', '', None)])

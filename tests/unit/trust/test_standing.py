@@ -43,9 +43,11 @@ NOT_ENDORSED = Code.NOT_ENDORSED
     (verdict(Code.IMAGE_SUPERSEDED, Code.IMAGE_REVOKED), 'superseded',
      Change(False, 'revoked')),
     (verdict(Code.IMAGE_BLOCKED), 'adopted', Change(False, 'blocked')),
-    # The worst of several is shown.
-    (verdict(Code.IMAGE_EXPIRED, Code.IMAGE_REVOKED, Code.IMAGE_BLOCKED),
-     '', Change(False, 'blocked')),
+    # The worst of several is shown; a block may be taken back.
+    (verdict(Code.IMAGE_EXPIRED, Code.IMAGE_BLOCKED, Code.IMAGE_REVOKED),
+     '', Change(False, 'revoked')),
+    (verdict(Code.IMAGE_EXPIRED, Code.IMAGE_BLOCKED), '',
+     Change(False, 'blocked')),
     (verdict(Code.IMAGE_EXPIRED, Code.IMAGE_REVOKED), '',
      Change(False, 'revoked')),
     (verdict(NOT_ENDORSED, exemption=Exemption.ADOPTED), '',

@@ -212,14 +212,17 @@ class Hand:
 
     :param site: what the site decided; None where its files are not here
     :param tell: tells of what became of an image; not asked without a site
+    :param news: whether it is told though the image is out of use already
     """
 
     def __init__(self, catalogue: Catalogue, ledger: RestLedger,
-                 site: Site | None, tell: Callable[[Event], None]) -> None:
+                 site: Site | None, tell: Callable[[Event], None],
+                 news: bool = False) -> None:
         self._catalogue = catalogue
         self._ledger = ledger
         self._site = site
         self._tell = tell
+        self._news = news
         self._did: dict[str, str] = {}
 
     def carry_out(self, ids: Iterable[str]) -> Iterator[Done]:
@@ -253,11 +256,15 @@ class Hand:
                 image_id, UNCHANGED), image, error)
 
     def _changed(self, held: Held, outcome: Outcome) -> None:
+        first = held.image_id not in self._did
         # That it was taken out of use says more than that it was marked.
-        if outcome.status or held.image_id not in self._did:
+        if outcome.status or first:
             self._did[held.image_id] = done_to(outcome)
+        known = dataclasses.replace(held, extra={
+            **held.extra, properties.UNTOLD: 'true'},
+            ) if self._news and first else held
         event = self._site and tidings.event_of(
-            held, outcome, self._site, utcnow())
+            known, outcome, self._site, utcnow())
         if event:
             self._tell(event)
 

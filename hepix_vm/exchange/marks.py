@@ -26,6 +26,7 @@ from hepix_vm.errors import MalformedError
 from hepix_vm.exchange.catalogue import Catalogue
 from hepix_vm.exchange.catalogue import Image
 from hepix_vm.exchange.oneline import clean
+from hepix_vm.properties import LONGEST
 from hepix_vm.properties import stored
 from hepix_vm.trust.imagelist import parse_time
 from hepix_vm.trust.standing import State
@@ -61,7 +62,8 @@ def text(image: Image, name: str) -> str:
 
 def line(image: Image, name: str) -> str:
     """Return the same as one line: others wrote it."""
-    return clean(text(image, name))
+    # Reasons are several sentences.
+    return clean(text(image, name), LONGEST)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -104,6 +104,25 @@ def test_blocking_on_a_controller(gated, run):
     assert shown(gated, other) == ('active', 'endorsed')
 
 
+@pytest.mark.parametrize('before', ['blocked', 'refused'])
+def test_revoking_what_is_out_of_use(gated, run, before):
+    image_id = gated.endorsed(os.urandom(100))
+    if before == 'blocked':
+        run(SET, image_id, '--block', *WHY)
+    else:
+        gated.site.write_policy(endorsers=[])
+        sweep(gated)
+    assert shown(gated, image_id) == ('deactivated', before)
+    ran = run(REVOKE, image_id, *WHY)
+    gated.site.write_policy()
+    assert shown(gated, image_id) == ('deactivated', 'revoked')
+    assert ran.err.count('WARNING: An image was revoked') == 1
+    assert 'CVE-2026-0002' in rows(ran)[image_id]['Reason']
+    again = run(REVOKE, image_id, *WHY)
+    assert 'WARNING: An image was revoked' not in again.err
+    assert sweep(gated).stderr == ''
+
+
 def test_blocking_on_a_laptop(gated, run):
     first, second = copies(gated, os.urandom(100))
     ran = run(SET, first, '--block', *WHY, site=None)

@@ -93,9 +93,13 @@ class Operator:
             Journal(self.cloud.settings.state_dir, SERVICE)
             if self._site else None)
 
-    def carry_out(self, ids: Iterable[str],
+    def carry_out(self, ids: Iterable[str], news: bool = False,
                   ) -> tuple[tuple[str, ...], list[tuple[Any, ...]]]:
-        """Make images what they must be; return the table of it."""
+        """Make images what they must be; return the table of it.
+
+        :param news: whether endorsers are told of images that are out of
+            use already
+        """
         from hepix_vm.exchange.decide import Hand
         from hepix_vm.exchange.event import nobody
         from hepix_vm.exchange.notify import Notifiers
@@ -105,7 +109,7 @@ class Operator:
         done = list(Hand(
             self.cloud.catalogue, self.cloud.ledger, self._site,
             Notifiers(self.cloud.settings).tell if self._site else nobody,
-        ).carry_out(ids))
+            news).carry_out(ids))
         for each in done:
             if each.error:
                 self._command.say(f'{each.image["id"]}: {each.error}')

@@ -19,6 +19,7 @@ import sys
 import tempfile
 
 from benchmarks import audit
+from benchmarks import commands
 from benchmarks import core
 from benchmarks import drives
 from benchmarks import exchange
@@ -39,6 +40,7 @@ BENCHMARKS: dict[str, Benchmark] = {
     'cas': core.cas,
     'verdict': core.verdict,
     'audit': audit.audit,
+    'commands': commands.commands,
     'operators': operators.operators,
     'drives': drives.drives,
     'vendordata': vendordata.vendordata,

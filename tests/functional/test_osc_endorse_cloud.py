@@ -72,6 +72,14 @@ def test_all_in_one_go(cloud, alice):
     assert image['os_hash_value'] == shown['sha512']
 
 
+def test_a_cloud_that_judges_nothing(cloud, alice, monkeypatch):
+    monkeypatch.setattr(upload.Uploader, 'upload', lambda *unused:
+                        upload.Outcome('some-id', 'active', ''))
+    done = create(cloud)
+    assert (done.status, done.json['state']) == (0, '')
+    assert 'no gate judges images there' in done.err
+
+
 def test_a_refusal_says_all_reasons(cloud, alice):
     cloud.site.write_policy(hypervisors=['xen'])
     cloud.site.bob.write(alice, 'bob')

@@ -113,6 +113,9 @@ class Create(base.ShowOne):
         if done.reasons:
             self.status = 1
             self.say('The cloud refused the image, which was deleted again.')
+        elif not done.state:
+            self.say('The cloud took the image and says nothing of its '
+                     'endorsement: no gate judges images there.')
         return verdict(done)
 
 

@@ -144,3 +144,6 @@ def test_all_that_the_gate_says_is_read():
     assert (found.code, found.message) == (
         Code.INTERNAL_ERROR, '[new-code] Something. Do something.')
     assert imports.reasons('[size-mismatch] No space left.') == ()
+    found, = imports.reasons(words.partition('[size')[0]
+                             + '[malformed] a\x1b[2J\nb')
+    assert found.message == 'a [2J b'

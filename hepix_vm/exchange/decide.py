@@ -212,12 +212,13 @@ class Hand:
 
     :param site: what the site decided; None where its files are not here
     :param tell: tells of what became of an image; not asked without a site
-    :param news: whether it is told though the image is out of use already
+    :param news: whether it was not said before, so that nobody was told yet,
+        even where the gate in Glance was quicker
     """
 
     def __init__(self, catalogue: Catalogue, ledger: RestLedger,
                  site: Site | None, tell: Callable[[Event], None],
-                 news: bool = False) -> None:
+                 news: bool) -> None:
         self._catalogue = catalogue
         self._ledger = ledger
         self._site = site
@@ -244,8 +245,7 @@ class Hand:
         error = ''
         try:
             if self._site:
-                Settler(self._catalogue, self._ledger, self._site,
-                        self._changed).settle(image_id)
+                self._settle(image_id, self._site)
             else:
                 self._withdraw(image_id)
         except HepixVmError as failed:
@@ -255,16 +255,27 @@ class Hand:
             yield Done(FAILED if error else self._did.get(
                 image_id, UNCHANGED), image, error)
 
+    def _settle(self, image_id: str, site: Site) -> None:
+        settler = Settler(self._catalogue, self._ledger, site, self._changed)
+        settler.settle(image_id)
+        image = self._catalogue.find(image_id)
+        if (image and image.get('status') in STATUSES and self._news
+                and image_id not in self._did):
+            held = _untold(held_of(image))
+            self._tell_of(held, settler.look(held))
+
     def _changed(self, held: Held, outcome: Outcome) -> None:
         first = held.image_id not in self._did
         # That it was taken out of use says more than that it was marked.
         if outcome.status or first:
             self._did[held.image_id] = done_to(outcome)
-        known = dataclasses.replace(held, extra={
-            **held.extra, properties.UNTOLD: 'true'},
-            ) if self._news and first else held
+        # It may be out of use already, for another reason.
+        self._tell_of(_untold(held) if self._news and first else held,
+                      outcome)
+
+    def _tell_of(self, held: Held, outcome: Outcome) -> None:
         event = self._site and tidings.event_of(
-            known, outcome, self._site, utcnow())
+            held, outcome, self._site, utcnow())
         if event:
             self._tell(event)
 
@@ -280,7 +291,7 @@ class Hand:
             return
         outcome = refuse(verdict, held)
         values = dict(outcome.values)
-        if 'hepix_state' in values:
+        if 'hepix_state' in values or (self._news and not held.untold):
             values[properties.UNTOLD] = 'true'
         if outcome.status:
             self._deactivate(image_id)
@@ -297,3 +308,9 @@ class Hand:
             image = self._catalogue.find(image_id)
             if image and image['status'] == 'active':
                 raise
+
+
+def _untold(held: Held) -> Held:
+    """Return an image of which nobody was told yet."""
+    return dataclasses.replace(held, extra={
+        **held.extra, properties.UNTOLD: 'true'})

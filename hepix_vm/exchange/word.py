@@ -41,6 +41,8 @@ class Register:
         self._ledger = ledger
         self._word = word
         self._journal = journal
+        # Whether anything was said that was not said before.
+        self.wrote = False
 
     def write(self, event: str, fact: Fact, named: Named) -> bool:
         """Say something, unless it is said already.
@@ -54,6 +56,7 @@ class Register:
         word, (kind, value) = self._word, named
         self._ledger.write(Record(
             fact, kind, value, word.reason, word.author, utcnow()))
+        self.wrote = True
         self._record(event, named)
         return True
 

@@ -16,6 +16,8 @@ import json
 
 import pytest
 
+from hepix_vm.errors import ServiceError
+from hepix_vm.exchange.catalogue import Catalogue
 from tests.functional import ungated
 from tests.functional.ungated import upload
 from tests.testbed.client import ADMIN
@@ -110,3 +112,24 @@ def test_what_an_image_would_bear(bare):
     assert (shown['judged'], shown['state'], shown['endorser']) == (
         'here', 'endorsed', ALICE)
     assert shown['list_id']
+
+
+@pytest.mark.parametrize('laptop', [False, True])
+def test_a_block_of_what_cannot_be_changed(bare, monkeypatch, laptop):
+    """The other images are, and what was decided stands."""
+    first, second = (upload(bare.client, b'same') for _ in range(2))
+    deactivate = Catalogue.deactivate
+
+    def fail(catalogue, image_id):
+        if image_id == first:
+            raise ServiceError('Glance is full.', 503, 'Look there.')
+        deactivate(catalogue, image_id)
+    monkeypatch.setattr(Catalogue, 'deactivate', fail)
+    ran = OpenStack.at(bare.glance.url, None if laptop else bare.site)(
+        'image endorsement set', first, '--block', '--reason', 'x',
+        '-f', 'json')
+    assert ran.status == 1
+    assert {row['ID']: (row['Done'], row['Status']) for row in ran.json} == {
+        first: ('failed', 'active'), second: ('deactivated', 'deactivated')}
+    assert f'{first}: Glance is full. Look there.\n' in ran.err
+    assert ungated.kept(bare)[0].fact == 'blocked'

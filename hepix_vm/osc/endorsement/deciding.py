@@ -93,12 +93,11 @@ class Operator:
             Journal(self.cloud.settings.state_dir, SERVICE)
             if self._site else None)
 
-    def carry_out(self, ids: Iterable[str], news: bool = False,
+    def carry_out(self, ids: Iterable[str], news: bool,
                   ) -> tuple[tuple[str, ...], list[tuple[Any, ...]]]:
         """Make images what they must be; return the table of it.
 
-        :param news: whether endorsers are told of images that are out of
-            use already
+        :param news: whether anything was said that was not said before
         """
         from hepix_vm.exchange.decide import Hand
         from hepix_vm.exchange.event import nobody

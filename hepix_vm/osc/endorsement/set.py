@@ -86,4 +86,5 @@ class Set(deciding.Deciding):
             for line in decide.say(register, name, said, named[name]):
                 self.say(line)
         return operator.carry_out(
-            target.images(cloud.catalogue, versions='share' in wanted))
+            target.images(cloud.catalogue, versions='share' in wanted),
+            register.wrote)

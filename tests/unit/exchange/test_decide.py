@@ -133,9 +133,9 @@ class Glance:
 BLOCKED = record(Fact.BLOCKED, Blockable.SHA512, DIGEST)
 
 
-def carry_out(glance, *records):
-    done, = decide.Hand(glance, Ledger(*records), None, nobody).carry_out(
-        [ID])
+def carry_out(glance, *records, news=False):
+    done, = decide.Hand(
+        glance, Ledger(*records), None, nobody, news).carry_out([ID])
     return done
 
 
@@ -151,6 +151,16 @@ def test_what_is_refused_is_taken_out_of_use_and_marked():
         f'{"a" * 8}: why.'}
     assert carry_out(glance, BLOCKED).done == decide.UNCHANGED
     assert len(glance.done) == 2
+
+
+def test_where_the_gate_was_quicker_nobody_was_told_yet():
+    glance = Glance(hepix_state='endorsed')
+    carry_out(glance, BLOCKED)
+    del glance.image['hepix_untold']
+    carry_out(glance, BLOCKED)
+    assert 'hepix_untold' not in glance.image
+    carry_out(glance, BLOCKED, news=True)
+    assert glance.image['hepix_untold'] == 'true'
 
 
 def test_what_somebody_else_took_out_of_use_stays_his():

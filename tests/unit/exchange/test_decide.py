@@ -13,6 +13,7 @@
 """What operators decide about, and what the ledger alone says."""
 
 import datetime
+import types
 
 import pytest
 
@@ -21,10 +22,14 @@ from hepix_vm.errors import HepixVmError
 from hepix_vm.errors import ServiceError
 from hepix_vm.exchange.catalogue import held_of
 from hepix_vm.exchange import decide
+from hepix_vm.exchange.event import Kind
 from hepix_vm.exchange.event import nobody
+from hepix_vm.held import Outcome
 from hepix_vm.trust.ledger import Fact
 from hepix_vm.trust.ledger import Record
 from hepix_vm.trust.settings import Blockable
+from hepix_vm.trust.verdict import Reason
+from hepix_vm.trust.verdict import Verdict
 
 NOW = datetime.datetime(2026, 11, 1, tzinfo=datetime.UTC)
 ID = '2b9c0a7e-51d5-4a55-8f6e-3d0f0c1e9b42'
@@ -161,6 +166,32 @@ def test_where_the_gate_was_quicker_nobody_was_told_yet():
     assert 'hepix_untold' not in glance.image
     carry_out(glance, BLOCKED, news=True)
     assert glance.image['hepix_untold'] == 'true'
+
+
+class Quiet:
+    """Settles an image that somebody else settled meanwhile."""
+
+    def __init__(self, *unused):
+        self.look = lambda held: Outcome(Verdict((Reason(
+            Code.IMAGE_BLOCKED, 'why'),)), '', {})
+
+    def settle(self, image_id):
+        return False
+
+
+@pytest.mark.parametrize(('news', 'kinds'), [
+    (True, [Kind.RUN_BEGINS, Kind.IMAGE_BLOCKED, Kind.RUN_ENDS]),
+    (False, [Kind.RUN_BEGINS, Kind.RUN_ENDS])])
+def test_on_a_controller_it_is_told_once(monkeypatch, news, kinds):
+    monkeypatch.setattr(decide, 'Settler', Quiet)
+    site = types.SimpleNamespace(
+        accepted=types.SimpleNamespace(by_uuid={}))
+    told = []
+    done, = decide.Hand(
+        Glance(status='deactivated', hepix_state='blocked'), Ledger(), site,
+        told.append, news).carry_out([ID])
+    assert done.done == decide.UNCHANGED
+    assert [event.kind for event in told] == kinds
 
 
 def test_what_somebody_else_took_out_of_use_stays_his():

@@ -51,7 +51,8 @@ class Part(Daemon):
         self._bus = bus
         super().__init__(
             api.folder / name,
-            [program(name), '--config-file', str(api.conf)],
+            [*service.IN_LINE, program(name), '--config-file',
+             str(api.conf)],
             {'PATH': os.pathsep.join((
                 str(pathlib.Path(sys.executable).parent),
                 os.environ.get('PATH', os.defpath), '/usr/sbin', '/sbin')),

@@ -26,11 +26,16 @@ import pathlib
 import re
 import shutil
 import subprocess
+import sys
 import tempfile
+from typing import TYPE_CHECKING
 
 from tests.testbed import cache
-from tests.testbed.drive import Files
 from tests.testbed import images
+
+if TYPE_CHECKING:
+    # It needs more than Python, and tools/image.sh has no more.
+    from tests.testbed.drive import Files
 
 # What is in the Debian guest besides debootstrap's variant minbase; and the
 # services that the ready parts of the context set up, which do not start.
@@ -61,7 +66,7 @@ _MODULES = ('virtio_pci', 'virtio_net', 'virtio_blk', 'ata_piix', 'sr_mod',
 
 
 def boot_busybox(drives: Sequence[pathlib.Path] = (), *,
-                 files: Files | None = None, firmware: str = '',
+                 files: 'Files | None' = None, firmware: str = '',
                  limit: float = 120.0) -> str:
     """Boot the small guest until it powers itself off.
 
@@ -78,7 +83,7 @@ def boot_busybox(drives: Sequence[pathlib.Path] = (), *,
 
 
 def boot_debian(drives: Sequence[pathlib.Path] = (), *,
-                files: Files | None = None, firmware: str = '',
+                files: 'Files | None' = None, firmware: str = '',
                 limit: float = 300.0) -> str:
     """Boot the Debian guest until it powers itself off.
 
@@ -142,7 +147,7 @@ def _boot(initramfs: pathlib.Path, drives: Sequence[pathlib.Path],
 
 
 def _initramfs(folder: pathlib.Path, kind: str,
-               files: Files) -> pathlib.Path:
+               files: 'Files') -> pathlib.Path:
     root = folder / 'root'
     shutil.copytree(_modules(), root, symlinks=True)
     (root / 'bin').mkdir()
@@ -198,3 +203,7 @@ def _with_dependencies(source: pathlib.Path) -> Iterator[pathlib.Path]:
         depends = images.run('modinfo', '-F', 'depends', str(path))
         wanted += [each for each in re.split(r'[,\s-]+', depends.replace(
             '-', '_')) if each and each not in wanted]
+
+
+if __name__ == '__main__':
+    disk(pathlib.Path(sys.argv[1]))

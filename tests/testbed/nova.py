@@ -75,6 +75,7 @@ class NovaApi(service.Service):
         super().__init__(folder, 'nova.wsgi.osapi_compute:application', {
             'OS_NOVA_CONFIG_DIR': str(folder),
             'OS_NOVA_DISABLE_EVENTLET_PATCHING': 'true'})
+        self._command[:0] = service.IN_LINE
         self.conf = self.folder / 'nova.conf'
         prepared = cache.prepared('nova', prepare)
         for name in (_API, _CELL, _CELL0):

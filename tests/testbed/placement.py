@@ -32,6 +32,7 @@ class Placement(service.Service):
     def __init__(self, folder: pathlib.Path, keystone: Keystone) -> None:
         super().__init__(folder, 'placement.wsgi.api:application', {
             'OS_PLACEMENT_CONFIG_DIR': str(folder)})
+        self._command[:0] = service.IN_LINE
         shutil.copyfile(
             cache.prepared('openstack-placement', prepare) / _DATABASE,
             self.folder / _DATABASE)

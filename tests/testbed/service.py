@@ -26,6 +26,7 @@ from tests.testbed.daemon import clean_environment
 from tests.testbed.daemon import Daemon
 from tests.testbed.glance import free_port
 from tests.testbed.glance import program
+from tests.testbed.glance import SERVER
 
 _GUNICORN = """\
 wsgi_app = '{application}'
@@ -53,6 +54,9 @@ buffer-size = 65535
 socket-timeout = 30
 add-header = Connection: close
 """
+
+# What runs a program so that sqlite lets those wait who want to write.
+IN_LINE = (sys.executable, str(SERVER / 'testbed_sqlite.py'))
 
 
 class Service(Daemon):

@@ -12,6 +12,8 @@
 
 """A paste filter, loaded by the testbed's Glance, that only helps sqlite.
 
+As a program it runs another one with the same help: PROGRAM ARGUMENT...
+
 oslo.db begins transactions with BEGIN. Two that have read and then want to
 write get "database is locked" at once, whatever the time-out: no request
 would survive company. BEGIN IMMEDIATE makes them wait in line instead. It
@@ -19,7 +21,9 @@ changes nothing in requests or answers.
 """
 
 from collections.abc import Callable
+import runpy
 import sqlalchemy
+import sys
 from typing import Any
 
 
@@ -27,9 +31,13 @@ def filter_factory(
         global_conf: dict[str, str],
         **local_conf: str) -> Callable[[Any], Any]:
     """Change how transactions begin and leave the application alone."""
+    _help()
+    return lambda application: application
+
+
+def _help() -> None:
     sqlalchemy.event.listen(sqlalchemy.Engine, 'before_cursor_execute',
                             _begin_immediate, retval=True)
-    return lambda application: application
 
 
 def _begin_immediate(
@@ -38,3 +46,9 @@ def _begin_immediate(
     if statement == 'BEGIN':
         statement = 'BEGIN IMMEDIATE'
     return statement, parameters
+
+
+if __name__ == '__main__':
+    _help()
+    sys.argv.pop(0)
+    runpy.run_path(sys.argv[0], run_name='__main__')

@@ -41,8 +41,8 @@ class Register:
         self._ledger = ledger
         self._word = word
         self._journal = journal
-        # Whether anything was said that was not said before.
-        self.wrote = False
+        # Whether anything is refused that was not refused before.
+        self.refused = False
 
     def write(self, event: str, fact: Fact, named: Named) -> bool:
         """Say something, unless it is said already.
@@ -56,7 +56,7 @@ class Register:
         word, (kind, value) = self._word, named
         self._ledger.write(Record(
             fact, kind, value, word.reason, word.author, utcnow()))
-        self.wrote = True
+        self.refused |= fact in records.REFUSING
         self._record(event, named)
         return True
 

@@ -62,6 +62,10 @@ class Fact(enum.StrEnum):
     INSTALLED = 'installed'  # since when the gate stands; names nothing
 
 
+# What speaks against whatever it names.
+REFUSING = frozenset({Fact.BLOCKED, Fact.REVOKED, Fact.SUPERSEDED})
+
+
 @dataclasses.dataclass(frozen=True, slots=True)
 class Record:
     """One fact.
@@ -158,7 +162,7 @@ class Ledger:
     def refusals(self) -> Iterator[Record]:
         """Yield what was blocked, revoked or superseded."""
         return (record for record in self._records
-                if record.fact in _REFUSING)
+                if record.fact in REFUSING)
 
     def allows(self, fact: Fact, entry: ImageEntry) -> bool:
         """Return whether an operator allowed something of an image.
@@ -330,7 +334,6 @@ _VALUES: Mapping[Blockable | None, Callable[[Any], str]] = {
     Blockable.IMAGE: fields.uuid, Blockable.GLANCE_IMAGE: fields.uuid,
     Blockable.LIST: fields.uuid, Blockable.ENDORSER: fields.name,
 }
-_REFUSING = frozenset({Fact.BLOCKED, Fact.REVOKED, Fact.SUPERSEDED})
 _WITH_DIGEST = frozenset({Fact.DERIVED, Fact.RECEIVED})
 _WITH_LIST = {Fact.SUPERSEDED: {'image_list', 'version'},
               Fact.HELD: {'image_list'}}

@@ -87,4 +87,4 @@ class Set(deciding.Deciding):
                 self.say(line)
         return operator.carry_out(
             target.images(cloud.catalogue, versions='share' in wanted),
-            register.wrote)
+            register.refused)

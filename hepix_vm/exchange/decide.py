@@ -67,7 +67,7 @@ class Done:
     """What became of an image.
 
     :param done: in one word what was done, or one of those above
-    :param image: as it is now
+    :param image: as it is now; where it failed, its id alone
     :param error: why it failed
     """
 
@@ -242,18 +242,19 @@ class Hand:
                 self._tell(Event(Kind.RUN_ENDS, utcnow()))
 
     def _one(self, image_id: str) -> Iterator[Done]:
-        error = ''
         try:
             if self._site:
                 self._settle(image_id, self._site)
             else:
                 self._withdraw(image_id)
+            image = self._catalogue.find(image_id)
         except HepixVmError as failed:
-            error = f'{failed.message} {failed.remedy}'
+            yield Done(FAILED, {'id': image_id},
+                       f'{failed.message} {failed.remedy}')
+            return
         # Somebody may have deleted it meanwhile.
-        if image := self._catalogue.find(image_id):
-            yield Done(FAILED if error else self._did.get(
-                image_id, UNCHANGED), image, error)
+        if image:
+            yield Done(self._did.get(image_id, UNCHANGED), image)
 
     def _settle(self, image_id: str, site: Site) -> None:
         settler = Settler(self._catalogue, self._ledger, site, self._changed)

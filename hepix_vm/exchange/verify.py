@@ -40,6 +40,7 @@ from hepix_vm import properties
 from hepix_vm.site import Site
 from hepix_vm.site import SiteFiles
 from hepix_vm.trust import envelope
+from hepix_vm.trust import inline
 from hepix_vm.trust.policy import Subject
 from hepix_vm.trust.verdict import Verdict
 
@@ -120,10 +121,21 @@ def judge_image(site: Site, image: Image, endorsement: str,
         raise HepixVmError(
             f'The image {held.image_id} is {held.status}; it has no data that '
             f'could be judged.', remedy='Verify the file of its data.')
-    if endorsement:
-        held = dataclasses.replace(held, extra={
-            **held.extra, properties.ENDORSEMENT: endorsement})
-    return _judge(site, search, at, held.subject)
+    if not endorsement:
+        return _judge(site, search, at, held.subject)
+    old = held.extra.get(properties.ENDORSEMENT, '')
+    renewed = dataclasses.replace(held, extra={
+        **held.extra, properties.ENDORSEMENT: endorsement})
+    verdict = _judge(site, search, at, renewed.subject)
+    if not old:
+        return verdict
+    # As the guard of requests asks before it takes the place of the other.
+    subject = held.subject(utcnow())
+    against = inline.check_renewal(
+        old, endorsement, subject.came_as or subject.sha512, site.trust)
+    return dataclasses.replace(
+        verdict, reasons=tuple(dict.fromkeys((*against, *verdict.reasons))),
+        exemption=None if against else verdict.exemption)
 
 
 def _judge(site: Site, search: Search, at: datetime.datetime | None,

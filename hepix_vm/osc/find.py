@@ -45,8 +45,10 @@ def image(catalogue: 'Catalogue', named: str) -> 'Image':
 
     if is_id(named) and (found := catalogue.find(named)):
         return found
-    # Glance reads some names as operators, such as in:.
-    same = [each for each in catalogue.images(name=named)
+    # Glance reads what begins as in: and neq: do as an operator, but not in
+    # quotes, which it cannot quote.
+    sought = named if {'"', '\\'} & set(named) else f'in:"{named}"'
+    same = [each for each in catalogue.images(name=sought)
             if each.get('name') == named] if named else []
     if len(same) == 1:
         return catalogue.show(same[0]['id'])

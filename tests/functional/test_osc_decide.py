@@ -13,9 +13,12 @@
 """``openstack image endorsement set`` and ``revoke``, over a real Glance."""
 
 import os
+import uuid
 
 import pytest
 
+from hepix_vm.trust.ledger import Fact
+from hepix_vm.trust.settings import Blockable
 from tests.functional.conftest import start
 from tests.testbed.client import ADMIN
 from tests.testbed.client import Identity
@@ -122,6 +125,41 @@ def test_revoking_what_is_out_of_use(gated, run, before):
     again = run(REVOKE, image_id, *WHY)
     assert 'WARNING: An image was revoked' not in again.err
     assert sweep(gated).stderr == ''
+
+
+def test_a_block_of_all_versions_is_taken_back_from_all(gated, run):
+    """An operator may have named what all versions have in common."""
+    image = str(uuid.uuid4())
+    ids = []
+    for _ in range(2):
+        data, site = os.urandom(100), gated.site
+        ids.append(gated.client.create(hepix_endorsement=site.encode(
+            site.sign(site.image_list(entry(data, identifier=image)),
+                      site.alice))))
+        assert gated.client.put(ids[-1], data).status_code == 204
+    gated.record(Fact.BLOCKED, Blockable.IMAGE, image)
+    sweep(gated)
+    assert {shown(gated, each) for each in ids} == {
+        ('deactivated', 'blocked')}
+    ran = run(SET, ids[0], '--unblock', *WHY)
+    assert {row: each['Status'] for row, each in rows(ran).items()} == {
+        each: 'active' for each in ids}
+
+
+@pytest.mark.parametrize('name', [
+    'plain', 'in:a,b', 'in:', 'neq:foo', 'a"b', 'back\\slash', 'a,b',
+    "it's", 'näh ☃'])
+def test_images_by_their_names(gated, run, name):
+    gated.client.create(name=f'{name}2')
+    image_id = gated.client.create(name=name)
+    assert run('image endorsement show', name, '-f', 'json').json[
+        'id'] == image_id
+
+
+@pytest.mark.parametrize('digest', ['', 'abc'])
+def test_what_is_no_digest(gated, run, digest):
+    ran = run(REVOKE, '--sha512', digest, *WHY, status=1)
+    assert 'Give the 128 hexadecimal digits' in ran.err
 
 
 def test_blocking_on_a_laptop(gated, run):

@@ -12,6 +12,7 @@
 
 """Images of an endorser in a cloud, where he is a user like others."""
 
+import dataclasses
 import datetime
 import os
 
@@ -284,10 +285,24 @@ def test_an_image_is_judged(cloud, alice):
     (alice / 'other').write_text(cloud.site.endorse(b'other'))
     done = verify(cloud, image_id, '--endorsement', 'other')
     assert [each['code'] for each in done.json['reasons']] == [
-        'size-mismatch', 'checksum-mismatch']
+        'uuid-conflict', 'size-mismatch', 'checksum-mismatch']
     cloud.block(data)
     done = verify(cloud, image_id)
     assert (done.status, done.json['state']) == (1, 'blocked')
+
+
+def test_an_older_endorsement_would_not_do(cloud, alice):
+    data = os.urandom(1000)
+    made = cloud.site.image_list(entry(data), version='2')
+    image_id = cloud.client.create(hepix_endorsement=cloud.site.encode(
+        cloud.site.sign(made, cloud.site.alice)))
+    assert cloud.client.put(image_id, data).status_code == 204
+    for version, codes in (('1', ['list-rollback']), ('3', [])):
+        (alice / 'other').write_bytes(cloud.site.sign(dataclasses.replace(
+            made, version=version), cloud.site.alice))
+        done = verify(cloud, image_id, '--endorsement', 'other')
+        assert [each['code'] for each in done.json['reasons']] == codes
+        assert done.status == bool(codes)
 
 
 def test_what_is_no_image_with_data(cloud, alice):

@@ -56,7 +56,7 @@ class Revoke(deciding.Deciding):
 
         operator = self.operator(parsed_args)
         cloud = operator.cloud
-        if parsed_args.sha512:
+        if parsed_args.sha512 is not None:
             target = decide.Target.of_digest(parsed_args.sha512)
         else:
             target = decide.Target.of_image(cloud.ledger, find.image(

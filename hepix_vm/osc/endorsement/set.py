@@ -85,6 +85,8 @@ class Set(deciding.Deciding):
         for name, said in wanted.items():
             for line in decide.say(register, name, said, named[name]):
                 self.say(line)
+        # What is taken back may have been said of all its versions.
+        versions = 'share' in wanted or False in wanted.values()
         return operator.carry_out(
-            target.images(cloud.catalogue, versions='share' in wanted),
+            target.images(cloud.catalogue, versions),
             register.refused)

@@ -152,4 +152,3 @@ class Stack:
             path = self.site.folder / name
             path.write_text(text)
             path.chmod(0o755 if name.endswith('.sh') else 0o644)
-        self.site.config.chmod(0o600)

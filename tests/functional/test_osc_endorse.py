@@ -87,7 +87,7 @@ def test_an_image_is_endorsed(home):
     entry, = made.images
     assert done.json == {
         'output': 'my image.raw.endorsement', 'list_id': made.identifier,
-        'list_version': '1', 'image_id': entry.identifier,
+        'list_version': '1', 'endorsed_image_id': entry.identifier,
         'title': 'Debian 12', 'sha512': hashlib.sha512(DATA).hexdigest(),
         'size': 3000, 'expires': made.expires.strftime('%Y-%m-%dT%H:%M:%SZ'),
         'endorser_dn': ALICE, 'endorser_ca': CA}
@@ -201,7 +201,7 @@ def test_an_endorsement_is_renewed_in_its_place(home):
         old.images[0].identifier, old.images[0].sha512, new.expires)
     assert done.json == {
         'output': 'my image.raw.endorsement', 'list_id': old.identifier,
-        'list_version': '2', 'image_id': entry.identifier,
+        'list_version': '2', 'endorsed_image_id': entry.identifier,
         'title': 'Debian 12', 'sha512': entry.sha512, 'size': 3000,
         'expires': new.expires.strftime('%Y-%m-%dT%H:%M:%SZ'),
         'endorser_dn': ALICE, 'endorser_ca': CA}

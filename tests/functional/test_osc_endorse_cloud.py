@@ -63,11 +63,11 @@ def test_all_in_one_go(cloud, alice):
     shown = done.json
     assert (shown['status'], shown['state'], shown['allowed'],
             shown['reasons']) == ('active', 'endorsed', True, [])
-    image = cloud.client.image(shown['image'])
+    image = cloud.client.image(shown['glance_id'])
     assert (image['name'], image['owner'], image['disk_format'],
             image['container_format'], image['os_distro']) == (
         'mine', 'atlas', 'raw', 'bare', 'debian')
-    assert image['hepix_image_id'] == shown['image_id']
+    assert image['hepix_image_id'] == shown['endorsed_image_id']
     assert image['hepix_endorsement'] == (
         alice / 'image.raw.endorsement').read_bytes().decode()
     assert image['os_hash_value'] == shown['sha512']
@@ -213,7 +213,7 @@ def test_an_expired_image_is_used_again(cloud, alice, account):
     done = renew(cloud, image_id, '--output', 'kept')
     assert done.status == 0, done.err
     shown = done.json
-    assert (shown['image'], shown['status'], shown['state'],
+    assert (shown['glance_id'], shown['status'], shown['state'],
             shown['allowed'], shown['reasons']) == (
         image_id, 'active', 'endorsed', True, [])
     image = cloud.client.image(image_id)
@@ -273,9 +273,9 @@ def test_an_image_is_judged(cloud, alice):
     assert done.status == 0, done.err
     image = cloud.client.image(image_id)
     assert {name: done.json[name] for name in (
-        'allowed', 'state', 'image', 'status', 'sha512', 'size',
+        'allowed', 'state', 'glance_id', 'status', 'sha512', 'size',
         'disk_format', 'list_id', 'expires')} == {
-        'allowed': True, 'state': 'endorsed', 'image': image_id,
+        'allowed': True, 'state': 'endorsed', 'glance_id': image_id,
         'status': 'active', 'sha512': image['os_hash_value'], 'size': 1000,
         'disk_format': 'raw', 'list_id': image['hepix_list_id'],
         'expires': image['hepix_expires']}

@@ -77,7 +77,7 @@ def test_what_is_endorsed(site, image):
     assert done.json == {
         'allowed': True, 'state': 'endorsed', 'mode': 'enforcing',
         'reasons': [], 'title': 'Testbed image', 'list_id': made.identifier,
-        'list_version': '1', 'image_id': made.images[0].identifier,
+        'list_version': '1', 'endorsed_image_id': made.images[0].identifier,
         'endorser_dn': ALICE, 'endorser_ca': CA,
         'expires': made.expires.strftime('%Y-%m-%dT%H:%M:%SZ'),
         'sha512': bytes_.sha512, 'size': 3000, 'file_format': 'raw',

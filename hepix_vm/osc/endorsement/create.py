@@ -264,7 +264,7 @@ def described(made: 'ImageList') -> dict[str, Any]:
     entry, = made.images
     return {
         'list_id': made.identifier, 'list_version': clean(made.version),
-        'image_id': entry.identifier, 'title': clean(entry.title),
+        'endorsed_image_id': entry.identifier, 'title': clean(entry.title),
         'sha512': entry.sha512, 'size': entry.size,
         'expires': format_time(min(entry.expires or made.expires,
                                    made.expires)),
@@ -286,6 +286,6 @@ def warn(command: base.Ours, who: 'Signer', made: 'ImageList') -> None:
 def verdict(done: 'Outcome') -> dict[str, Any]:
     """Return what a cloud made of an image as it is shown."""
     return {
-        'image': done.image_id, 'status': done.status, 'state': done.state,
-        'allowed': not done.reasons,
+        'glance_id': done.image_id, 'status': done.status,
+        'state': done.state, 'allowed': not done.reasons,
         'reasons': columns.Reasons([each.as_dict() for each in done.reasons])}

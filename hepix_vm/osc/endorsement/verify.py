@@ -128,7 +128,7 @@ class Verify(base.ShowOne):
         verdict = verify.judge_image(
             site, image, text, cloud.ledger.search_now, given.at)
         return verdict, {
-            'image': image['id'], 'status': image['status'],
+            'glance_id': image['id'], 'status': image['status'],
             'sha512': verdict.sha512, 'size': image['size'],
             'disk_format': image['disk_format']}
 
@@ -149,7 +149,7 @@ def _shown(verdict: 'Verdict') -> dict[str, Any]:
         'title': clean(found.entry.title) if found else '',
         'list_id': found.image_list.identifier if found else '',
         'list_version': clean(found.image_list.version) if found else '',
-        'image_id': found.entry.identifier if found else '',
+        'endorsed_image_id': found.entry.identifier if found else '',
         'endorser_dn': clean(found.signer.dn) if found else '',
         'endorser_ca': clean(found.signer.ca) if found else '',
         'expires': format_time(found.expires) if found else ''}

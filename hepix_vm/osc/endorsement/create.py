@@ -13,29 +13,22 @@
 """``openstack image endorsement create``."""
 
 import argparse
-from collections.abc import Callable
-from collections.abc import Iterator
-import contextlib
 import dataclasses
 import os
-import sys
 from typing import Any
 from typing import TYPE_CHECKING
 
 from hepix_vm.osc import base
-from hepix_vm.osc import columns
+from hepix_vm.osc import endorsing
 
 if TYPE_CHECKING:
     from hepix_vm.exchange.endorse import Statement
     from hepix_vm.exchange.measure import Measured
-    from hepix_vm.exchange.signer import Signer
-    from hepix_vm.exchange.upload import Outcome
     from hepix_vm.trust.model import ImageList
 
 FORMATS = ('raw', 'qcow2', 'vmdk', 'vdi', 'vhd', 'vhdx', 'iso', 'ploop',
            'aki', 'ari', 'ami')
 KINDS = ('base', 'vo-environment', 'complete')
-MODE = 0o644  # an endorsement is for everybody
 _Row = tuple[tuple[str, ...], tuple[Any, ...]]
 
 
@@ -79,25 +72,24 @@ class Create(base.ShowOne):
         """Return what was endorsed."""
         from hepix_vm.exchange import endorse
         from hepix_vm.gate import utcnow
-        from hepix_vm import wholefile
 
         given = parsed_args
         said = _statement(given)
         said.check(utcnow())
         output = given.output or given.file + endorse.BESIDE
-        check_free(output)
+        endorsing.check_free(output)
         if given.upload:
             # Whoever cannot log in learns that before his file is read.
             self.cloud().catalogue.abilities()
-        who = signer(given)
+        who = endorsing.signer(given)
         file = _measure(given.file, said.disk_format)
         made = endorse.build(
             said, os.path.basename(given.file), file.sha512, file.size,
             who.endorser(who.email, ''), utcnow())
         message = endorse.sign(made, who)
-        warn(self, who, made)
-        wholefile.replace(output, message, MODE)
-        shown = {'output': output, **described(made)}
+        endorsing.warn(self, who, made)
+        endorsing.write(output, message)
+        shown = {'output': output, **endorsing.described(made)}
         if given.upload:
             self.say(f'The endorsement is in {output}.')
             shown |= self._upload(given.upload, file, message, made)
@@ -107,7 +99,7 @@ class Create(base.ShowOne):
                 made: 'ImageList') -> dict[str, Any]:
         from hepix_vm.exchange.upload import Uploader
 
-        with progress(file.size) as advance:
+        with endorsing.progress(file.size) as advance:
             done = Uploader(self.cloud().catalogue, advance).upload(
                 name, file, message.decode(), made.images[0])
         if done.reasons:
@@ -116,7 +108,7 @@ class Create(base.ShowOne):
         elif not done.state:
             self.say('The cloud took the image and says nothing of its '
                      'endorsement: no gate judges images there.')
-        return verdict(done)
+        return endorsing.verdict(done)
 
 
 def _add_statement(group: argparse._ArgumentGroup) -> None:
@@ -172,34 +164,6 @@ def _statement(given: argparse.Namespace) -> 'Statement':
     return Statement(**{**values, 'built_with': dict(given.built_with)})
 
 
-def check_free(path: str) -> None:
-    """Make sure, before a large file is read, that a new one can be made."""
-    from hepix_vm.errors import ConfigError
-
-    if os.path.lexists(path):
-        raise ConfigError(
-            'It is there already, and is not overwritten.', path,
-            remedy='Renew it with openstack image endorsement renew, or give '
-                   'another --output.')
-    folder = os.path.dirname(os.path.abspath(path))
-    if not os.access(folder, os.W_OK | os.X_OK):
-        raise ConfigError('No file can be made there.', folder,
-                          remedy='Give another --output.')
-
-
-def signer(given: argparse.Namespace) -> 'Signer':
-    """Return who signs, by the options of :mod:`hepix_vm.cmd.signing`.
-
-    :raises HepixVmError: nobody does
-    """
-    from hepix_vm.cmd import signing
-    from hepix_vm import config
-    from hepix_vm import opts
-
-    return signing.signer_of(given, frozenset(
-        config.load()[opts.GROUP].signer_purposes))
-
-
 def _measure(path: str, disk_format: str) -> 'Measured':
     """Return digest and size of an image.
 
@@ -209,7 +173,7 @@ def _measure(path: str, disk_format: str) -> 'Measured':
     from hepix_vm.errors import TrustError
     from hepix_vm.exchange import contents
 
-    found = hashed(path)
+    found = endorsing.hashed(path)
     inside = contents.formats_in(path)
     if contents.contradicts(disk_format, inside):
         raise TrustError(
@@ -217,75 +181,3 @@ def _measure(path: str, disk_format: str) -> 'Measured':
             f'{" and ".join(sorted(inside))}.', Code.FORMAT_MISMATCH,
             'Give the --disk-format that the file has (qemu-img info).')
     return found
-
-
-def hashed(path: str) -> 'Measured':
-    """Return digest and size of a file, and show how far it is.
-
-    :raises ConfigError: it has no data, or cannot be read
-    """
-    from hepix_vm.errors import ConfigError
-    from hepix_vm.exchange import measure
-
-    size = os.path.getsize(path) if os.path.exists(path) else 0
-    with progress(size) as advance:
-        found = measure.of_file(path, advance)
-    if not found.size:
-        raise ConfigError('It has no data.', path,
-                          remedy='Give the file of an image.')
-    return found
-
-
-@contextlib.contextmanager
-def progress(size: int) -> Iterator[Callable[[int], None]]:
-    """Show how far a file was read, if somebody looks at a terminal.
-
-    :param size: its bytes
-    :returns: what is told of bytes that were read
-    """
-    if not sys.stderr.isatty():
-        yield lambda count: None
-        return
-    from hepix_vm.exchange.progress import Bar
-
-    shown = Bar(sys.stderr)
-    shown.begin(size)
-    try:
-        yield shown.advance
-    finally:
-        shown.end()
-
-
-def described(made: 'ImageList') -> dict[str, Any]:
-    """Return an endorsement as it is shown."""
-    from hepix_vm.exchange.oneline import clean
-    from hepix_vm.trust.imagelist import format_time
-
-    entry, = made.images
-    return {
-        'list_id': made.identifier, 'list_version': clean(made.version),
-        'endorsed_image_id': entry.identifier, 'title': clean(entry.title),
-        'sha512': entry.sha512, 'size': entry.size,
-        'expires': format_time(min(entry.expires or made.expires,
-                                   made.expires)),
-        'endorser_dn': clean(made.endorser.dn),
-        'endorser_ca': clean(made.endorser.ca)}
-
-
-def warn(command: base.Ours, who: 'Signer', made: 'ImageList') -> None:
-    """Say so if the certificate does not last as long as what it signs."""
-    from hepix_vm.trust.imagelist import format_time
-
-    end = who.certificate.not_valid_after_utc
-    if end < made.expires:
-        command.say(f'WARNING: the certificate ends at {format_time(end)}, '
-                    f'before the endorsement; from then on no image is '
-                    f'taken in with it.')
-
-
-def verdict(done: 'Outcome') -> dict[str, Any]:
-    """Return what a cloud made of an image as it is shown."""
-    return {
-        'glance_id': done.image_id, 'status': done.status,
-        'state': done.state, 'allowed': not done.reasons,
-        'reasons': columns.Reasons([each.as_dict() for each in done.reasons])}

@@ -17,6 +17,7 @@ import os
 from typing import Any
 
 from hepix_vm.osc import base
+from hepix_vm.osc import endorsing
 
 _Row = tuple[tuple[str, ...], tuple[Any, ...]]
 
@@ -59,11 +60,9 @@ class Renew(base.ShowOne):
 
     def take_action(self, parsed_args: argparse.Namespace) -> _Row:
         """Return what was endorsed."""
-        from hepix_vm.osc.endorsement import create
-
         given = parsed_args
         if given.output:
-            create.check_free(given.output)
+            endorsing.check_free(given.output)
         shown = (self._file(given) if os.path.exists(given.image)
                  else self._image(given))
         return tuple(shown), tuple(shown.values())
@@ -77,12 +76,11 @@ class Renew(base.ShowOne):
         output = given.output or path
         message, shown = self._renewed(given, envelope.from_text(
             verify.read_endorsement(path), MAX_INLINE))
-        _write(output, message)
+        endorsing.write(output, message)
         return {'output': output, **shown}
 
     def _image(self, given: argparse.Namespace) -> dict[str, Any]:
         from hepix_vm.exchange import upload
-        from hepix_vm.osc.endorsement import create
         from hepix_vm.osc import find
 
         self.say(f'There is no file {given.image!r}; the cloud is asked for '
@@ -91,7 +89,7 @@ class Renew(base.ShowOne):
         image = find.image(catalogue, given.image)
         message, shown = self._renewed(given, upload.message_of(image))
         if given.output:
-            _write(given.output, message)
+            endorsing.write(given.output, message)
             shown = {'output': given.output, **shown}
         done = upload.renew(catalogue, image['id'], message)
         self.status = 1 if done.reasons else 0
@@ -99,26 +97,18 @@ class Renew(base.ShowOne):
                 not done.reasons):
             self.say('The image stays out of use: an operator of the cloud '
                      'decided so.')
-        return {**shown, **create.verdict(done)}
+        return {**shown, **endorsing.verdict(done)}
 
     def _renewed(self, given: argparse.Namespace,
                  message: bytes) -> tuple[bytes, dict[str, Any]]:
         """Return a new version of an endorsement, and what is shown of it."""
         from hepix_vm.exchange import endorse
         from hepix_vm.gate import utcnow
-        from hepix_vm.osc.endorsement import create
         from hepix_vm.trust.endorsement import TrustSettings
 
         old = endorse.only(message, TrustSettings()).image_list
-        who = create.signer(given)
+        who = endorsing.signer(given)
         new = endorse.renew(old, who.endorser(who.email, ''), given.expires,
                             utcnow())
-        create.warn(self, who, new)
-        return endorse.sign(new, who), create.described(new)
-
-
-def _write(path: str, message: bytes) -> None:
-    from hepix_vm.osc.endorsement import create
-    from hepix_vm import wholefile
-
-    wholefile.replace(path, message, create.MODE)
+        endorsing.warn(self, who, new)
+        return endorse.sign(new, who), endorsing.described(new)

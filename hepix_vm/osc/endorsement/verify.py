@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 
 from hepix_vm.osc import base
 from hepix_vm.osc import columns
+from hepix_vm.osc import endorsing
 
 if TYPE_CHECKING:
     from hepix_vm.site import Site
@@ -95,11 +96,10 @@ class Verify(base.ShowOne):
         from hepix_vm.exchange import contents
         from hepix_vm.exchange import formats
         from hepix_vm.exchange import verify
-        from hepix_vm.osc.endorsement import create
 
         path = given.endorsement or verify.beside(given.image)
         text = verify.read_endorsement(path) if path else ''
-        file = create.hashed(given.image)
+        file = endorsing.hashed(given.image)
         inside = contents.formats_in(given.image)
         verdict = verify.judge_file(site, file, text, given.project, given.at)
         self.say('What a cloud blocked or revoked is not known for a file.')

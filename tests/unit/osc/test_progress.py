@@ -17,7 +17,7 @@ import sys
 
 import pytest
 
-from hepix_vm.osc.endorsement import create
+from hepix_vm.osc import endorsing
 
 
 class Stream(io.StringIO):
@@ -35,7 +35,7 @@ class Stream(io.StringIO):
 def test_progress(monkeypatch, terminal):
     shown = Stream(terminal)
     monkeypatch.setattr(sys, 'stderr', shown)
-    with create.progress(1000) as advance:
+    with endorsing.progress(1000) as advance:
         for _ in range(10):
             advance(100)
     assert ('0%' in shown.getvalue()) is terminal

@@ -23,6 +23,7 @@ import uuid
 from hepix_vm.errors import Code
 from hepix_vm.errors import ConfigError
 from hepix_vm.errors import TrustError
+from hepix_vm.exchange.oneline import clean
 from hepix_vm.exchange.publish import next_version
 from hepix_vm.exchange.signer import Signer
 from hepix_vm.trust import endorsement
@@ -191,6 +192,29 @@ def renew(old: ImageList, endorser: Endorser, expires: datetime.datetime,
     return imagelist.complete(dataclasses.replace(
         old, version=version, created=at, expires=expires, endorser=endorser,
         images=(dataclasses.replace(entry, expires=expires),)))
+
+
+def end(image_list: ImageList) -> datetime.datetime:
+    """Return until when an endorsement counts, UTC."""
+    entry, = image_list.images
+    return min(entry.expires or image_list.expires, image_list.expires)
+
+
+def check_replaces(old: SignedList, new: ImageList) -> None:
+    """Make sure that nothing is lost if a new version replaces the old one.
+
+    :raises ConfigError: a gate could accept the old one, and not this
+    """
+    if not old.signed_by(new.endorser.dn, new.endorser.ca):
+        what = (f'It was signed by {clean(old.signer.dn)}, and would be by '
+                f'{clean(new.endorser.dn)}')
+    elif end(new) < end(old.image_list):
+        what = (f'It counts until {format_time(end(old.image_list))}, and '
+                f'would until {format_time(end(new))}')
+    else:
+        return
+    raise ConfigError(f'{what}; it is left as it is.',
+                      remedy='Write the new one elsewhere with --output.')
 
 
 def sign(image_list: ImageList, signer: Signer) -> bytes:

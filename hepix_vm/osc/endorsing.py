@@ -107,6 +107,7 @@ def progress(size: int) -> Iterator[Callable[[int], None]]:
 
 def described(made: 'ImageList') -> dict[str, Any]:
     """Return an endorsement as it is shown."""
+    from hepix_vm.exchange import endorse
     from hepix_vm.exchange.oneline import clean
     from hepix_vm.trust.imagelist import format_time
 
@@ -115,8 +116,7 @@ def described(made: 'ImageList') -> dict[str, Any]:
         'list_id': made.identifier, 'list_version': clean(made.version),
         'endorsed_image_id': entry.identifier, 'title': clean(entry.title),
         'sha512': entry.sha512, 'size': entry.size,
-        'expires': format_time(min(entry.expires or made.expires,
-                                   made.expires)),
+        'expires': format_time(endorse.end(made)),
         'endorser_dn': clean(made.endorser.dn),
         'endorser_ca': clean(made.endorser.ca)}
 

@@ -23,6 +23,7 @@ from hepix_vm.trust.endorsement import TrustSettings
 from tests.testbed.openstack import OpenStack
 from tests.testbed import pki
 from tests.testbed.site import ALICE
+from tests.testbed.site import BOB
 from tests.testbed.site import CA
 
 # No text, and no CMS structure either.
@@ -226,6 +227,28 @@ def test_or_elsewhere(home):
     assert path.read_bytes() == before
     done = renew('--output', 'new')
     assert 'It is there already' in done.err
+
+
+def test_a_good_one_is_not_lost(home):
+    """By who signs it anew, or for a shorter time; there is --output."""
+    create()
+    path = home / 'my image.raw.endorsement'
+    before = path.read_bytes()
+    bob = pki.Authority.create(CA).issue(BOB)
+    bob.write(home, 'bob')
+    other = ('--certificate', 'bob.pem', '--key', 'bob.key')
+    for done, words in (
+            (renew(*other), f'signed by {ALICE}, and would be by {BOB};'),
+            (renew(expires='+1d'), 'It counts until ')):
+        assert (done.status, done.out) == (1, '')
+        assert words in done.err
+        assert 'it is left as it is. Write the new one elsewhere with ' \
+            '--output.' in done.err
+        assert path.read_bytes() == before
+    assert renew(*other, '--output', 'new').status == 0
+    assert signed(home / 'new').signed_by(BOB, CA)
+    assert renew('--output', 'newer', expires='+1d').status == 0
+    assert path.read_bytes() == before
 
 
 def test_what_is_not_renewed(home):

@@ -25,6 +25,7 @@ from tests.testbed.client import wait
 from tests.testbed.openstack import OpenStack
 from tests.testbed.openstack import OPERATOR
 from tests.testbed import pki
+from tests.testbed.site import ALICE
 from tests.testbed.site import entry
 
 MEMBER = 'alice:atlas:member,reader'
@@ -240,9 +241,16 @@ def test_what_an_operator_took_out_of_use_stays_so(cloud, alice):
 def test_a_renewal_that_the_cloud_refuses(cloud, alice):
     image_id = cloud.endorsed(os.urandom(1000))
     cloud.site.bob.write(alice, 'bob')
-    done = renew(cloud, image_id, who='bob')
+    before = cloud.client.image(image_id)
+    done = renew(cloud, image_id, '--output', 'refused', who='bob')
     assert (done.status, done.json['allowed'], done.json['status']) == (
         1, False, 'active')
+    # What is shown is what the image bears.
+    assert 'Nothing was changed' in done.err
+    assert not (alice / 'refused').exists()
+    assert (done.json['list_version'], done.json['endorser_dn'],
+            done.json['expires']) == (
+        '1', ALICE, before['hepix_expires'])
     assert done.json['reasons'][0]['code'] == 'endorser-not-accepted'
     assert cloud.client.image(image_id)['hepix_list_version'] == '1'
     done = renew(cloud, image_id, token='eve:cms:member')

@@ -15,9 +15,14 @@
 import argparse
 import os
 from typing import Any
+from typing import TYPE_CHECKING
 
 from hepix_vm.osc import base
 from hepix_vm.osc import endorsing
+
+if TYPE_CHECKING:
+    from hepix_vm.trust.endorsement import SignedList
+    from hepix_vm.trust.model import ImageList
 
 _Row = tuple[tuple[str, ...], tuple[Any, ...]]
 
@@ -68,16 +73,20 @@ class Renew(base.ShowOne):
         return tuple(shown), tuple(shown.values())
 
     def _file(self, given: argparse.Namespace) -> dict[str, Any]:
+        from hepix_vm.exchange import endorse
         from hepix_vm.exchange import verify
         from hepix_vm.trust import envelope
         from hepix_vm.trust.inline import MAX_INLINE
 
         path = verify.beside(given.image) or given.image
-        output = given.output or path
-        message, shown = self._renewed(given, envelope.from_text(
+        old = _opened(envelope.from_text(
             verify.read_endorsement(path), MAX_INLINE))
+        new, message = self._renewed(given, old.image_list)
+        if not given.output:
+            endorse.check_replaces(old, new)
+        output = given.output or path
         endorsing.write(output, message)
-        return {'output': output, **shown}
+        return {'output': output, **endorsing.described(new)}
 
     def _image(self, given: argparse.Namespace) -> dict[str, Any]:
         from hepix_vm.exchange import upload
@@ -87,28 +96,38 @@ class Renew(base.ShowOne):
                  f'an image of this name.')
         catalogue = self.cloud().catalogue
         image = find.image(catalogue, given.image)
-        message, shown = self._renewed(given, upload.message_of(image))
+        old = _opened(upload.message_of(image)).image_list
+        new, message = self._renewed(given, old)
+        done = upload.renew(catalogue, image['id'], message)
+        if done.reasons:
+            self.status = 1
+            self.say('Nothing was changed: the cloud refused the new '
+                     'endorsement, and the image keeps the one it had.')
+            return {**endorsing.described(old), **endorsing.verdict(done)}
+        if image['status'] == 'deactivated' == done.status:
+            self.say('The image stays out of use: an operator of the cloud '
+                     'decided so.')
+        shown = {**endorsing.described(new), **endorsing.verdict(done)}
         if given.output:
             endorsing.write(given.output, message)
             shown = {'output': given.output, **shown}
-        done = upload.renew(catalogue, image['id'], message)
-        self.status = 1 if done.reasons else 0
-        if image['status'] == 'deactivated' == done.status and (
-                not done.reasons):
-            self.say('The image stays out of use: an operator of the cloud '
-                     'decided so.')
-        return {**shown, **endorsing.verdict(done)}
+        return shown
 
-    def _renewed(self, given: argparse.Namespace,
-                 message: bytes) -> tuple[bytes, dict[str, Any]]:
-        """Return a new version of an endorsement, and what is shown of it."""
+    def _renewed(self, given: argparse.Namespace, old: 'ImageList',
+                 ) -> tuple['ImageList', bytes]:
+        """Return a new version of an endorsement, as a list and signed."""
         from hepix_vm.exchange import endorse
         from hepix_vm.gate import utcnow
-        from hepix_vm.trust.endorsement import TrustSettings
 
-        old = endorse.only(message, TrustSettings()).image_list
         who = endorsing.signer(given)
         new = endorse.renew(old, who.endorser(who.email, ''), given.expires,
                             utcnow())
         endorsing.warn(self, who, new)
-        return endorse.sign(new, who), endorsing.described(new)
+        return new, endorse.sign(new, who)
+
+
+def _opened(message: bytes) -> 'SignedList':
+    from hepix_vm.exchange import endorse
+    from hepix_vm.trust.endorsement import TrustSettings
+
+    return endorse.only(message, TrustSettings())

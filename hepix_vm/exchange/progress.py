@@ -58,10 +58,12 @@ class Bar:
     """A bar on a terminal.
 
     :param stream: the terminal
+    :param doing: what is done, where no images are counted
     """
 
-    def __init__(self, stream: TextIO) -> None:
+    def __init__(self, stream: TextIO, doing: str = '') -> None:
         self._stream = stream
+        self._doing = doing
         self._bar: tqdm[Never] | None = None
         self._lock = threading.Lock()
         self._images = self._done = 0
@@ -102,7 +104,8 @@ class Bar:
                 self._bar = None
 
     def _description(self) -> str:
-        return f'{self._done} of {counted(self._images, "image")}'
+        return self._doing or (
+            f'{self._done} of {counted(self._images, "image")}')
 
 
 class Lines:

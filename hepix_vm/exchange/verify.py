@@ -15,6 +15,7 @@
 from collections.abc import Callable
 import dataclasses
 import datetime
+import logging
 import os
 
 from oslo_config import cfg
@@ -43,6 +44,8 @@ from hepix_vm.trust import envelope
 from hepix_vm.trust import inline
 from hepix_vm.trust.policy import Subject
 from hepix_vm.trust.verdict import Verdict
+
+LOG = logging.getLogger(__name__)
 
 # Longer than any property can be; a gate refuses it as too long.
 _LONGEST = 1024 * 1024  # bytes
@@ -153,6 +156,7 @@ def _judge(site: Site, search: Search, at: datetime.datetime | None,
     if (at is None or at <= utcnow() or Code.CRL_EXPIRED not in verdict.codes
             or Code.CRL_EXPIRED in look(None).codes):
         return verdict
+    LOG.warning('A CRL ends before then; it is taken to be renewed.')
     return dataclasses.replace(verdict, reasons=tuple(
         reason for reason in verdict.reasons
         if reason.code is not Code.CRL_EXPIRED))

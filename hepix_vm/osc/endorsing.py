@@ -25,6 +25,8 @@ from hepix_vm.osc import base
 from hepix_vm.osc import columns
 
 if TYPE_CHECKING:
+    from hepix_vm.cmd.common import Cloud
+    from hepix_vm.exchange.catalogue import Image
     from hepix_vm.exchange.measure import Measured
     from hepix_vm.exchange.signer import Signer
     from hepix_vm.exchange.upload import Outcome
@@ -33,15 +35,16 @@ if TYPE_CHECKING:
 _MODE = 0o644  # an endorsement is for everybody
 
 
-def check_free(path: str) -> None:
-    """Make sure, before a large file is read, that a new one can be made."""
+def check_free(path: str, remedy: str = 'Give another --output.') -> None:
+    """Make sure, before a large file is read, that a new one can be made.
+
+    :param remedy: what to do if there is one
+    """
     from hepix_vm.errors import ConfigError
 
     if os.path.lexists(path):
-        raise ConfigError(
-            'It is there already, and is not overwritten.', path,
-            remedy='Renew it with openstack image endorsement renew, or give '
-                   'another --output.')
+        raise ConfigError('It is there already, and is not overwritten.',
+                          path, remedy=remedy)
     folder = os.path.dirname(os.path.abspath(path))
     if not os.access(folder, os.W_OK | os.X_OK):
         raise ConfigError('No file can be made there.', folder,
@@ -53,6 +56,33 @@ def write(path: str, message: bytes) -> None:
     from hepix_vm import wholefile
 
     wholefile.replace(path, message, _MODE)
+
+
+def image_of(command: base.Ours, named: str) -> tuple['Cloud', 'Image']:
+    """Return the image that is meant where no file is, and its cloud.
+
+    :raises HepixVmError: there is none
+    """
+    from keystoneauth1.exceptions import MissingRequiredOptions
+
+    from hepix_vm.errors import HepixVmError
+    from hepix_vm.errors import ServiceError
+    from hepix_vm.osc import find
+
+    no_file = f'There is no file {named!r}'
+    try:
+        cloud = command.cloud()
+        return cloud, find.image(cloud.catalogue, named)
+    except MissingRequiredOptions as error:
+        raise HepixVmError(
+            f'{no_file}, and no cloud to ask for an image of this name.',
+            remedy='Correct the path, or name a cloud (--os-cloud).'
+            ) from error
+    except ServiceError:
+        raise
+    except HepixVmError as error:
+        raise HepixVmError(f'{no_file}. {error.message}',
+                           remedy=error.remedy) from error
 
 
 def signer(given: argparse.Namespace) -> 'Signer':
@@ -77,7 +107,7 @@ def hashed(path: str) -> 'Measured':
     from hepix_vm.exchange import measure
 
     size = os.path.getsize(path) if os.path.exists(path) else 0
-    with progress(size) as advance:
+    with progress('Hashing', size) as advance:
         found = measure.of_file(path, advance)
     if not found.size:
         raise ConfigError('It has no data.', path,
@@ -86,9 +116,10 @@ def hashed(path: str) -> 'Measured':
 
 
 @contextlib.contextmanager
-def progress(size: int) -> Iterator[Callable[[int], None]]:
+def progress(doing: str, size: int) -> Iterator[Callable[[int], None]]:
     """Show how far a file was read, if somebody looks at a terminal.
 
+    :param doing: what it is read for
     :param size: its bytes
     :returns: what is told of bytes that were read
     """
@@ -97,7 +128,7 @@ def progress(size: int) -> Iterator[Callable[[int], None]]:
         return
     from hepix_vm.exchange.progress import Bar
 
-    shown = Bar(sys.stderr)
+    shown = Bar(sys.stderr, doing)
     shown.begin(size)
     try:
         yield shown.advance

@@ -149,7 +149,9 @@ def test_what_is_there_is_kept(home):
     before = path.read_bytes()
     done = create()
     assert done.status == 1
-    assert 'It is there already, and is not overwritten. Renew' in done.err
+    assert 'It is there already, and is not overwritten. It can' in done.err
+    assert 'hepix_endorsement="$(cat \'my image.raw.endorsement\')"' in (
+        done.err)
     assert path.read_bytes() == before
     done = create(output='none/x')
     assert 'No file can be made there' in done.err

@@ -96,8 +96,12 @@ def test_a_refusal_says_all_reasons(cloud, alice):
     assert shown['reasons'][0]['remedy'].startswith('Ask the operator')
     assert 'which was deleted again' in done.err
     assert images(cloud) == before
-    # It can be taken elsewhere.
+    # It can be taken elsewhere, or here when the cloud takes it.
     assert (alice / 'image.raw.endorsement').exists()
+    done = create(cloud, who='bob')
+    assert (done.status, done.out) == (1, '')
+    assert ('openstack image create --property hepix_endorsement="$(cat '
+            'image.raw.endorsement)"' in done.err)
 
 
 def test_what_the_import_refuses(cloud, alice, monkeypatch):
@@ -278,7 +282,7 @@ def test_an_image_is_judged(cloud, alice):
     data = os.urandom(1000)
     image_id = cloud.endorsed(data)
     done = verify(cloud, image_id)
-    assert done.status == 0, done.err
+    assert (done.status, done.err) == (0, '')
     image = cloud.client.image(image_id)
     assert {name: done.json[name] for name in (
         'allowed', 'state', 'glance_id', 'status', 'sha512', 'size',
@@ -316,8 +320,8 @@ def test_an_older_endorsement_would_not_do(cloud, alice):
 def test_what_is_no_image_with_data(cloud, alice):
     done = verify(cloud, 'nothing')
     assert done.status == 1
-    assert "There is no file 'nothing'; the cloud is asked" in done.err
-    assert 'There is no image nothing' in done.err
+    assert ("There is no file 'nothing'. There is no image nothing that you "
+            "may see. Give " in done.err)
     done = verify(cloud, cloud.client.create())
     assert 'is queued; it has no data' in done.err
 

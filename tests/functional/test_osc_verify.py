@@ -117,6 +117,8 @@ def test_at_another_time(site, image, at, status, reasons):
     endorse(site, image, expires=pki.utcnow() + 60 * pki.DAY)
     done = verify(site, image, f'--at={at}')
     assert (done.status, codes(done)) == (status, reasons)
+    # Whoever relies on it has to know.
+    assert ('A CRL ends before then' in done.err) is (at in ('+59d', '+61d'))
 
 
 def test_a_crl_that_is_late_now_is_so_then(site, image):
@@ -189,6 +191,14 @@ def test_settings_that_are_not_there(image):
     done = verify(None, image)
     assert (done.status, codes(done)) == (1, ['not-endorsed'])
     assert '/etc/hepix-vm/policy.yaml is not on this machine' in done.err
+
+
+def test_neither_a_file_nor_a_cloud(site, image):
+    done = OpenStack(site)('image endorsement verify', 'typo')
+    assert (done.status, done.out) == (1, '')
+    assert done.err == (
+        "There is no file 'typo', and no cloud to ask for an image of this "
+        "name. Correct the path, or name a cloud (--os-cloud).\n")
 
 
 def test_who_is_accepted_for_a_project(site, image):

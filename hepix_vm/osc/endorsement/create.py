@@ -15,6 +15,7 @@
 import argparse
 import dataclasses
 import os
+import shlex
 from typing import Any
 from typing import TYPE_CHECKING
 
@@ -56,7 +57,7 @@ class Create(base.ShowOne):
         # A --passphrase would be --passphrase-file, on the command line.
         parser.allow_abbrev = False
         parser.add_argument('file', metavar='FILE', help='the image')
-        _add_statement(parser.add_argument_group('what is said of it'))
+        _add_statement(parser)
         signing.add_options(parser)
         parser.add_argument(
             '--output', metavar='FILE', default='',
@@ -77,7 +78,11 @@ class Create(base.ShowOne):
         said = _statement(given)
         said.check(utcnow())
         output = given.output or given.file + endorse.BESIDE
-        endorsing.check_free(output)
+        endorsing.check_free(output, (
+            f'It can be renewed (openstack image endorsement renew) and used '
+            f'(openstack image create --property hepix_endorsement="$(cat '
+            f'{shlex.quote(output)})"). To endorse anew, remove it or give '
+            f'another --output.'))
         if given.upload:
             # Whoever cannot log in learns that before his file is read.
             self.cloud().catalogue.abilities()
@@ -99,7 +104,7 @@ class Create(base.ShowOne):
                 made: 'ImageList') -> dict[str, Any]:
         from hepix_vm.exchange.upload import Uploader
 
-        with endorsing.progress(file.size) as advance:
+        with endorsing.progress('Uploading', file.size) as advance:
             done = Uploader(self.cloud().catalogue, advance).upload(
                 name, file, message.decode(), made.images[0])
         if done.reasons:
@@ -111,7 +116,7 @@ class Create(base.ShowOne):
         return endorsing.verdict(done)
 
 
-def _add_statement(group: argparse._ArgumentGroup) -> None:
+def _add_statement(parser: argparse.ArgumentParser) -> None:
     text = {
         'title': 'what people call it',
         'distro': 'operating system, such as debian',
@@ -120,30 +125,30 @@ def _add_statement(group: argparse._ArgumentGroup) -> None:
         'hypervisor': 'for which it is made: kvm, or several (kvm,xen)',
         'image-version': 'your version of the image'}
     for name, what in text.items():
-        group.add_argument(f'--{name}', metavar='TEXT', required=True,
-                           help=what)
-    group.add_argument('--disk-format', required=True, choices=FORMATS,
-                       help='format of the file')
-    group.add_argument(
+        parser.add_argument(f'--{name}', metavar='TEXT', required=True,
+                            help=what)
+    parser.add_argument('--disk-format', required=True, choices=FORMATS,
+                        help='format of the file')
+    parser.add_argument(
         '--expires', metavar='DATE|DURATION', required=True,
         type=base.moment(last=True), help='until when you answer for it: a '
         'last day (2027-03-31), a time (2027-03-31T12:00:00Z), or from now '
         'on (+90d)')
-    group.add_argument('--vo', metavar='VO', default='',
-                       help='virtual organisation for which it is made')
-    group.add_argument('--uri', metavar='URI', default='', help='where the '
-                       'file can be fetched (by default only its name)')
-    group.add_argument('--kind', choices=KINDS, default='',
-                       help='what is in it')
-    group.add_argument(
+    parser.add_argument('--vo', metavar='VO', default='',
+                        help='virtual organisation for which it is made')
+    parser.add_argument('--uri', metavar='URI', default='', help='where the '
+                        'file can be fetched (by default only its name)')
+    parser.add_argument('--kind', choices=KINDS, default='',
+                        help='what is in it')
+    parser.add_argument(
         '--built-with', metavar='TOOL=VERSION', action='append', default=[],
         type=_tool, help='what it was made with; may be given several times')
-    group.add_argument('--produced', metavar='DATE', type=base.moment(),
-                       help='when it was made')
-    group.add_argument(
+    parser.add_argument('--produced', metavar='DATE', type=base.moment(),
+                        help='when it was made')
+    parser.add_argument(
         '--list-id', metavar='UUID', default='',
         help='list to which it belongs (by default one of its own)')
-    group.add_argument(
+    parser.add_argument(
         '--image-id', metavar='UUID', default='', help='identifier of the '
         'image, for new bytes of the same (by default a new one)')
 

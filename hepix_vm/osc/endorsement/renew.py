@@ -90,15 +90,11 @@ class Renew(base.ShowOne):
 
     def _image(self, given: argparse.Namespace) -> dict[str, Any]:
         from hepix_vm.exchange import upload
-        from hepix_vm.osc import find
 
-        self.say(f'There is no file {given.image!r}; the cloud is asked for '
-                 f'an image of this name.')
-        catalogue = self.cloud().catalogue
-        image = find.image(catalogue, given.image)
+        cloud, image = endorsing.image_of(self, given.image)
         old = _opened(upload.message_of(image)).image_list
         new, message = self._renewed(given, old)
-        done = upload.renew(catalogue, image['id'], message)
+        done = upload.renew(cloud.catalogue, image['id'], message)
         if done.reasons:
             self.status = 1
             self.say('Nothing was changed: the cloud refused the new '

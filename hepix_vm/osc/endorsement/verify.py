@@ -34,7 +34,8 @@ class Verify(base.ShowOne):
     The verdict is that of the settings, the CAs and the lists that are on
     this machine: on a controller those of its site. A file is judged with
     no cloud; what a cloud blocked or revoked is not known then. An image
-    of Glance is judged by an administrator.
+    of Glance is judged by an administrator. The exit status is 0 only if
+    the image is allowed.
     """
 
     examples = (
@@ -46,8 +47,6 @@ class Verify(base.ShowOne):
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         """Return the parser of the arguments."""
         parser = super().get_parser(prog_name)
-        parser.epilog = (f'{parser.epilog}\n\nThe exit status is 0 only if '
-                         f'the image is allowed.')
         parser.add_argument('image', metavar='FILE|IMAGE', help='a file, or '
                             'else an image of Glance by its name or id')
         parser.add_argument(
@@ -57,8 +56,9 @@ class Verify(base.ShowOne):
         parser.add_argument(
             '--at', metavar='DATE|DURATION', type=base.moment(),
             help='judge as of then: a day (2027-03-31), a time '
-                 '(2027-03-31T12:00:00Z), or from now on (+30d); a CRL that '
-                 'counts now is taken to be renewed until then')
+                 '(2027-03-31T12:00:00Z), from now on (+30d) or before now '
+                 '(--at=-1d); a CRL that counts now is taken to be renewed '
+                 'until then')
         parser.add_argument(
             '--trust-anchors', metavar='DIR', default='', help='folder of '
             'CAs and CRLs, instead of that of hepix-vm.conf')
@@ -116,13 +116,9 @@ class Verify(base.ShowOne):
     def _image(self, given: argparse.Namespace, site: 'Site',
                ) -> tuple['Verdict', dict[str, Any]]:
         from hepix_vm.exchange import verify
-        from hepix_vm.osc import find
 
-        self.say(f'There is no file {given.image!r}; the cloud is asked for '
-                 f'an image of this name.')
-        cloud = self.cloud()
-        verify.check_ledger(cloud.catalogue, given.image)
-        image = find.image(cloud.catalogue, given.image)
+        cloud, image = endorsing.image_of(self, given.image)
+        verify.check_ledger(cloud.catalogue, image['id'])
         text = (verify.read_endorsement(given.endorsement)
                 if given.endorsement else '')
         verdict = verify.judge_image(

@@ -35,8 +35,9 @@ class Stream(io.StringIO):
 def test_progress(monkeypatch, terminal):
     shown = Stream(terminal)
     monkeypatch.setattr(sys, 'stderr', shown)
-    with endorsing.progress(1000) as advance:
+    with endorsing.progress('Hashing', 1000) as advance:
         for _ in range(10):
             advance(100)
-    assert ('0%' in shown.getvalue()) is terminal
+    assert ('Hashing:   0%' in shown.getvalue()) is terminal
+    assert 'image' not in shown.getvalue()
     assert bool(shown.getvalue()) is terminal

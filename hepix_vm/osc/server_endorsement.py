@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from hepix_vm.cmd.common import Cloud
     from hepix_vm.exchange.runs import Run
 
-_COLUMNS = ('ID', 'Name', 'Project', 'Status', 'Image ID', 'Image Name',
+_COLUMNS = ('ID', 'Name', 'Project ID', 'Status', 'Image ID', 'Image Name',
             'State', 'Expires', 'Reason')
 # Beside those that images bear: exchange.audit and exchange.runs have them.
 _OTHERS = ('unknown', 'volume', 'gone')

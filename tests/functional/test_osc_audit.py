@@ -109,7 +109,7 @@ def test_what_an_image_would_bear(bare):
                       hepix_endorsement=bare.site.endorse(data))
     shown = OpenStack.at(bare.glance.url, bare.site)(
         'image endorsement show', image_id, '-f', 'json').json
-    assert (shown['judged'], shown['state'], shown['endorser']) == (
+    assert (shown['judged'], shown['state'], shown['endorser_dn']) == (
         'here', 'endorsed', ALICE)
     assert shown['list_id']
 

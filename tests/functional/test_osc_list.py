@@ -82,6 +82,8 @@ def test_all_columns(run, ids):
     assert row['ID'] == ids['ev\x1b[31mil']
     assert row['Reason'] == 'image-revoked: a b'
     assert (row['Visibility'], row['Status']) == ('public', 'queued')
+    assert row['Project ID'] == 'admin'
+    assert row['Endorsed Image ID'] == ''
 
 
 def test_whoever_is_no_administrator_sees_what_glance_shows(bare, ids):

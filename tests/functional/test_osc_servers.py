@@ -81,6 +81,7 @@ def test_which_servers_run_what(world, run):
     assert (row['Name'], row['Status'], row['Image Name']) == (
         'server', 'ACTIVE', 'image')
     assert row['Expires'].endswith('Z')
+    assert row['Project ID'] == world.keystone.project('atlas')
 
 
 def test_whoever_is_no_administrator(run):

@@ -55,8 +55,10 @@ def test_on_a_controller(gated, run, show):
     shown = show(image_id)
     assert (shown['judged'], shown['state'], shown['allowed'],
             shown['reasons']) == ('here', 'endorsed', True, [])
-    assert (shown['sha512'], shown['endorser'], shown['size']) == (
+    assert (shown['sha512'], shown['endorser_dn'], shown['size']) == (
         entry(data).sha512, ALICE, 100)
+    assert shown['endorsed_image_id'] == gated.client.image(
+        image_id)['hepix_image_id']
     assert shown['expires'].endswith('Z')
     upload, = shown['history']
     assert upload['event'] == 'verdict allowed upload'
@@ -99,7 +101,7 @@ def test_elsewhere_it_is_what_the_cloud_wrote(gated, run, show):
     shown = show(image_id, site=None, token=USER)
     assert (shown['judged'], shown['state'], shown['history']) == (
         'by the cloud', 'blocked', [])
-    assert shown['endorser'] == ALICE
+    assert shown['endorser_dn'] == ALICE
     # On a controller, too: the ledger looks empty to them.
     shown = show(image_id, token=USER)
     assert (shown['judged'], shown['state']) == ('by the cloud', 'blocked')

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from hepix_vm.exchange.word import Register
     from hepix_vm.site import Site
 
-COLUMNS = ('ID', 'Name', 'Project', 'Done', 'Status', 'State', 'Reason',
+COLUMNS = ('ID', 'Name', 'Project ID', 'Done', 'Status', 'State', 'Reason',
            'Servers')
 ELSEWHERE = ('It is written into the ledger of the cloud. What the site '
              'decided lies on its controllers: the next sweep there does '

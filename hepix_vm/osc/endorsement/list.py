@@ -25,13 +25,14 @@ if TYPE_CHECKING:
     from hepix_vm.exchange.catalogue import Image
 
 _COLUMNS = ('ID', 'Name', 'State', 'VO', 'Expires')
-_LONG = (*_COLUMNS, 'Status', 'Visibility', 'Project', 'Image ID',
-         'Image Version', 'List ID', 'List Version', 'Endorser', 'Approved',
-         'Shareable', 'Reason')
+_LONG = (*_COLUMNS, 'Status', 'Visibility', 'Project ID',
+         'Endorsed Image ID', 'Image Version', 'List ID', 'List Version',
+         'Endorser', 'Approved', 'Shareable', 'Reason')
 _PROPERTIES = {
     'ID': 'id', 'Name': 'name', 'VO': 'hepix_vo', 'Expires': 'hepix_expires',
-    'Status': 'status', 'Visibility': 'visibility', 'Project': 'owner',
-    'Image ID': 'hepix_image_id', 'Image Version': 'hepix_image_version',
+    'Status': 'status', 'Visibility': 'visibility', 'Project ID': 'owner',
+    'Endorsed Image ID': 'hepix_image_id',
+    'Image Version': 'hepix_image_version',
     'List ID': 'hepix_list_id', 'List Version': 'hepix_list_version',
     'Endorser': 'hepix_endorser_dn', 'Approved': 'hepix_approved',
     'Shareable': 'hepix_shareable', 'Reason': 'hepix_reason'}

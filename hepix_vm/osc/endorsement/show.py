@@ -31,9 +31,10 @@ if TYPE_CHECKING:
 HERE, CLOUD = 'here', 'by the cloud'
 # What is shown of an image, by what it bears.
 _FIELDS = {
-    'image_id': 'hepix_image_id', 'image_version': 'hepix_image_version',
+    'endorsed_image_id': 'hepix_image_id',
+    'image_version': 'hepix_image_version',
     'list_id': 'hepix_list_id', 'list_version': 'hepix_list_version',
-    'endorser': 'hepix_endorser_dn', 'endorser_ca': 'hepix_endorser_ca',
+    'endorser_dn': 'hepix_endorser_dn', 'endorser_ca': 'hepix_endorser_ca',
     'endorsed_at': 'hepix_endorsed_at', 'expires': 'hepix_expires',
     'vo': 'hepix_vo', 'uri': 'hepix_uri', 'hypervisor': 'hepix_hypervisor',
     'architecture': 'architecture', 'distro': 'os_distro',

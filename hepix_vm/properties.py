@@ -97,9 +97,13 @@ def of_verdict(verdict: Verdict, altered: bool,
 
 
 def of_refusal(verdict: Verdict, state: str) -> dict[str, str]:
-    """Return the properties that say why an image is refused."""
+    """Return the properties that say why an image is refused.
+
+    What an operator said comes first: the end may be cut off.
+    """
     return {'hepix_state': state, 'hepix_reason': stored('; '.join(
-        f'{reason.code}: {reason.message}' for reason in verdict.reasons))}
+        f'{reason.code}: {reason.message}'
+        for reason in standing.worst_first(verdict)))}
 
 
 def is_ours(name: str) -> bool:

@@ -25,6 +25,7 @@ from hepix_vm.errors import Code
 from hepix_vm.trust.endorsement import STALE
 from hepix_vm.trust.verdict import Exemption
 from hepix_vm.trust.verdict import Mode
+from hepix_vm.trust.verdict import Reason
 from hepix_vm.trust.verdict import Verdict
 
 
@@ -102,3 +103,10 @@ def state_of(verdict: Verdict) -> State:
     """Return what ``hepix_state`` says of a refusal."""
     return next((state for code, state in _STATES.items()
                  if code in verdict.codes), State.REFUSED)
+
+
+def worst_first(verdict: Verdict) -> list[Reason]:
+    """Return the reasons of a refusal, those first that give its state."""
+    rank = {code: place for place, code in enumerate(_STATES)}
+    return sorted(verdict.reasons,
+                  key=lambda reason: rank.get(reason.code, len(rank)))

@@ -75,6 +75,16 @@ def test_what_a_refusal_writes(word):
     check({'hepix_reason': written})
 
 
+def test_what_an_operator_said_comes_first():
+    verdict = Verdict(tuple(Reason(code, f'{code.name} it') for code in (
+        Code.CRL_EXPIRED, Code.LIST_EXPIRED, Code.IMAGE_BLOCKED,
+        Code.IMAGE_REVOKED, Code.ENDORSER_MISMATCH)))
+    written = properties.of_refusal(verdict, 'revoked')['hepix_reason']
+    assert [each.partition(':')[0] for each in written.split('; ')] == [
+        'image-revoked', 'image-blocked', 'list-expired', 'crl-expired',
+        'endorser-mismatch']
+
+
 @pytest.mark.parametrize('word', WORDS)
 def test_what_a_new_record_has(word):
     model = models.Model()

@@ -102,8 +102,10 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--list-version', metavar='VERSION', default='',
                         help='by default the last one, raised')
     parser.add_argument('--expires', metavar='DATE',
-                        help='day, time or duration (+90d) at which the '
-                             'version ends; by default valid_days of FILE')
+                        help='until when the version holds: a last day '
+                             '(2027-03-31), a time (2027-03-31T12:00:00Z), '
+                             'or from now on (+90d); by default valid_days '
+                             'of FILE')
     parser.add_argument('--archive', metavar='DIR',
                         help='where all versions are kept; by default '
                              'published/ in state_dir')
@@ -223,7 +225,7 @@ def _publication(given: argparse.Namespace) -> Publication:
         raise ConfigError(f'It cannot be read: {error.strerror}.', given.file
                           ) from error
     if given.expires:
-        end = moments.parse(given.expires, utcnow())
+        end = moments.parse(given.expires, utcnow(), last=True)
         if end <= utcnow():
             raise ConfigError('The end lies in the past.', '--expires')
         found = dataclasses.replace(found, end=end)

@@ -116,7 +116,8 @@ def run(given: argparse.Namespace) -> int:
     return Run(common.connect(), Request(
         only=frozenset(map(str.lower, given.lists)) or None,
         dry_run=given.dry_run), not given.no_fetch, functools.partial(
-            _print_plan, given.format or 'table', given.columns),
+            _print_plan, given.dry_run, given.format or 'table',
+            given.columns),
         # Of a dry run standard output has the plan alone.
         sys.stderr if given.dry_run else sys.stdout).run()
 
@@ -125,12 +126,14 @@ def _fetch(given: argparse.Namespace) -> int:
     return Run(
         common.connect(),
         Request(fetched=given.images, dry_run=given.dry_run), False,
-        functools.partial(_print_plan, 'table', ()),
+        functools.partial(_print_plan, given.dry_run, 'table', ()),
         sys.stderr if given.dry_run else sys.stdout).run()
 
 
-def _print_plan(shape: str, columns: Sequence[str],
+def _print_plan(dry_run: bool, shape: str, columns: Sequence[str],
                 followed: Followed) -> None:
+    if not dry_run:
+        return
     print(plantable.as_json(
         followed.plan, followed.outline, followed.done.failures)
         if shape == 'json' else plantable.table(
@@ -144,7 +147,7 @@ class Run:
     :param cloud: that is asked, by whoever began the run
     :param fetching: whether lists are fetched, or only those that were
         accepted before followed
-    :param show: is given what came of a dry run, and shows its plan
+    :param show: is given what came of it
     :param out: where else what is done is said
     :param program: its name, with which errors begin
     """
@@ -159,8 +162,7 @@ class Run:
         self._out = out
         self._program = program
         self._began = utcnow()
-        # What became of the lists that were fetched.
-        self.reports: Sequence[ListReport] = ()
+        self._reports: Sequence[ListReport] = ()
         settings = cloud.settings
         metrics.check(settings.metrics_file)
         self._files = SiteFiles(settings)
@@ -179,12 +181,12 @@ class Run:
             if self._fetching:
                 self._intake()
             followed, status = self._follow()
-            status = max(status, report.status_of(self.reports))
+            status = max(status, report.status_of(self._reports))
         finally:
             self._tell(Event(Kind.RUN_ENDS, utcnow()))
         if self._fetching and not self._request.dry_run:
             metrics.write(
-                self._cloud.settings.metrics_file, self._site, self.reports,
+                self._cloud.settings.metrics_file, self._site, self._reports,
                 self._measured(followed, status))
         return status
 
@@ -207,9 +209,9 @@ class Run:
         intake = Intake(
             self._cloud.settings, self._files, self._tell,
             self._request.only or (), self._marks(), self._request.dry_run)
-        self.reports = intake.run()
+        self._reports = intake.run()
         self._site = intake.site
-        for each in self.reports:
+        for each in self._reports:
             print(each, file=self._out)
 
     def _marks(self) -> dict[str, str]:
@@ -244,9 +246,8 @@ class Run:
                     self._tell, progress.choose(self._out)).run()
         except HepixVmError as error:
             return None, common.failed(self._program, error)
-        if self._request.dry_run:
-            self._show(followed)
-        else:
+        self._show(followed)
+        if not self._request.dry_run:
             once.tell(settings.state_dir, tidings.found(
                 followed.refusals, followed.approvals, utcnow()), self._tell)
         return followed, self._say(followed)

@@ -21,6 +21,7 @@ from typing import TextIO
 
 import prettytable
 
+from hepix_vm.exchange.deeds import Deed
 from hepix_vm.exchange.deeds import Trouble
 from hepix_vm.exchange.oneline import clean
 from hepix_vm.exchange.outline import Outline
@@ -58,7 +59,7 @@ def table(made: Plan, outline: Outline, columns: Sequence[str] = (),
     shown = columns or _SHOWN
     written = [[size(cell) if column in BYTES else cell
                 for column, cell in zip(shown, row, strict=True)]
-               for row in rows(made, outline, shown)]
+               for row in rows(made.steps, outline, shown)]
     drawn = prettytable.PrettyTable(shown, align='l', max_table_width=width)
     drawn.add_rows(written)
     if width:
@@ -70,14 +71,15 @@ def table(made: Plan, outline: Outline, columns: Sequence[str] = (),
     return f'{drawn}\n{summary(made)}'
 
 
-def rows(made: Plan, outline: Outline,
+def rows(steps: Iterable[Step | Deed], outline: Outline,
          columns: Sequence[str]) -> list[list[Any]]:
-    """Return the steps of a plan as rows, with exact numbers of bytes.
+    """Return steps as rows, with exact numbers of bytes.
 
+    :param steps: of a plan, or what was carried out of it
     :param columns: some of :data:`COLUMNS`
     """
     return [[_cell(row, column) for column in columns]
-            for row in (_row(step, outline) for step in made.steps)]
+            for row in (_row(step, outline) for step in steps)]
 
 
 def size(number: int) -> str:
@@ -133,14 +135,19 @@ def _fitting(widths: dict[str, int], width: int) -> dict[str, int]:
     return widths
 
 
-def _row(step: Step, outline: Outline) -> dict[str, Any]:
+def _row(done: Step | Deed, outline: Outline) -> dict[str, Any]:
+    if isinstance(done, Deed):
+        step, image_id = done.step, done.became or done.image_id
+    else:
+        step = done
+        image_id = step.present.image_id if step.present else ''
     return {
         'action': str(step.action), 'list': step.list_id,
         'list_title': outline.title_of(step.list_id),
         'image': step.identifier,
         'title': outline.image_title_of(step),
         'name': step.name,
-        'glance_id': step.present.image_id if step.present else '',
+        'glance_id': image_id,
         'bytes_in': step.bytes_in, 'bytes_out': step.bytes_out,
         'why': step.why, 'codes': [str(code) for code in step.codes]}
 

@@ -13,10 +13,8 @@
 """``openstack image catalog``: the image lists of a site."""
 
 import argparse
-from collections.abc import Callable
 from collections.abc import Iterable
 from collections.abc import Iterator
-from collections.abc import Mapping
 from collections.abc import Sequence
 import datetime
 import os
@@ -32,7 +30,6 @@ from hepix_vm.osc import controller
 
 if TYPE_CHECKING:
     from hepix_vm.exchange.inventory import Listed
-    from hepix_vm.exchange.report import ListReport
     from hepix_vm.exchange.run import Followed
     from hepix_vm.trust.endorsement import SignedList
     from hepix_vm.trust.model import ImageEntry
@@ -46,16 +43,11 @@ _LONG = {
     'Created': 'created', 'Fetched': 'fetched', 'Endorser': 'endorser_dn',
     'CA': 'endorser_ca', 'URL': 'url'}
 
-# Of a plan: some of those of hepix_vm.cmd.plantable.
-_STEPS = ('Action', 'List', 'List ID', 'Image', 'Image ID', 'Glance ID',
-          'In', 'Out', 'Why')
-_REPORTS: 'Mapping[str, Callable[[ListReport], Any]]' = {
-    'ID': lambda each: each.uuid, 'Title': lambda each: clean(each.title),
-    'Outcome': lambda each: str(each.outcome),
-    'Version': lambda each: clean(each.version),
-    'Images': lambda each: each.images,
-    'Expires': lambda each: _time(each.expires) if each.expires else '',
-    'Code': lambda each: str(each.code or '')}
+# Of a step: what hepix_vm.cmd.plantable calls them.
+_STEPS = {
+    'Action': 'Action', 'List': 'List', 'List ID': 'List ID',
+    'Image': 'Image', 'Endorsed Image ID': 'Image ID',
+    'Glance ID': 'Glance ID', 'In': 'In', 'Out': 'Out', 'Why': 'Why'}
 
 
 class List(base.Lister):
@@ -136,8 +128,9 @@ class Sync(base.Lister):
 
     It does what hepix-vm-sync does, with the account that openstack was
     given, on a controller, whose files hepix-vm.conf names
-    (HEPIX_VM_CONFIG). The rows are what became of the lists; with
-    --dry-run, what would be done.
+    (HEPIX_VM_CONFIG). The rows are the steps that were carried out; with
+    --dry-run, those that would be. What became of the lists, and what was
+    refused or failed, is said on standard error.
     """
 
     auth_required = True
@@ -167,25 +160,27 @@ class Sync(base.Lister):
         from hepix_vm.exchange.run import Request
 
         known = controller.lists()[0]
-        plans: list[Followed] = []
+        came: list[Followed] = []
         run = follow.Run(
             self.cloud(), Request(
                 only=frozenset(find(known, named).uuid for named
                                in parsed_args.lists) or None,
                 dry_run=parsed_args.dry_run), not parsed_args.no_fetch,
-            plans.append, sys.stderr, 'openstack image catalog sync')
+            came.append, sys.stderr, 'openstack image catalog sync')
         self.status = int(run.run() > 0)
-        if not parsed_args.dry_run:
-            return tuple(_REPORTS), [
-                tuple(read(each) for read in _REPORTS.values())
-                for each in run.reports]
-        return _STEPS, [row for plan in plans for row in self._steps(plan)]
+        return tuple(_STEPS), [
+            row for followed in came
+            for row in self._steps(followed, parsed_args.dry_run)]
 
-    def _steps(self, followed: 'Followed') -> Iterator[tuple[Any, ...]]:
+    def _steps(self, followed: 'Followed',
+               dry_run: bool) -> Iterator[tuple[Any, ...]]:
         from hepix_vm.cmd import plantable
 
-        self.say(plantable.summary(followed.plan))
-        for row in plantable.rows(followed.plan, followed.outline, _STEPS):
+        if dry_run:
+            self.say(plantable.summary(followed.plan))
+        for row in plantable.rows(
+                followed.plan.steps if dry_run else followed.done.deeds,
+                followed.outline, tuple(_STEPS.values())):
             yield tuple(
                 columns.Bytes(cell) if title in plantable.BYTES else cell
                 for title, cell in zip(_STEPS, row, strict=True))

@@ -37,8 +37,9 @@ if TYPE_CHECKING:
     from hepix_vm.trust.verdict import Reason
 
 _COLUMNS = {
-    'ID': 'id', 'Title': 'title', 'Version': 'version', 'Images': 'images',
-    'Expires': 'expires', 'State': 'state', 'Codes': 'codes'}
+    'ID': 'id', 'Title': 'title', 'Version': 'version',
+    'Images': 'image_count', 'Expires': 'expires', 'State': 'state',
+    'Codes': 'codes'}
 _LONG = {
     'Created': 'created', 'Fetched': 'fetched', 'Endorser': 'endorser_dn',
     'CA': 'endorser_ca', 'URL': 'url'}
@@ -115,7 +116,7 @@ class Show(base.ShowOne):
             'former_versions': columns.Versions([{
                 'version': clean(each.image_list.version)
                 if each.image_list else '',
-                'images': len(each.image_list.images)
+                'image_count': len(each.image_list.images)
                 if each.image_list else 0,
                 'replaced': _time(each.replaced)}
                 for each in inventory.formers(store, listed.uuid, site.trust)
@@ -342,12 +343,12 @@ def _fields_of(signed: 'SignedList | None') -> dict[str, Any]:
 
 def _described(image_list: 'ImageList | None') -> dict[str, Any]:
     if image_list is None:
-        return {'id': '', 'title': '', 'version': '', 'images': 0,
+        return {'id': '', 'title': '', 'version': '', 'image_count': 0,
                 'created': '', 'expires': ''}
     return {
         'id': image_list.identifier, 'title': clean(image_list.title),
         'version': clean(image_list.version),
-        'images': len(image_list.images),
+        'image_count': len(image_list.images),
         'created': _time(image_list.created),
         'expires': _time(image_list.expires)}
 

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from hepix_vm.exchange.endorsers import Pinned
 
 _POLICY = 'policy.yaml'
-_COLUMNS = ('DN', 'Source', 'VO', 'CA Expires', 'CRL Next Update',
+_COLUMNS = ('Endorser', 'Source', 'VO', 'CA Expires', 'CRL Next Update',
             'Certificate Expires', 'State')
 _LONG = ('CA', 'CRL', 'Projects', 'Email')
 

@@ -112,7 +112,8 @@ def test_a_list_is_published_and_verified_at_its_address(
     ran = openstack('image catalog publish -f json --yes', *arguments)
     published = ran.json
     assert (ran.status, published['published'], published['id'],
-            published['version'], published['images'], published['place']
+            published['version'], published['image_count'],
+            published['place']
             ) == (0, True, LIST, '1', 1, str(publisher.output))
     assert published['changes'][0].startswith(f'list {LIST} version none ->')
 

@@ -111,6 +111,7 @@ def test_a_list_with_its_images(site, openstack):
         assert shown['id'] == image_list.identifier
         assert shown['vo'] == 'vo.example.org'
         assert shown['endorser_email'] == 'alice@example.org'
+        assert shown['image_count'] == 1
         assert shown['images'] == [{
             'id': image.identifier, 'title': 'Debian', 'version': '1.0',
             'size': 3, 'sha512': image.sha512, 'architecture': 'x86_64',
@@ -133,8 +134,10 @@ def test_former_versions(site, openstack):
     shown = openstack('image catalog show -f json', first.identifier).json
     assert shown['version'] == '2'
     assert shown['former_versions'] == [
-        {'version': '1', 'images': 1, 'replaced': '2026-11-01T12:30:00Z'},
-        {'version': '', 'images': 0, 'replaced': '2026-11-01T12:30:01Z'}]
+        {'version': '1', 'image_count': 1,
+         'replaced': '2026-11-01T12:30:00Z'},
+        {'version': '', 'image_count': 0,
+         'replaced': '2026-11-01T12:30:01Z'}]
 
 
 def test_why_a_list_is_refused(site, openstack):

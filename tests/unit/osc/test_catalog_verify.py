@@ -58,6 +58,7 @@ def test_a_list_that_would_be_accepted(site, verify):
         0, True, [], '')
     assert fields['id'] == old.identifier
     assert (fields['version'], fields['accepted_version']) == ('2', '1')
+    assert fields['image_count'] == 2
     assert (fields['endorser_dn'], fields['endorser_ca']) == (ALICE, CA)
     assert fields['certificate_expires'] == (
         f'{site.alice.certificate.not_valid_after_utc:%Y-%m-%dT%H:%M:%SZ}')

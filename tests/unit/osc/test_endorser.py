@@ -58,16 +58,16 @@ def test_who_may_endorse_what(site, endorsers):
     alice = text(site.alice.certificate.not_valid_after_utc)
     first, second, third = endorsers('--long')
     assert first == {
-        'DN': ALICE, 'Source': 'policy.yaml', 'VO': 'vo.example.org',
+        'Endorser': ALICE, 'Source': 'policy.yaml', 'VO': 'vo.example.org',
         'CA Expires': ca, 'CRL Next Update': text(now + 5 * DAY),
         'Certificate Expires': alice, 'State': 'good', 'CA': CA,
         'CRL': 'fresh', 'Projects': ['atlas', 'cms'],
         'Email': 'alice@example.org'}
-    assert (second['DN'], second['Source'], second['State']) == (
+    assert (second['Endorser'], second['Source'], second['State']) == (
         ALICE, image_list.identifier, 'good')
     # Nothing that he signed is here.
-    assert (third['DN'], third['Certificate Expires'], third['State']) == (
-        BOB, '', 'good')
+    assert (third['Endorser'], third['Certificate Expires'],
+            third['State']) == (BOB, '', 'good')
     assert 'Email' not in endorsers()[0]
 
 

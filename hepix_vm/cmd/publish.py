@@ -222,8 +222,10 @@ def _publication(given: argparse.Namespace) -> Publication:
         with open(given.file, 'rb') as file:
             found = publicationfile.parse(file.read(), given.file)
     except OSError as error:
-        raise ConfigError(f'It cannot be read: {error.strerror}.', given.file
-                          ) from error
+        raise ConfigError(
+            f'It cannot be read: {error.strerror}.', given.file,
+            remedy='Give the path of the YAML file that says what is '
+                   'published.') from error
     if given.expires:
         end = moments.parse(given.expires, utcnow(), last=True)
         if end <= utcnow():

@@ -20,6 +20,7 @@ from oslo_config import cfg
 
 from hepix_vm.errors import Code
 from hepix_vm.errors import ConfigError
+from hepix_vm.errors import FetchError
 from hepix_vm.errors import TrustError
 from hepix_vm.exchange.fetch import Fetcher
 from hepix_vm.exchange.fetch import Limits
@@ -34,6 +35,9 @@ from hepix_vm.trust.endorsement import AcceptedList
 from hepix_vm.trust.endorsement import SignedList
 from hepix_vm.trust.model import ImageList
 from hepix_vm.trust.verdict import Reason
+
+_NOT_FOLLOWED = ('Look whether a list is at that address, and at the '
+                 'network; --tls-ca names the CAs of its server.')
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -94,20 +98,25 @@ def fetch(place: str, site: Site, settings: cfg.ConfigOpts.GroupAttr,
     scheme, separator, _ = place.partition('://')
     if not separator:
         following = Following(pathlib.Path(place).absolute().as_uri())
+        remedy = 'Give the path of a signed list, or its https address.'
     elif scheme.lower() != 'https':
         raise ConfigError(f'{transport.shown(place)} is no address from '
                           f'which lists are fetched.',
                           remedy='Give one with https://, or a file.')
     else:
-        following = next(
-            (block.following for block in site.subscriptions.blocks
+        following, remedy = next(
+            ((block.following, '') for block in site.subscriptions.blocks
              if block.following and block.following.url == place),
-            Following(place))
+            (Following(place), _NOT_FOLLOWED))
     if tls_ca:
         following = dataclasses.replace(following, ca_bundle=tls_ca)
-    return Fetcher(following, settings.trust_anchors, Limits(
-        settings.fetch_timeout, settings.fetch_retries,
-        settings.max_list_bytes)).get().content or b''
+    try:
+        return Fetcher(following, settings.trust_anchors, Limits(
+            settings.fetch_timeout, settings.fetch_retries,
+            settings.max_list_bytes)).get().content or b''
+    except FetchError as error:
+        # The usual one is of what is followed.
+        raise FetchError(error.message, remedy or error.remedy) from error
 
 
 def _pinning(signed: SignedList, message: bytes,

@@ -152,6 +152,15 @@ def test_when_it_ends(alice):
         *alice.signer, '--dry-run').stderr
 
 
+def test_there_is_no_such_file(alice):
+    alice.file.unlink()
+    done = alice.run(*alice.signer, '--yes')
+    assert (done.returncode, untouched(alice)) == (3, True)
+    assert done.stderr.endswith(
+        f'{alice.file}: It cannot be read: No such file or directory. Give '
+        f'the path of the YAML file that says what is published.\n')
+
+
 def expired_crl(alice):
     alice.site.write_anchors(next_update=pki.utcnow() - pki.DAY,
                              this_update=pki.utcnow() - 2 * pki.DAY)

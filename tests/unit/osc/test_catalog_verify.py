@@ -170,12 +170,17 @@ def test_a_machine_that_has_nothing(site, verify, tmp_path):
 
 
 @pytest.mark.parametrize(('place', 'why'), [
-    ('missing', 'cannot be read: No such file or directory.'),
+    ('missing', 'cannot be read: No such file or directory. Give the path '
+     'of a signed list, or its https address.'),
+    ('https://127.0.0.1:9/list', 'Look whether a list is at that address, '
+     'and at the network; --tls-ca names the CAs of its server.'),
     ('http://lists.example.org/?password=s3cret', 'is no address from which '
      'lists are fetched. Give one with https://, or a file.'),
     ('file:///etc/passwd', 'is no address from which')])
 def test_what_is_not_fetched(site, place, why):
+    site.write_config(fetch_retries='0')
     ran = OpenStack(site)('image catalog verify', place)
     assert (ran.status, ran.out) == (1, '')
     assert why in ran.err and ran.err.count('\n') == 1
     assert 's3cret' not in ran.err
+    assert 'subscriptions.yaml' not in ran.err

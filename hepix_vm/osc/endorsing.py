@@ -63,19 +63,21 @@ def image_of(command: base.Ours, named: str) -> tuple['Cloud', 'Image']:
 
     :raises HepixVmError: there is none
     """
-    from keystoneauth1.exceptions import MissingRequiredOptions
+    from openstack.exceptions import ConfigException
 
     from hepix_vm.errors import HepixVmError
     from hepix_vm.errors import ServiceError
+    from hepix_vm.exchange.oneline import clean
     from hepix_vm.osc import find
 
     no_file = f'There is no file {named!r}'
     try:
         cloud = command.cloud()
         return cloud, find.image(cloud.catalogue, named)
-    except MissingRequiredOptions as error:
+    except ConfigException as error:
         raise HepixVmError(
-            f'{no_file}, and no cloud to ask for an image of this name.',
+            f'{no_file}, and no cloud to ask for an image of this name: '
+            f'{clean(str(error))}.',
             remedy='Correct the path, or name a cloud (--os-cloud).'
             ) from error
     except ServiceError:

@@ -198,7 +198,8 @@ def test_neither_a_file_nor_a_cloud(site, image):
     assert (done.status, done.out) == (1, '')
     assert done.err == (
         "There is no file 'typo', and no cloud to ask for an image of this "
-        "name. Correct the path, or name a cloud (--os-cloud).\n")
+        "name: Missing value auth-url required for auth plugin password. "
+        "Correct the path, or name a cloud (--os-cloud).\n")
 
 
 def test_who_is_accepted_for_a_project(site, image):

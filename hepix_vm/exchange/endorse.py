@@ -47,6 +47,11 @@ PRODUCED = 'dc:date:created'
 # The versions of a list that several endorsements share: day and second, so
 # that who makes the next one needs to know none of the others.
 _TIMED = re.compile(r'[0-9]{8}\.[0-9]{1,6}')
+# What Glance knows as os_distro and is no Linux:
+# https://docs.openstack.org/glance/latest/admin/useful-image-properties.html
+_NO_LINUX = frozenset({
+    'freebsd', 'msdos', 'netbsd', 'netware', 'openbsd', 'opensolaris',
+    'windows'})
 # What an option must say; it would else be refused by readers of lists.
 _NEEDED = ('title', 'distro', 'distro_version', 'architecture',
            'hypervisor', 'image_version', 'disk_format')
@@ -150,7 +155,8 @@ def build(said: Statement, name: str, sha512: str, size: int,
             size=size, sha512=sha512, version=said.image_version,
             uri=said.uri or f'file:///{urllib.parse.quote(name)}',
             hypervisor=said.hypervisor, title=said.title,
-            description=said.title, arch=said.architecture, os=said.distro,
+            description=said.title, arch=said.architecture,
+            os=said.distro if said.distro.lower() in _NO_LINUX else 'Linux',
             osname=said.distro, osversion=said.distro_version,
             format=said.disk_format.upper(), expires=said.expires,
             extra={key: value for key, value in extra.items() if value}),)))

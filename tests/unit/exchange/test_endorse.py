@@ -65,6 +65,14 @@ def test_what_must_be_said(alice, name):
         build(alice, **{name: ''})
 
 
+@pytest.mark.parametrize(('distro', 'system'), [
+    ('debian', 'Linux'), ('Rocky', 'Linux'), ('FreeBSD', 'FreeBSD'),
+    ('windows', 'windows')])
+def test_what_runs_it(alice, distro, system):
+    entry, = build(alice, distro=distro).images
+    assert (entry.os, entry.osname) == (system, distro)
+
+
 @pytest.mark.parametrize('uri', [
     'https://images.example.org/x', 'file:///srv/x', 'urn:x'])
 def test_where_it_is(alice, uri):

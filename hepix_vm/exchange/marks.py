@@ -20,8 +20,10 @@ from collections.abc import Collection
 from collections.abc import Iterator
 import dataclasses
 import datetime
+import re
 from typing import Any
 
+from hepix_vm.errors import Code
 from hepix_vm.errors import MalformedError
 from hepix_vm.exchange.catalogue import Catalogue
 from hepix_vm.exchange.catalogue import Image
@@ -30,6 +32,10 @@ from hepix_vm.properties import LONGEST
 from hepix_vm.properties import stored
 from hepix_vm.trust.imagelist import parse_time
 from hepix_vm.trust.standing import State
+from hepix_vm.trust.verdict import Reason
+
+# How properties.of_refusal begins each.
+_REASON = re.compile(f'(?:^|; )({"|".join(Code)}): ')
 
 
 def expiry(image: Image) -> datetime.datetime | None:
@@ -58,6 +64,26 @@ def text(image: Image, name: str) -> str:
     """Return an attribute or a property of an image; empty without it."""
     value: Any = image.get(name)
     return '' if value is None else str(value)
+
+
+def flag(image: Image, name: str) -> bool | None:
+    """Return a property that says yes or no; None without it."""
+    return {'true': True, 'false': False}.get(text(image, name))
+
+
+def reasons(image: Image, at: datetime.datetime) -> list[dict[str, str]]:
+    """Return why an image is refused: code, message and remedy of each.
+
+    :param at: now, UTC
+    """
+    if state(image, at) == State.EXPIRED != text(image, 'hepix_state'):
+        return [Reason(Code.IMAGE_EXPIRED, 'The endorsement of this image '
+                       f'ended at {line(image, "hepix_expires")}.').as_dict()]
+    other, *known = _REASON.split(line(image, 'hepix_reason'))
+    # What another version of ours wrote, it may call otherwise.
+    found = [Reason(Code.INTERNAL_ERROR, other)] if other else []
+    return [each.as_dict() for each in (*found, *map(
+        Reason, map(Code, known[::2]), known[1::2]))]
 
 
 def line(image: Image, name: str) -> str:

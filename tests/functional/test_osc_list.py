@@ -50,7 +50,8 @@ def ids(bare):
         'expired': {**public, 'hepix_state': 'expired',
                     'hepix_expires': at(-DAY)},
         'ev\x1b[31mil': {**public, 'hepix_state': 'revoked',
-                         'hepix_reason': 'image-revoked: a\nb'},
+                         'hepix_reason': 'image-revoked: a\nb',
+                         'hepix_approved': 'true'},
         'coming': {**public, 'hepix_list_id': 'x'},
         'hidden': {**public, 'hepix_state': 'blocked', 'os_hidden': True},
         'private': {'visibility': 'private', 'hepix_state': 'adopted'},
@@ -84,6 +85,7 @@ def test_all_columns(run, ids):
     assert (row['Visibility'], row['Status']) == ('public', 'queued')
     assert row['Project ID'] == 'admin'
     assert row['Endorsed Image ID'] == ''
+    assert (row['Approved'], row['Shareable']) == (True, None)
 
 
 def test_whoever_is_no_administrator_sees_what_glance_shows(bare, ids):

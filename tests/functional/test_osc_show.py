@@ -59,6 +59,7 @@ def test_on_a_controller(gated, run, show):
         entry(data).sha512, ALICE, 100)
     assert shown['endorsed_image_id'] == gated.client.image(
         image_id)['hepix_image_id']
+    assert (shown['endorsed_size'], shown['altered']) == (100, False)
     assert shown['expires'].endswith('Z')
     upload, = shown['history']
     assert upload['event'] == 'verdict allowed upload'
@@ -95,7 +96,8 @@ def test_elsewhere_it_is_what_the_cloud_wrote(gated, run, show):
     shown = show(image_id, site=None)
     assert (shown['judged'], shown['state'], shown['allowed']) == (
         'by the cloud', 'blocked', None)
-    assert shown['reasons'][0].startswith('image-blocked: ')
+    # In the same form wherever it is judged.
+    assert shown['reasons'] == show(image_id)['reasons']
     assert [each['event'] for each in shown['history']] == ['blocked']
     # Users see what Glance shows them.
     shown = show(image_id, site=None, token=USER)
@@ -112,15 +114,23 @@ def test_an_endorsement_that_ended_before_a_sweep_came(gated, show):
     gated.glance.query(
         "UPDATE image_properties SET value = '2026-01-01T00:00:00Z' WHERE "
         "image_id = ? AND name = 'hepix_expires'", (image_id,))
-    assert show(image_id, site=None)['state'] == 'expired'
+    shown = show(image_id, site=None)
+    assert (shown['state'], shown['reasons'][0]['code']) == (
+        'expired', 'image-expired')
 
 
-def test_an_image_that_has_no_bytes(gated, show):
+def test_an_image_that_has_no_bytes(gated, run, show):
     image_id = gated.client.create(name='ev\x1b[31mil')
     shown = show('ev\x1b[31mil')
     assert shown['id'] == image_id
     assert (shown['name'], shown['status'], shown['state'],
-            shown['judged']) == ('ev [31mil', 'queued', '', 'by the cloud')
+            shown['judged']) == (
+        'ev [31mil', 'queued', 'unknown', 'by the cloud')
+    assert shown['approved'] is shown['allowed'] is None
+    table = run(SHOW, image_id).out
+    assert '| state ' in table
+    assert 'approved' not in table and 'hypervisor' not in table
+    assert '| vo ' in run(SHOW, image_id, '-c', 'vo').out
 
 
 def test_what_is_not_there(run):

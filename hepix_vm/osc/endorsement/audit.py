@@ -20,6 +20,8 @@ from collections.abc import Mapping
 from typing import Any
 from typing import TYPE_CHECKING
 
+from osc_lib.cli import format_columns
+
 from hepix_vm.osc import base
 
 if TYPE_CHECKING:
@@ -28,7 +30,6 @@ if TYPE_CHECKING:
 
 _COLUMNS = ('ID', 'Name', 'State', 'Status', 'Visibility', 'Project ID',
             'Project', 'Servers', 'Action', 'Reasons')
-_UNKNOWN = 'unknown'
 
 
 class Audit(base.Lister):
@@ -93,15 +94,16 @@ class Audit(base.Lister):
             state = marked or each.state
             action = '' if marked else each.enforcing
             running = servers.get(held.image_id, 0) if (
-                servers is not None) else _UNKNOWN
+                servers is not None) else None
             states[state] += 1
             acts[action] += 1
-            if action == 'deactivate' and isinstance(running, int):
+            if action == 'deactivate' and running:
                 hit += running
             yield (held.image_id, each.name, state, held.status,
                    held.visibility, held.owner, projects.get(held.owner, ''),
                    running, action,
-                   '' if marked else ', '.join(each.codes))
+                   format_columns.ListColumn(
+                       [] if marked else [*map(str, each.codes)]))
         self.say(_summary(states, acts, None if servers is None else hit))
 
     def _servers(self, cloud: 'Cloud') -> Mapping[str, int] | None:

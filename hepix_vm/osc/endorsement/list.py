@@ -36,6 +36,7 @@ _PROPERTIES = {
     'List ID': 'hepix_list_id', 'List Version': 'hepix_list_version',
     'Endorser': 'hepix_endorser_dn', 'Approved': 'hepix_approved',
     'Shareable': 'hepix_shareable', 'Reason': 'hepix_reason'}
+_FLAGS = ('Approved', 'Shareable')
 # As trust.standing.State has them, which costs its import at every
 # openstack; a test compares both.
 STATES = ('endorsed', 'expired', 'revoked', 'superseded', 'blocked',
@@ -102,5 +103,6 @@ def _rows(found: Iterable['Image'], columns: tuple[str, ...],
     for image in found:
         yield tuple(
             marks.state(image, now) if column == 'State'
+            else marks.flag(image, _PROPERTIES[column]) if column in _FLAGS
             else marks.line(image, _PROPERTIES[column])
             for column in columns)

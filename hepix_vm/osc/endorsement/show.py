@@ -18,8 +18,6 @@ from typing import Any
 from typing import TYPE_CHECKING
 
 from cliff.columns import FormattableColumn
-from osc_lib.cli import format_columns
-
 from hepix_vm.osc import base
 from hepix_vm.osc import columns
 
@@ -39,11 +37,9 @@ _FIELDS = {
     'vo': 'hepix_vo', 'uri': 'hepix_uri', 'hypervisor': 'hepix_hypervisor',
     'architecture': 'architecture', 'distro': 'os_distro',
     'distro_version': 'os_version', 'produced': 'hepix_production_date',
-    'approved': 'hepix_approved', 'shareable': 'hepix_shareable',
-    'endorsed_sha512': 'hepix_sha512', 'endorsed_size': 'hepix_size',
-    'altered': 'hepix_altered', 'withdrawn': 'hepix_withdrawn',
-    'untold': 'hepix_untold', 'subscription': 'hepix_subscription',
+    'endorsed_sha512': 'hepix_sha512', 'subscription': 'hepix_subscription',
     'shared': 'hepix_shared', 'parked': 'hepix_parked'}
+_FLAGS = ('approved', 'shareable', 'altered', 'withdrawn', 'untold')
 
 
 class History(FormattableColumn[list[dict[str, str]]]):
@@ -99,6 +95,9 @@ class Show(base.ShowOne):
             'size': image.get('size'), 'sha512': digest,
             **_judged(image, verdict), **_fields(image, verdict),
             'history': self._history(cloud, image, digest, known)}
+        if parsed_args.formatter == 'table' and not parsed_args.columns:
+            shown = {name: value for name, value in shown.items()
+                     if not _is_empty(value)}
         return tuple(shown), tuple(shown.values())
 
     def _history(self, cloud: 'Cloud', image: 'Image', digest: str,
@@ -152,20 +151,21 @@ def _verdict(cloud: 'Cloud', image: 'Image') -> 'Verdict':
 def _judged(image: 'Image', verdict: 'Verdict | None') -> Mapping[str, Any]:
     """Return what was decided, and by whom."""
     from hepix_vm.exchange.audit import state_of
+    from hepix_vm.exchange.audit import UNKNOWN
     from hepix_vm.exchange import marks
     from hepix_vm.gate import utcnow
 
     if verdict is None:
-        reason = marks.line(image, 'hepix_reason')
-        return {'judged': CLOUD, 'state': marks.state(image, utcnow()),
-                'allowed': None, 'reasons': format_columns.ListColumn(
-                    [reason] if reason else [])}
+        now = utcnow()
+        return {'judged': CLOUD, 'state': marks.state(image, now) or UNKNOWN,
+                'allowed': None,
+                'reasons': columns.Reasons(marks.reasons(image, now))}
     reasons = [each.as_dict() for each in verdict.reasons]
     return {'judged': HERE, 'state': state_of(verdict),
             'allowed': verdict.allowed, 'reasons': columns.Reasons(reasons)}
 
 
-def _fields(image: 'Image', verdict: 'Verdict | None') -> Mapping[str, str]:
+def _fields(image: 'Image', verdict: 'Verdict | None') -> Mapping[str, Any]:
     """Return what an image bears, or would bear by a verdict."""
     from hepix_vm.exchange import marks
     from hepix_vm import properties
@@ -173,5 +173,15 @@ def _fields(image: 'Image', verdict: 'Verdict | None') -> Mapping[str, str]:
     if verdict and verdict.endorsed:
         image = {**image, **properties.of_verdict(
             verdict, marks.text(image, 'hepix_altered') == 'true', False)}
-    return {field: marks.line(image, name)
-            for field, name in _FIELDS.items()}
+    size = marks.text(image, 'hepix_size')
+    return {**{field: marks.line(image, name)
+               for field, name in _FIELDS.items()},
+            'endorsed_size': int(size) if size.isdecimal() else None,
+            **{field: marks.flag(image, f'hepix_{field}')
+               for field in _FLAGS}}
+
+
+def _is_empty(value: Any) -> bool:
+    if isinstance(value, FormattableColumn):
+        value = value.human_readable()
+    return value in ('', None)

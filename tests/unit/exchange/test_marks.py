@@ -16,10 +16,14 @@ import datetime
 
 import pytest
 
+from hepix_vm.errors import Code
 from hepix_vm.exchange.catalogue import Catalogue
 from hepix_vm.exchange import marks
 from hepix_vm.osc.endorsement.list import STATES
+from hepix_vm import properties
 from hepix_vm.trust.standing import State
+from hepix_vm.trust.verdict import Reason
+from hepix_vm.trust.verdict import Verdict
 from tests.unit.exchange.test_usage import Service
 
 NOW = datetime.datetime(2026, 11, 1, tzinfo=datetime.UTC)
@@ -85,6 +89,31 @@ def test_what_ended_does_not_expire_soon():
 def test_what_bears_no_endorsement():
     assert not marks.Sought().met({'id': 'a', 'hepix_subscription': 'b'}, NOW)
     assert marks.Sought().met({'id': 'a', 'hepix_list_id': 'b'}, NOW)
+
+
+@pytest.mark.parametrize('value, said', [
+    ('true', True), ('false', False), ('', None), ('yes', None)])
+def test_what_says_yes_or_no(value, said):
+    assert marks.flag({'hepix_approved': value}, 'hepix_approved') is said
+
+
+def test_reasons_are_those_that_were_written():
+    given = Verdict(tuple(Reason(code, message) for code, message in (
+        (Code.IMAGE_REVOKED, 'ops revoked it: a; not-a-code: b.'),
+        (Code.SIZE_MISMATCH, 'It is longer: 1 byte.'))))
+    written = image('revoked', **properties.of_refusal(given, 'revoked'))
+    assert marks.reasons(written, NOW) == [
+        each.as_dict() for each in given.reasons]
+    assert marks.reasons(image(), NOW) == []
+    other, = marks.reasons(image('refused', hepix_reason='new: x'), NOW)
+    assert (other['code'], other['message']) == ('internal-error', 'new: x')
+
+
+def test_what_ended_before_a_sweep_has_a_reason():
+    reason, = marks.reasons(image(hepix_expires='2026-10-31T00:00:00Z'), NOW)
+    assert reason['code'] == 'image-expired'
+    assert '2026-10-31T00:00:00Z' in reason['message']
+    assert reason['remedy']
 
 
 class Glance(Service):

@@ -34,6 +34,12 @@ from hepix_vm.trust.ledger import Record
 from hepix_vm.trust.settings import Blockable
 
 
+# What journals call it that an operator said something.
+_FACTS = {'block': Fact.BLOCKED, 'revoke': Fact.REVOKED,
+          'approve': Fact.APPROVED, 'share': Fact.SHAREABLE}
+_LIFT = 'lift'
+
+
 @dataclasses.dataclass(frozen=True, slots=True)
 class Past:
     """One thing that was said or done.
@@ -66,6 +72,23 @@ class Past:
             f'by {self.author}' if self.author else f'({self.source})']))
         return said + (f': {self.reason}' if self.reason else '') + (
             f' [taken back by {self.lifted}]' if self.lifted else '')
+
+
+def in_order(ledger: Iterable[Past], journals: Iterable[Past]) -> list[Past]:
+    """Return all that was said and done, oldest first, each thing once.
+
+    Times are whole seconds: within one, an image is let in before anything
+    is decided of it, and what a decision leads to comes after it.
+
+    :param ledger: what it says, which journals of controllers say as well
+    """
+    said = list(ledger)
+    known = {(each.event, each.author, each.reason) for each in said}
+    said += (each for each in journals if (
+        _FACTS.get(each.event), each.author, each.reason) not in known)
+    return sorted(said, key=lambda each: (
+        each.time, 0 if ' allowed ' in each.event else 1 if each.author
+        else 2))
 
 
 def of_ledger(ledger: RestLedger, image: Image) -> list[Past]:
@@ -141,8 +164,19 @@ def _of_entry(entry: dict[str, Any]) -> Past:
                           reasons, list) else ''
     return Past(
         text('time'), f'{text("service")} on {text("host")}',
-        ' '.join(filter(None, [text('event'), action, text('route')])),
-        author=text('author'), reason=text('reason') or codes)
+        ' '.join(filter(None, [
+            text('event'), action, text('route'), text('fact')])),
+        _named_in(entry), text('author'), text('reason') or codes)
+
+
+def _named_in(entry: dict[str, Any]) -> str:
+    """Return what an entry of a journal is about."""
+    if entry.get('event') in (*_FACTS, _LIFT):
+        named = {kind: entry.get(kind) for kind in Blockable}
+    else:
+        named = {Blockable.GLANCE_IMAGE: entry.get('image')}
+    return next((f'{kind} {_short(value)}' for kind, value in named.items()
+                 if isinstance(value, str)), '')
 
 
 def _short(value: str) -> str:

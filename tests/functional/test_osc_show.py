@@ -80,8 +80,10 @@ def test_on_a_controller(gated, run, show):
     assert lifted.endswith(': why --unblock')
     done = [each['event'] for each in shown['history']
             if each['source'] != 'ledger']
-    assert {'block', 'lift', 'verdict deactivated sweep',
+    assert 'block' not in done
+    assert {'lift blocked', 'verdict deactivated sweep',
             'verdict reactivated sweep'} <= set(done)
+    assert all(each['about'] for each in shown['history'])
     times = [each['time'] for each in shown['history']]
     assert times == sorted(times)
     text = run(SHOW, image_id).out

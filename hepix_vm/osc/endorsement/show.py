@@ -110,15 +110,16 @@ class Show(base.ShowOne):
         from hepix_vm.exchange import history
         from hepix_vm.osc import here
 
-        past = history.of_ledger(cloud.ledger, image) if known else []
+        said = history.of_ledger(cloud.ledger, image) if known else []
+        done: list[history.Past] = []
         if here.has_site(cloud.settings):
             try:
-                past += history.of_journals(
+                done += history.of_journals(
                     cloud.settings.state_dir, [image['id'], digest])
             except ConfigError as error:
                 self.say(f'{error.message} {error.remedy}')
-        past.sort(key=lambda each: each.time)
-        return History([each.as_dict() for each in past])
+        return History([
+            each.as_dict() for each in history.in_order(said, done)])
 
 
 def _is_administrator(cloud: 'Cloud') -> bool:

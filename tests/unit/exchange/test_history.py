@@ -42,9 +42,43 @@ def test_entries_of_an_image(tmp_path, journal):
                     'sha512': 'd', 'author': 'ops\x1b[m',
                     'reason': 'CVE\n1'}), '']))
     assert read(tmp_path, 'a', 'd', '') == [
-        '2026-01-01T00:00:00Z verdict refused upload (glance-api on c1): '
-        'not-endorsed', '2026-01-02T00:00:00Z block by ops [m: CVE 1']
+        '2026-01-01T00:00:00Z verdict refused upload glance_image a '
+        '(glance-api on c1): not-endorsed',
+        '2026-01-02T00:00:00Z block sha512 d by ops [m: CVE 1']
     assert read(tmp_path, 'aa') == []
+
+
+@pytest.mark.parametrize('named, said', [
+    ({'sha512': 'd' * 128}, f'sha512 {"d" * 16}...'),
+    ({'image': 'd'}, 'image d'),
+    ({'glance_image': 'd'}, 'glance_image d')])
+def test_what_is_taken_back_is_named(tmp_path, journal, named, said):
+    journal.write_text(json.dumps({
+        'time': '2026-01-02T00:00:00Z', 'event': 'lift', 'fact': 'blocked',
+        **named, 'author': 'ops', 'reason': 'mended'}))
+    assert read(tmp_path, *named.values()) == [
+        f'2026-01-02T00:00:00Z lift blocked {said} by ops: mended']
+
+
+def test_each_thing_is_told_once_and_after_its_cause():
+    def past(event, second=0, source='sync on c1', **more):
+        return history.Past(f'2026-01-01T00:00:0{second}Z', source, event,
+                            **more)
+    blocked = past('blocked', 1, 'ledger', author='ops', reason='CVE')
+    revoked = past('revoked', 1, 'ledger', author='ops', reason='CVE')
+    upload = past('verdict allowed upload', 1)
+    taken, back = (past(f'verdict {done} sweep', 1)
+                   for done in ('deactivated', 'reactivated'))
+    lift = past('lift blocked', 1, author='ops', reason='mended')
+    others = past('block', 1, author='other', reason='CVE')
+    first = past('verdict refused upload')
+    double = past('block', 2, author='ops', reason='CVE')
+    assert history.in_order(
+        [blocked, revoked],
+        [upload, double, taken, lift, others, back, first]) == [
+            first, upload, blocked, revoked, lift, others, taken, back]
+    # Who is shown no ledger is told what the journals say.
+    assert history.in_order([], [double]) == [double]
 
 
 def test_a_machine_without_journals(tmp_path):

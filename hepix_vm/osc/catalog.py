@@ -13,28 +13,19 @@
 """``openstack image catalog``: the image lists of a site."""
 
 import argparse
-from collections.abc import Iterable
 from collections.abc import Iterator
 from collections.abc import Sequence
-import datetime
 import os
 import sys
 from typing import Any
 from typing import TYPE_CHECKING
 
-from osc_lib.cli import format_columns
-
 from hepix_vm.osc import base
 from hepix_vm.osc import columns
-from hepix_vm.osc import controller
+from hepix_vm.osc import here
 
 if TYPE_CHECKING:
-    from hepix_vm.exchange.inventory import Listed
     from hepix_vm.exchange.run import Followed
-    from hepix_vm.trust.endorsement import SignedList
-    from hepix_vm.trust.model import ImageEntry
-    from hepix_vm.trust.model import ImageList
-    from hepix_vm.trust.verdict import Reason
 
 _COLUMNS = {
     'ID': 'id', 'Title': 'title', 'Version': 'version',
@@ -74,10 +65,12 @@ class List(base.Lister):
             self, parsed_args: argparse.Namespace,
             ) -> tuple[tuple[str, ...], list[tuple[Any, ...]]]:
         """Return the table."""
+        from hepix_vm.osc import listed
+
         shown = _COLUMNS | (_LONG if parsed_args.long else {})
         return tuple(shown), [
             tuple(fields[key] for key in shown.values())
-            for fields in map(_fields, controller.lists()[0])]
+            for fields in map(listed.row, here.lists()[0])]
 
 
 class Show(base.ShowOne):
@@ -103,24 +96,12 @@ class Show(base.ShowOne):
             ) -> tuple[tuple[str, ...], tuple[Any, ...]]:
         """Return the fields."""
         from hepix_vm.exchange import inventory
+        from hepix_vm.osc import listed
 
-        found, site, store = controller.lists()
-        listed = inventory.find(found, parsed_args.list)
-        images = listed.image_list.images if listed.image_list else ()
-        fields = {
-            **_fields(listed),
-            'reasons': columns.Reasons(reasons(listed.reasons)),
-            'last_run': clean(listed.note.told),
-            **_more(listed.image_list),
-            'images': columns.Images(list(map(_image, images))),
-            'former_versions': columns.Versions([{
-                'version': clean(each.image_list.version)
-                if each.image_list else '',
-                'image_count': len(each.image_list.images)
-                if each.image_list else 0,
-                'replaced': _time(each.replaced)}
-                for each in inventory.formers(store, listed.uuid, site.trust)
-                ])}
+        found, site, store = here.lists()
+        the_one = inventory.find(found, parsed_args.list)
+        fields = listed.in_full(the_one, inventory.formers(
+            store, the_one.uuid, site.trust))
         return tuple(fields), tuple(fields.values())
 
 
@@ -160,7 +141,7 @@ class Sync(base.Lister):
         from hepix_vm.exchange.inventory import find
         from hepix_vm.exchange.run import Request
 
-        known = controller.lists()[0]
+        known = here.lists()[0]
         came: list[Followed] = []
         run = follow.Run(
             self.cloud(), Request(
@@ -231,9 +212,10 @@ class Verify(base.ShowOne):
         from hepix_vm.exchange import candidate
         from hepix_vm.exchange.store import ListStore
         from hepix_vm.gate import utcnow
+        from hepix_vm.osc import listed
         from hepix_vm.site import SiteFiles
 
-        settings = controller.settings(
+        settings = here.configured(
             trust_anchors=_absolute(parsed_args.trust_anchors),
             subscriptions_file=_absolute(parsed_args.subscriptions))
         for path, lacking in (
@@ -247,16 +229,7 @@ class Verify(base.ShowOne):
                             _absolute(parsed_args.tls_ca)),
             site, ListStore(settings.state_dir), utcnow())
         self.status = int(bool(found.reasons))
-        fields = {
-            'accepted': not found.reasons,
-            'reasons': columns.Reasons(reasons(found.reasons)),
-            **_fields_of(found.signed),
-            'certificate_expires': _time(
-                found.signed.certificate.not_valid_after_utc)
-            if found.signed else '',
-            'accepted_version': clean(found.old.version)
-            if found.old else '',
-            'changes': columns.Lines(list(found.changes))}
+        fields = listed.judged(found)
         return tuple(fields), tuple(fields.values())
 
 
@@ -294,6 +267,7 @@ class Publish(base.ShowOne):
             ) -> tuple[tuple[str, ...], tuple[Any, ...]]:
         """Do it, and return the fields."""
         from hepix_vm.cmd import publish
+        from hepix_vm.osc import listed
 
         def agreed(changes: Sequence[str]) -> bool:
             if parsed_args.dry_run or parsed_args.yes:
@@ -307,83 +281,11 @@ class Publish(base.ShowOne):
             done.kept or parsed_args.dry_run)
         self.status = int(refused)
         fields = {
-            'published': bool(done.kept), **_described(done.image_list),
+            'published': bool(done.kept), **listed.described(done.image_list),
             'changes': columns.Lines(list(done.changes)),
             'place': done.place, 'kept': done.kept}
         return tuple(fields), tuple(fields.values())
 
 
-def reasons(found: Iterable['Reason']) -> columns.Dicts:
-    """Return reasons as an operator who follows a list reads them."""
-    from hepix_vm.exchange.report import remedy_of
-
-    return [{'code': str(reason.code), 'message': clean(reason.message),
-             'remedy': reason.cure or remedy_of(reason.code)}
-            for reason in found]
-
-
-def _fields(listed: 'Listed') -> dict[str, Any]:
-    """Return what is shown of a list in a line."""
-    return {
-        **_fields_of(listed.signed), 'id': clean(listed.uuid),
-        'state': str(listed.standing),
-        'codes': format_columns.ListColumn(list(dict.fromkeys(
-            str(reason.code) for reason in listed.reasons))),
-        'fetched': clean(listed.note.success), 'url': listed.url}
-
-
-def _fields_of(signed: 'SignedList | None') -> dict[str, Any]:
-    """Return what is shown of a signed list, and of its signer."""
-    signer = signed.signer if signed else None
-    return {
-        **_described(signed.image_list if signed else None),
-        'endorser_dn': clean(signer.dn) if signer else '',
-        'endorser_ca': clean(signer.ca) if signer else ''}
-
-
-def _described(image_list: 'ImageList | None') -> dict[str, Any]:
-    if image_list is None:
-        return {'id': '', 'title': '', 'version': '', 'image_count': 0,
-                'created': '', 'expires': ''}
-    return {
-        'id': image_list.identifier, 'title': clean(image_list.title),
-        'version': clean(image_list.version),
-        'image_count': len(image_list.images),
-        'created': _time(image_list.created),
-        'expires': _time(image_list.expires)}
-
-
-def _more(image_list: 'ImageList | None') -> dict[str, str]:
-    names = ('description', 'source', 'vo', 'uri')
-    return {name: clean(getattr(image_list, name, '')) for name in names} | {
-        'endorser_email': clean(
-            image_list.endorser.email if image_list else '')}
-
-
-def _image(entry: 'ImageEntry') -> dict[str, Any]:
-    return {
-        'id': entry.identifier, 'title': clean(entry.title),
-        'version': clean(entry.version), 'size': entry.size,
-        'sha512': entry.sha512, 'architecture': clean(entry.arch),
-        'os': clean(entry.os), 'distro': clean(
-            f'{entry.osname} {entry.osversion}'),
-        'hypervisor': clean(entry.hypervisor),
-        'format': clean(entry.format), 'uri': clean(entry.uri),
-        'expires': _time(entry.expires) if entry.expires else ''}
-
-
-def clean(text: str) -> str:
-    """Return what others wrote as a line that a terminal may show."""
-    from hepix_vm.exchange import oneline
-
-    return oneline.clean(text)
-
-
 def _absolute(path: str | None) -> str:
     return os.path.abspath(path) if path else ''
-
-
-def _time(at: 'datetime.datetime') -> str:
-    from hepix_vm.trust.imagelist import format_time
-
-    return format_time(at)

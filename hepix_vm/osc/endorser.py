@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 from osc_lib.cli import format_columns
 
 from hepix_vm.osc import base
-from hepix_vm.osc import controller
+from hepix_vm.osc import here
 
 if TYPE_CHECKING:
     import datetime
@@ -62,7 +62,7 @@ class List(base.Lister):
         from hepix_vm.exchange.endorsers import pinned
         from hepix_vm.gate import utcnow
 
-        site = controller.site(controller.settings())
+        site = here.site(here.configured(), complete=False)
         columns = (*_COLUMNS, *(_LONG if parsed_args.long else ()))
         return columns, [
             _row(each)[:len(columns)] for each in pinned(site, utcnow())]

@@ -23,7 +23,42 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from oslo_config import cfg
 
+    from hepix_vm.exchange.inventory import Listed
+    from hepix_vm.exchange.store import ListStore
     from hepix_vm.site import Site
+
+
+def configured(**instead: str | None) -> 'cfg.ConfigOpts.GroupAttr':
+    """Return the group ``hepix_vm`` of the configuration.
+
+    :param instead: values of options that the command line has
+    :raises ConfigError: it cannot be read
+    """
+    from hepix_vm import config
+    from hepix_vm import opts
+
+    conf = config.load()
+    for name, value in instead.items():
+        if value:
+            conf.set_override(name, value, opts.GROUP)
+    group: cfg.ConfigOpts.GroupAttr = conf[opts.GROUP]
+    return group
+
+
+def needed(path: str, what: str) -> None:
+    """Refuse to go on where a file of a controller is not here.
+
+    :param path: of the file
+    :param what: is in it, as the beginning of a sentence
+    :raises ConfigError: it is not here
+    """
+    from hepix_vm.errors import ConfigError
+
+    if not os.path.exists(path):
+        raise ConfigError(
+            f'It is not here. {what} on a controller.', path,
+            remedy='Give the command on a controller, or name its '
+                   'hepix-vm.conf in HEPIX_VM_CONFIG.')
 
 
 def has_site(settings: 'cfg.ConfigOpts.GroupAttr') -> bool:
@@ -34,17 +69,35 @@ def has_site(settings: 'cfg.ConfigOpts.GroupAttr') -> bool:
     return os.path.exists(settings.policy_file)
 
 
-def site(settings: 'cfg.ConfigOpts.GroupAttr') -> 'Site':
+def site(settings: 'cfg.ConfigOpts.GroupAttr',
+         complete: bool = True) -> 'Site':
     """Return what the site decided, as its files here say.
 
     :param settings: the group ``hepix_vm`` of the configuration
+    :param complete: whether all is needed by which images are judged;
+        else a site that trusts nobody, and one that has subscriptions.yaml
+        alone, are sites as well
     :raises ConfigError: they are not here, or cannot be read
     """
-    from hepix_vm.osc import controller
     from hepix_vm.site import SiteFiles
 
-    controller.needed(settings.policy_file, 'What the site decided lies')
-    return SiteFiles(settings).current()
+    if complete or not os.path.exists(settings.subscriptions_file):
+        needed(settings.policy_file, 'What the site decided lies')
+    return SiteFiles(settings, complete).current()
+
+
+def lists() -> tuple[list['Listed'], 'Site', 'ListStore']:
+    """Return the image lists of this controller, and what they lie in.
+
+    :raises ConfigError: this is none, or a file of it cannot be read
+    """
+    from hepix_vm.exchange.inventory import inventory
+    from hepix_vm.exchange.store import ListStore
+    from hepix_vm.gate import utcnow
+
+    group = configured()
+    found, store = site(group, False), ListStore(group.state_dir)
+    return inventory(found, store, utcnow()), found, store
 
 
 def author(manager: Any) -> str:

@@ -26,7 +26,10 @@ DEFAULT_API_VERSION = '1'
 
 
 def make_client(instance: Any) -> Any:
-    """Return the cloud as our commands ask it.
+    """Return the cloud, as ``hepix_vm`` of the ClientManager.
+
+    OpenStackClient wants one of each plugin, and keeps what it returns for
+    its whole process; our own commands connect for themselves.
 
     :param instance: the ClientManager of the program
     :raises ConfigError: the settings cannot be read

@@ -22,7 +22,7 @@ from cliff import columns
 from osc_lib.cli import format_columns
 
 from hepix_vm.osc import base
-from hepix_vm.osc import controller
+from hepix_vm.osc import here
 
 if TYPE_CHECKING:
     from hepix_vm.context.facts import Facts
@@ -71,13 +71,13 @@ class Show(base.ShowOne):
             ) -> tuple[tuple[str, ...], tuple[Any, ...]]:
         """Return the fields."""
         from hepix_vm import config
+        from hepix_vm.exchange.oneline import clean
         from hepix_vm import opts
         from hepix_vm.sitecontext import shown
 
         conf = config.load()
         group = conf[opts.GROUP]
-        controller.needed(group.context_file,
-                          'What servers are told is written')
+        here.needed(group.context_file, 'What servers are told is written')
         site = shown.read(conf)
         facts = self._facts(parsed_args)
         given = shown.show(site, group.context_sources, facts)
@@ -93,7 +93,7 @@ class Show(base.ShowOne):
             'variables': Variables(dict(given.variables)),
             'not_asked': format_columns.ListColumn(list(given.not_asked))}
         return tuple(fields), tuple(
-            _clean(value) if isinstance(value, str) else value
+            clean(value) if isinstance(value, str) else value
             for value in fields.values())
 
     def _facts(self, given: argparse.Namespace) -> 'Facts':
@@ -145,6 +145,7 @@ class Show(base.ShowOne):
     def _project(self, named: str) -> str:
         from hepix_vm import credentials
         from hepix_vm.errors import HepixVmError
+        from hepix_vm.exchange.oneline import clean
         from hepix_vm.exchange import usage
         from hepix_vm.sitecontext import file
 
@@ -155,7 +156,7 @@ class Show(base.ShowOne):
             credentials.IDENTITY) if cloud.keystone else None, [named])
         if named not in found:
             raise HepixVmError(
-                f'There is no project {_clean(named)}, or there are several.',
+                f'There is no project {clean(named)}, or there are several.',
                 remedy='Give its id, or DOMAIN:NAME.')
         return found[named]
 
@@ -174,7 +175,9 @@ class Variables(columns.FormattableColumn[dict[str, str]]):
 
     def human_readable(self) -> str:
         """Return each as a line."""
-        return '\n'.join(f'{name}={_clean(value)}'
+        from hepix_vm.exchange.oneline import clean
+
+        return '\n'.join(f'{name}={clean(value)}'
                          for name, value in self._value.items())
 
 
@@ -215,9 +218,3 @@ def _parts(found: 'Iterable[Part]') -> list[dict[str, Any]]:
     return [{'name': part.name, 'size': part.size,
              'mode': f'{part.mode:04o}', 'text': part.text}
             for part in found]
-
-
-def _clean(text: str) -> str:
-    from hepix_vm.exchange import oneline
-
-    return oneline.clean(text)

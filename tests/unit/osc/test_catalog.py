@@ -174,8 +174,8 @@ def test_a_machine_that_is_no_controller(site, openstack):
     ran = openstack('image catalog list')
     assert ran.status == 1
     assert ran.err.startswith(
-        f'{site.folder}/policy.yaml: It is not here. Whom a site trusts is '
-        f'known on a controller. Give the command on a controller')
+        f'{site.folder}/policy.yaml: It is not here. What the site decided '
+        f'lies on a controller. Give the command on a controller')
     assert ran.err.count('\n') == 1
 
 

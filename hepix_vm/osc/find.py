@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from hepix_vm.exchange.catalogue import Catalogue
     from hepix_vm.exchange.catalogue import Image
+    from hepix_vm.exchange.rest import Rest
 
 # In which Nova says of a server all that it does.
 _VERSION = {'OpenStack-API-Version': 'compute 2.90'}
@@ -65,8 +66,8 @@ def image(catalogue: 'Catalogue', named: str) -> 'Image':
 def server(nova: 'Adapter', named: str) -> 'Mapping[str, Any]':
     """Return a server of Nova, as one who asks for it may see it.
 
-    :param named: its id, or its name in one's own project; an id comes
-        first
+    :param named: its id, or its name in one's own project, or of any
+        where Nova shows those to one; in this order
     :raises HepixVmError: there is none, there are several of the name, or
         Nova does not say
     """
@@ -81,11 +82,7 @@ def server(nova: 'Adapter', named: str) -> 'Mapping[str, Any]':
         if response.status_code == 200:
             found: Mapping[str, Any] = response.json()['server']
             return found
-    # Nova reads a name as a pattern.
-    same = [each for each in rest.document(
-        'GET', '/servers/detail', headers=_VERSION,
-        params={'name': f'^{re.escape(named)}$'})['servers']
-        if each.get('name') == named]
+    same = _called(rest, named) or _called(rest, named, all_tenants='True')
     if len(same) == 1:
         only: Mapping[str, Any] = same[0]
         return only
@@ -98,6 +95,19 @@ def server(nova: 'Adapter', named: str) -> 'Mapping[str, Any]':
         f'There is no server {clean(named)} that you may see.',
         remedy='Give the name of a server of your project, or an id: '
                'openstack server list.')
+
+
+def _called(rest: 'Rest', name: str,
+            **where: str) -> 'list[Mapping[str, Any]]':
+    """Return the servers of a name; none of whom Nova shows none."""
+    response = rest.request(
+        'GET', '/servers/detail', (200, 403), headers=_VERSION,
+        # Nova reads a name as a pattern.
+        params={'name': f'^{re.escape(name)}$', **where})
+    if response.status_code == 403:
+        return []
+    return [each for each in response.json()['servers']
+            if each.get('name') == name]
 
 
 def is_id(named: str) -> bool:

@@ -38,10 +38,12 @@ class Show(base.ShowOne):
     They are made of context.yaml of this controller, which hepix-vm.conf
     names (HEPIX_VM_CONFIG), as it is now; a server has what it was given
     when its drive was made. Secrets are hidden, and so is what only some
-    may read on this host. Sources that act, such as hostcert, are not
-    asked. A server, or an image, is looked up in the cloud; of a server
-    that is only described, what is not named is unknown, and rules that
-    ask for it do not apply.
+    may read on this host; a secret that was written into a script is seen
+    there if it has fewer than 4 characters, or another form, such as
+    base64. Sources that act, such as hostcert, are not asked. A server, or
+    an image, is looked up in the cloud; of a server that is only
+    described, what is not named is unknown, and rules that ask for it do
+    not apply.
     """
 
     examples = (
@@ -53,7 +55,8 @@ class Show(base.ShowOne):
         """Return the parser of the arguments."""
         parser = super().get_parser(prog_name)
         parser.add_argument('server', metavar='SERVER', nargs='?',
-                            help='name or id of a server')
+                            help='name or id of a server; an administrator '
+                                 'names those of all projects')
         for name, metavar, text in (
                 ('image', 'IMAGE', 'name or id of its image'),
                 ('project', 'PROJECT', 'name or id of its project; the id '

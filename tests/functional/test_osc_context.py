@@ -86,6 +86,8 @@ def test_what_a_server_gets(world, show):
     assert shown['variables']['HEPIX_SERVER_NAME'] == 'server'
     assert shown['variables']['HEPIX_SECRET_TOKEN'] == '(hidden)'
 
+    # Administrators name servers of other projects as well.
+    assert show('admin', 'server').json['server_id'] == server
     # By its name, as one whom Nova tells less.
     ran = show('alice', 'server')
     assert ran.status == 0
@@ -120,11 +122,12 @@ def test_projects_by_name(world, show):
     assert 'There is no project nobody' in ran.err
 
 
+@pytest.mark.parametrize('user', ['admin', 'alice'])
 @pytest.mark.parametrize(('arguments', 'why'), [
     (['missing'], 'There is no server missing that you may see.'),
     (['6a0a4b7c-51d5-4a55-8f6e-3d0f0c1e9b42'], 'There is no server'),
     (['--image', 'missing'], 'There is no image missing')])
-def test_what_is_not_there(show, arguments, why):
-    ran = show('admin', *arguments)
+def test_what_is_not_there(show, user, arguments, why):
+    ran = show(user, *arguments)
     assert (ran.status, ran.out, ran.err.count('\n')) == (1, '', 1)
     assert ran.err.startswith(why)

@@ -94,6 +94,11 @@ class Lister(Ours, command.Lister):
 class ShowOne(Ours, command.ShowOne):
     """A command that shows the fields of one thing."""
 
+    @property
+    def formatter_namespace(self) -> str:
+        """Where the forms of output are: cliff's, and CSV."""
+        return 'hepix_vm.formatters'
+
 
 def moment(last: bool = False) -> Callable[[str], datetime.datetime]:
     """Return what reads a time of the command line.

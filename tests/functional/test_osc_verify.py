@@ -94,6 +94,21 @@ def test_in_a_table_reasons_can_be_read(site, image):
             and 'sign again.' in done.out)
 
 
+@pytest.mark.parametrize(('form', 'out'), [
+    ('csv', '"allowed","state","size"\nTrue,"endorsed",3000\n'),
+    ('value', 'True\nendorsed\n3000\n'),
+    ('yaml', 'allowed: true\nstate: endorsed\nsize: 3000\n'),
+    ('shell', 'allowed="True"\nstate="endorsed"\nsize="3000"\n'),
+    ('json', '{\n  "allowed": true,\n  "state": "endorsed",\n  "size": 3000'
+     '\n}\n')])
+def test_forms_of_output(site, image, form, out):
+    endorse(site, image)
+    done = OpenStack(site)('image endorsement verify', str(image), *(
+        word for name in ('allowed', 'state', 'size')
+        for word in ('-c', name)), '-f', form)
+    assert (done.status, done.out) == (0, out)
+
+
 def test_all_reasons_are_said(site, image):
     endorse(site, image, hypervisor='xen',
             expires=pki.utcnow() - pki.DAY / 48)

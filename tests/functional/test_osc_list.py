@@ -113,5 +113,10 @@ def test_pages(bare, run, monkeypatch):
 
 def test_wrong_words(run):
     assert run(COMMAND, '--state', 'fine').status == 2
+    # Nobody takes another form of a name for an endorser without images.
+    for name in ('CN=Alice,DC=x', 'Alice', ''):
+        ran = run(COMMAND, '--endorser', name)
+        assert (ran.status, ran.out) == (2, '')
+        assert 'is no distinguished name' in ran.err
     assert 'is no point in time' in run(
         COMMAND, '--expiring-within', 'soon').err

@@ -65,8 +65,9 @@ class List(base.Lister):
             choices=STATES, default=[], help=f'only images in this state: '
             f'{", ".join(STATES)}; may be given several times')
         parser.add_argument(
-            '--endorser', metavar='DN', default='', help='only images of '
-            'this endorser, by the distinguished name that --long shows')
+            '--endorser', metavar='DN', type=_dn, help='only images '
+            'of this endorser, by the distinguished name that --long '
+            'shows, such as "/C=EU/O=Example Grid/CN=Alice Endorser"')
         parser.add_argument('--vo', metavar='VO', default='',
                             help='only images of this VO')
         parser.add_argument(
@@ -90,10 +91,20 @@ class List(base.Lister):
         given, now = parsed_args, utcnow()
         found = marks.find(
             self.cloud().catalogue, marks.Sought(
-                frozenset(given.states), given.endorser, given.vo,
+                frozenset(given.states), given.endorser or '', given.vo,
                 given.until), now, given.all_projects)
         columns = _LONG if given.long else _COLUMNS
         return columns, _rows(found, columns, now)
+
+
+def _dn(text: str) -> str:
+    """Return a name as it is written on images; no other would be found."""
+    if not text.startswith('/'):
+        raise argparse.ArgumentTypeError(
+            f'{text!r} is no distinguished name such as /C=EU/O=Example '
+            f'Grid/CN=Alice Endorser. Give it as --long shows it, or '
+            f'"openssl x509 -subject -nameopt compat".')
+    return text
 
 
 def _rows(found: Iterable['Image'], columns: tuple[str, ...],

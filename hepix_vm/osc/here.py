@@ -16,6 +16,7 @@ A site's files lie on its controllers; who administers it from elsewhere has
 none of them.
 """
 
+import argparse
 import os
 from typing import Any
 from typing import TYPE_CHECKING
@@ -26,6 +27,16 @@ if TYPE_CHECKING:
     from hepix_vm.exchange.inventory import Listed
     from hepix_vm.exchange.store import ListStore
     from hepix_vm.site import Site
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Add the files by which is judged in place of the site's own."""
+    parser.add_argument(
+        '--trust-anchors', metavar='DIR', default='', help='folder of '
+        'CAs and CRLs, instead of that of hepix-vm.conf')
+    parser.add_argument(
+        '--policy', metavar='FILE', default='', help='policy.yaml of a '
+        'site, instead of that of hepix-vm.conf')
 
 
 def configured(**instead: str | None) -> 'cfg.ConfigOpts.GroupAttr':

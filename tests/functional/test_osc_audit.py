@@ -78,6 +78,21 @@ def test_from_where_the_site_has_no_files(bare, run):
         image_id: ('unknown', 'deactivate', ['not-endorsed']),
         marked: ('endorsed', '', [])}
     assert '/etc/hepix-vm/policy.yaml is not here' in ran.err
+    # Nothing is promised where nothing was judged.
+    assert ran.err.endswith('2 images: 1 endorsed, 1 unknown.\n')
+    # Whoever has files of a site judges by them.
+    data = b'third'
+    third = upload(bare.client, data,
+                   hepix_endorsement=bare.site.endorse(data))
+    ran = run('--all-projects', '--policy',
+              str(bare.site.folder / 'policy.yaml'), '--trust-anchors',
+              str(bare.site.anchors), site=None)
+    assert {row['ID']: (row['State'], row['Action'])
+            for row in ran.json} == {
+        image_id: ('unknown', 'deactivate'),
+        marked: ('unknown', 'deactivate'), third: ('endorsed', 'keep')}
+    assert 'is not here' not in ran.err
+    assert 'Enforcing deactivates 2' in ran.err
 
 
 def test_a_controller_without_trust_anchors(bare, run):
@@ -86,7 +101,7 @@ def test_a_controller_without_trust_anchors(bare, run):
     bare.site.write_config(trust_anchors=str(bare.site.folder / 'nothing'))
     ran = run('--all-projects', status=1)
     assert ran.out == ''
-    assert 'trust anchors does not exist' in ran.err
+    assert 'There are no trust anchors' in ran.err
 
 
 def test_who_may_not_ask(bare, run):

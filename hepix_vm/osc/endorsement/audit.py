@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING
 from osc_lib.cli import format_columns
 
 from hepix_vm.osc import base
+from hepix_vm.osc import here
 
 if TYPE_CHECKING:
     from hepix_vm.cmd.common import Cloud
@@ -49,7 +50,9 @@ class Audit(base.Lister):
     examples = (
         'openstack image endorsement audit --all-projects',
         'openstack image endorsement audit --all-projects --sort-column '
-        'Servers --sort-descending -f csv')
+        'Servers --sort-descending -f csv',
+        'openstack image endorsement audit --policy policy.yaml '
+        '--trust-anchors certificates')
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         """Return the parser of the arguments."""
@@ -57,26 +60,34 @@ class Audit(base.Lister):
         parser.add_argument(
             '--all-projects', action='store_true', help='audit the images of '
             'all projects, and not only those of your own')
+        here.add_options(parser)
         return parser
 
     def take_action(self, parsed_args: argparse.Namespace,
                     ) -> tuple[tuple[str, ...], Iterator[tuple[Any, ...]]]:
         """Return the table, whose rows are made one by one."""
+        from hepix_vm.errors import ConfigError
         from hepix_vm.exchange.audit import Audit as Judging
-        from hepix_vm.osc import here
-        from hepix_vm.site import SiteFiles
+        from hepix_vm.exchange import verify
 
-        cloud = self.cloud()
-        owner = '' if parsed_args.all_projects else here.project(
+        given, cloud = parsed_args, self.cloud()
+        owner = '' if given.all_projects else here.project(
             self.app.client_manager)
-        judged = here.has_site(cloud.settings)
-        if judged:
-            site = here.site(cloud.settings)
-        else:
+        site, missing = verify.site_here({
+            option: path for option, path in (
+                ('trust_anchors', given.trust_anchors),
+                ('policy_file', given.policy)) if path})
+        judged = bool(given.policy) or here.has_site(cloud.settings)
+        if judged and missing:
+            raise ConfigError(
+                'There are no trust anchors, and nobody can be judged.',
+                missing[0], remedy='Correct trust_anchors in hepix-vm.conf, '
+                'or give --trust-anchors.')
+        if not judged:
             self.say(f'{cloud.settings.policy_file} is not here: how the '
                      f'cloud marked an image is shown, and nobody is trusted '
-                     f'otherwise.')
-            site = SiteFiles(cloud.settings, complete=False).current()
+                     f'otherwise. Give --policy and --trust-anchors to judge '
+                     f'as a site does.')
         cloud.catalogue.check_administrator()
         found = Judging(cloud.catalogue, cloud.ledger, site).run(owner)
         return _COLUMNS, self._rows(
@@ -104,7 +115,9 @@ class Audit(base.Lister):
                    running, action,
                    format_columns.ListColumn(
                        [] if marked else [*map(str, each.codes)]))
-        self.say(_summary(states, acts, None if servers is None else hit))
+        self.say(_summary(
+            states, acts if judged else None,
+            None if servers is None else hit))
 
     def _servers(self, cloud: 'Cloud') -> Mapping[str, int] | None:
         """Return how many servers run each image; None if nobody knows."""
@@ -123,8 +136,8 @@ class Audit(base.Lister):
         counted = collections.Counter(
             server.image_id or '' for server in running)
         if volumes := counted.pop('', 0):
-            self.say(f'{volumes} servers run from volumes, and count with no '
-                     f'image.')
+            self.say(f'Servers that run from volumes count with no image: '
+                     f'{volumes}.')
         return counted
 
     def _projects(self, cloud: 'Cloud') -> Mapping[str, str]:
@@ -145,14 +158,19 @@ class Audit(base.Lister):
 
 
 def _summary(states: 'collections.Counter[str]',
-             acts: 'collections.Counter[str]', hit: int | None) -> str:
+             acts: 'collections.Counter[str] | None', hit: int | None) -> str:
     """Return the counts as one line.
 
+    :param acts: None if nothing was judged
     :param hit: servers whose images would be taken out of use
     """
+    from hepix_vm.exchange.progress import counted
+
     each = ', '.join(f'{number} {state}' for state, number
                      in sorted(states.items()))
-    servers = '' if hit is None else f', which {hit} servers run'
-    return (f'{states.total()} images: {each or "none"}. Enforcing '
-            f'deactivates {acts["deactivate"]}{servers}, and reactivates '
-            f'{acts["reactivate"]}.')
+    said = f'{counted(states.total(), "image")}: {each or "none"}.'
+    if acts is None:
+        return said
+    servers = '' if hit is None else f' (running: {counted(hit, "server")})'
+    return (f'{said} Enforcing deactivates {acts["deactivate"]}{servers}, '
+            f'and reactivates {acts["reactivate"]}.')

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 from hepix_vm.osc import base
 from hepix_vm.osc import columns
 from hepix_vm.osc import endorsing
+from hepix_vm.osc import here
 
 if TYPE_CHECKING:
     from hepix_vm.site import Site
@@ -59,12 +60,7 @@ class Verify(base.ShowOne):
                  '(2027-03-31T12:00:00Z), from now on (+30d) or before now '
                  '(--at=-1d); a CRL that counts now is taken to be renewed '
                  'until then')
-        parser.add_argument(
-            '--trust-anchors', metavar='DIR', default='', help='folder of '
-            'CAs and CRLs, instead of that of hepix-vm.conf')
-        parser.add_argument(
-            '--policy', metavar='FILE', default='', help='policy.yaml of a '
-            'site, instead of that of hepix-vm.conf')
+        here.add_options(parser)
         parser.add_argument(
             '--project', metavar='PROJECT', default='', help='project into '
             'which the file would come, where endorsers are accepted for '

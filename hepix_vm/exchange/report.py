@@ -69,7 +69,8 @@ _REMEDIES: Mapping[Code, str] = {
     Code.IMAGE_REVOKED:
         'Look which servers run it; hepix-vm-sync lift takes it back.',
     Code.IMAGE_BLOCKED:
-        'Look which servers run it; hepix-vm-sync lift takes it back.',
+        'Look which servers run it; openstack image endorsement set '
+        '--unblock or hepix-vm-sync lift takes it back.',
 }
 
 

@@ -76,6 +76,9 @@ class List(base.Lister):
             # What is missing may be what is looked for.
             self.say(f'{silent.message} {silent.remedy}')
             self.status = 1
+        if wanted and not found and not given.all_projects:
+            self.say('No server of your project runs it; --all-projects asks '
+                     'for those of others (administrators).')
         rows = runs.look(cloud.catalogue, [
             server for server in found
             if not wanted or server.image_id == wanted], utcnow())

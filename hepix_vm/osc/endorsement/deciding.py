@@ -14,6 +14,7 @@
 
 import argparse
 from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import Any
 from typing import TYPE_CHECKING
 
@@ -93,11 +94,13 @@ class Operator:
             Journal(self.cloud.settings.state_dir, SERVICE)
             if self._site else None)
 
-    def carry_out(self, ids: Iterable[str], news: bool,
+    def carry_out(self, ids: Iterable[str], news: bool, refused: bool,
                   ) -> tuple[tuple[str, ...], list[tuple[Any, ...]]]:
         """Make images what they must be; return the table of it.
 
         :param news: whether anything was said that was not said before
+        :param refused: whether it is refused, so that its servers concern
+            whoever decides
         """
         from hepix_vm.exchange.decide import Hand
         from hepix_vm.exchange.event import nobody
@@ -113,13 +116,15 @@ class Operator:
             if each.error:
                 self._command.say(f'{each.image["id"]}: {each.error}')
                 self._command.status = 1
-        servers = self._servers([each.image['id'] for each in done])
+        servers = self._servers([each.image['id'] for each in done], refused)
         return COLUMNS, [_row(each, servers.get(each.image['id']))
                          for each in done]
 
-    def _servers(self, ids: Iterable[str]) -> dict[str, list[str]]:
-        """Return the servers that run images, and say which they are.
+    def _servers(self, ids: Sequence[str],
+                 aloud: bool) -> dict[str, list[str]]:
+        """Return the servers that run images.
 
+        :param aloud: whether to say which they are
         :returns: without images of which Nova does not say it
         """
         from hepix_vm import credentials
@@ -127,23 +132,27 @@ class Operator:
         from hepix_vm.exchange.oneline import clean
         from hepix_vm.exchange import usage
 
-        found: dict[str, list[str]] = {}
-        nova = self.cloud.adapter(credentials.COMPUTE)
-        for image_id in ids:
-            try:
-                running, silent = usage.running(nova, True, image=image_id)
-            except HepixVmError as error:
-                self._command.say(f'{error.message} {error.remedy}')
-                break
-            if silent:
-                self._command.say(f'{silent.message} {silent.remedy}')
-            # A filter that Nova does not know is passed over.
-            running = [each for each in running if each.image_id == image_id]
-            found[image_id] = [each.identifier for each in running]
-            for each in running:
-                self._command.say(
-                    f'The server {each.identifier} ({clean(each.name)}) of '
-                    f'the project {each.project} runs the image {image_id}.')
+        if not ids:
+            return {}
+        try:
+            # Nova takes one image, or none and says all.
+            running, silent = usage.running(
+                self.cloud.adapter(credentials.COMPUTE), True,
+                **({'image': ids[0]} if len(ids) == 1 else {}))
+        except HepixVmError as error:
+            self._command.say(f'{error.message} {error.remedy}')
+            return {}
+        if silent:
+            self._command.say(f'{silent.message} {silent.remedy}')
+        found: dict[str, list[str]] = {image_id: [] for image_id in ids}
+        for each in running:
+            if each.image_id in found:
+                found[each.image_id].append(each.identifier)
+                if aloud:
+                    self._command.say(
+                        f'The server {each.identifier} ({clean(each.name)}) '
+                        f'of the project {each.project} runs the image '
+                        f'{each.image_id}.')
         return found
 
 

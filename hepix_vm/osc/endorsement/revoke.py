@@ -64,4 +64,4 @@ class Revoke(deciding.Deciding):
         new = operator.register().write(
             'revoke', Fact.REVOKED, target.bytes)
         self.say(f'{target.bytes[1]} revoked{"" if new else " already"}')
-        return operator.carry_out(target.images(cloud.catalogue), new)
+        return operator.carry_out(target.images(cloud.catalogue), new, True)

@@ -89,4 +89,4 @@ class Set(deciding.Deciding):
         versions = 'share' in wanted or False in wanted.values()
         return operator.carry_out(
             target.images(cloud.catalogue, versions),
-            register.refused)
+            register.refused, bool(wanted.get('block')))

@@ -88,7 +88,7 @@ def test_blocking_on_a_controller(gated, run):
         # The sentinel may have been there before.
         assert found[image_id]['Done'] in ('deactivated', 'unchanged')
         assert 'CVE-2026-0002' in found[image_id]['Reason']
-        assert found[image_id]['Project ID'] == gated.client.image(
+        assert found[image_id]['Project ID'] == gated.client.as_(ADMIN).image(
             image_id)['owner']
         assert shown(gated, image_id) == ('deactivated', 'blocked')
     assert f'{entry(data).sha512} blocked\n' in ran.err

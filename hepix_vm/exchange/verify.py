@@ -25,6 +25,7 @@ from hepix_vm.errors import Code
 from hepix_vm.errors import ConfigError
 from hepix_vm.errors import HepixVmError
 from hepix_vm.errors import ServiceError
+from hepix_vm.errors import TrustError
 from hepix_vm.exchange.catalogue import Catalogue
 from hepix_vm.exchange.catalogue import held_of
 from hepix_vm.exchange.catalogue import Image
@@ -87,6 +88,11 @@ def read_endorsement(path: str) -> str:
     try:
         with open(path, 'rb') as file:
             return envelope.to_text(file.read(_LONGEST))
+    except TrustError as error:
+        raise TrustError(
+            f'{path} is no endorsement: {error.message}', error.code,
+            'Name the file that "image endorsement create" wrote.'
+            ) from error
     except OSError as error:
         raise ConfigError(f'It cannot be read: {error.strerror}.', path,
                           remedy='Give the file of an endorsement.'

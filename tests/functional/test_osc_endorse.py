@@ -247,7 +247,10 @@ def test_a_good_one_is_not_lost(home):
         assert 'it is left as it is. Write the new one elsewhere with ' \
             '--output.' in done.err
         assert path.read_bytes() == before
-    assert renew(*other, '--output', 'new').status == 0
+    done = renew(*other, '--output', 'new')
+    assert done.status == 0
+    assert f'WARNING: it was endorsed by {ALICE};' in done.err
+    assert 'WARNING' not in renew('--output', 'ours').err
     assert signed(home / 'new').signed_by(BOB, CA)
     assert renew('--output', 'newer', expires='+1d').status == 0
     assert path.read_bytes() == before

@@ -175,6 +175,7 @@ def test_the_lists_of_the_site(site, image):
     assert (done.status, codes(done), done.json['state']) == (
         1, ['not-endorsed'], 'unknown')
     assert done.json['endorsement'] == 'accepted lists'
+    assert 'No endorsement lies beside the file: the lists' in done.err
     made = site.image_list(entry(DATA), entry(b'other'))
     site.accept(made)
     done = verify(site, image)

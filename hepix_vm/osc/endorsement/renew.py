@@ -74,6 +74,7 @@ class Renew(base.ShowOne):
 
     def _file(self, given: argparse.Namespace) -> dict[str, Any]:
         from hepix_vm.exchange import endorse
+        from hepix_vm.exchange.oneline import clean
         from hepix_vm.exchange import verify
         from hepix_vm.trust import envelope
         from hepix_vm.trust.inline import MAX_INLINE
@@ -84,6 +85,9 @@ class Renew(base.ShowOne):
         new, message = self._renewed(given, old.image_list)
         if not given.output:
             endorse.check_replaces(old, new)
+        elif not old.signed_by(new.endorser.dn, new.endorser.ca):
+            self.say(f'WARNING: it was endorsed by {clean(old.signer.dn)}; '
+                     f'in the new one you answer for it.')
         output = given.output or path
         endorsing.write(output, message)
         return {'output': output, **endorsing.described(new)}

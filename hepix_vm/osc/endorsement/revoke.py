@@ -24,8 +24,10 @@ class Revoke(deciding.Deciding):
     They are refused on the whole cloud, now and whenever they come again,
     whoever endorses them. All images that have them are taken out of use at
     once and marked, the servers that run them are named, and the endorser
-    is told. Only "hepix-vm-sync lift" takes it back; what is only to be
-    held up for a while, "image endorsement set --block" blocks.
+    is told. Only "hepix-vm-sync lift --sha512 DIGEST --reason TEXT" takes it
+    back, on a controller, and with it what else operators said of these
+    bytes; what is only to be held up for a while, "image endorsement set
+    --block" blocks.
 
     It writes the ledger in Glance, which needs an administrator.
     """

@@ -95,6 +95,10 @@ class Verify(base.ShowOne):
 
         path = given.endorsement or verify.beside(given.image)
         text = verify.read_endorsement(path) if path else ''
+        if not path:
+            self.say('No endorsement lies beside the file: the lists that '
+                     'this site accepted are asked. --endorsement names '
+                     'another.')
         file = endorsing.hashed(given.image)
         inside = contents.formats_in(given.image)
         verdict = verify.judge_file(site, file, text, given.project, given.at)

@@ -101,14 +101,14 @@ class RestLedger:
         """
         text = ledger.serialize(record)
         record = ledger.parse(text)
-        entries = self._now([record.name])
+        entries = self._keep(record.name, self._now([record.name]))
         standing = [entry.record() for entry in entries]
         if ledger.is_said(record, standing):
             return
         image = self._catalogue.create(
             name=record.name, owner=self._owner, visibility='private',
             os_hidden=True, protected=True, **{ledger.PROPERTY: text})
-        self._keep(record.name, [*entries, _Entry(image['id'], text)])
+        entries.append(_Entry(image['id'], text))
         for each in ledger.outdone(record, standing):
             self.lift(each, f'{record.author}: a newer one is accepted')
 
@@ -119,21 +119,21 @@ class RestLedger:
         :raises ServiceError: Glance does not take it
         """
         text = ledger.serialize(dataclasses.replace(record, lifted=why))
-        entries = self._now([record.name])
+        entries = self._keep(record.name, self._now([record.name]))
         for number, entry in enumerate(entries):
             if entry.record() == record:
                 self._catalogue.update(
                     entry.image_id, {ledger.PROPERTY: text})
                 entries[number] = _Entry(entry.image_id, text)
-        self._keep(record.name, entries)
 
-    def _keep(self, name: str, entries: list[_Entry]) -> None:
+    def _keep(self, name: str, entries: list[_Entry]) -> list[_Entry]:
         """Keep what is known now of a name, if anything was read yet.
 
         Who writes one record need not read thousands.
         """
         if '_entries' in self.__dict__:
             self._entries[name] = entries
+        return entries
 
     @functools.cached_property
     def _entries(self) -> dict[str, list[_Entry]]:

@@ -26,6 +26,7 @@ from hepix_vm.exchange import catalogue as module
 from hepix_vm.exchange.catalogue import Catalogue
 from hepix_vm.exchange.catalogue import held_of
 from hepix_vm.exchange.ledger import RestLedger
+from hepix_vm.exchange.rest import Rest
 from hepix_vm import paths
 from hepix_vm.trust import ledger as records
 from hepix_vm.trust.ledger import Fact
@@ -98,10 +99,13 @@ def test_long_properties_make_pages_smaller(bare, catalogue, monkeypatch):
     assert len(found) == len(set(found))
     # They become longer again behind what is long.
     asked = []
-    page = module.Catalogue._bounded
-    monkeypatch.setattr(
-        module.Catalogue, '_bounded', lambda self, query, most: (
-            asked.append(int(query['limit'])) or page(self, query, most)))
+    page = Rest.bounded
+
+    def bounded(self, path, longest, headers=None):
+        asked.append(int(path.rpartition('limit=')[2]))
+        return page(self, path, longest, headers)
+
+    monkeypatch.setattr(Rest, 'bounded', bounded)
     assert ids(catalogue.images()) == found
     assert any(more > less for less, more in itertools.pairwise(
         asked[:asked.index(max(asked), 1)]))

@@ -210,7 +210,7 @@ def test_an_error_of_ours_does_not_stop_the_others(follower, monkeypatch,
     follower.follow(*lists)
     for each in lists:
         follower.publish(each)
-    monkeypatch.setattr('hepix_vm.exchange.intake.list_dates', _broken(
+    monkeypatch.setattr('hepix_vm.exchange.inventory.list_dates', _broken(
         lists[0].identifier))
     reports = follower.run()
     assert codes(reports) == [('failed', 'internal-error'), ACCEPTED]

@@ -51,7 +51,8 @@ OURS = ['hepix_state', 'hepix_reason', 'hepix_image_id',
         'hepix_uri', 'hepix_vo', 'hepix_production_date', 'hepix_approved',
         'hepix_shareable', 'hepix_altered', 'hepix_withdrawn',
         'hepix_subscription', 'hepix_shared', 'hepix_parked',
-        'hepix_bringer', 'hepix_tried', 'hepix_endorsement_x',
+        'hepix_bringer', 'hepix_tried', 'hepix_untold',
+        'hepix_endorsement_x',
         'hepix_unheard_of', 'trait:CUSTOM_HEPIX_ENDORSED']
 BOOT = ['img_config_drive', 'kernel_id', 'ramdisk_id', 'os_command_line',
         'block_device_mapping', 'mappings', 'bdm_v2', 'root_device_name']
@@ -98,7 +99,8 @@ def test_a_member_may_read_what_is_protected(cloud, active):
     missing = {name for name in OURS + BOOT if name not in image}
     assert missing == {
         'hepix_reason', 'hepix_production_date', 'hepix_withdrawn',
-        'hepix_bringer', 'hepix_tried', 'hepix_endorsement_x',
+        'hepix_bringer', 'hepix_tried', 'hepix_untold',
+        'hepix_endorsement_x',
         'hepix_unheard_of', 'trait:CUSTOM_HEPIX_ENDORSED'}
 
 

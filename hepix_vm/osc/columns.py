@@ -17,6 +17,7 @@ from typing import Any
 from cliff import columns
 
 Dicts = list[dict[str, Any]]
+_LONGEST = 4096  # characters of a reason
 
 
 class Bytes(columns.FormattableColumn[int]):
@@ -34,9 +35,12 @@ class Reasons(columns.FormattableColumn[Dicts]):
 
     def human_readable(self) -> str:
         """Return each reason as a line."""
+        from hepix_vm.exchange.oneline import clean
+
+        # Files of the site, and endorsers, have their words in them.
         return '\n'.join(
-            f'[{each["code"]}] {each["message"]} {each["remedy"]}'
-            for each in self._value)
+            clean(f'[{each["code"]}] {each["message"]} {each["remedy"]}',
+                  _LONGEST) for each in self._value)
 
 
 class Images(columns.FormattableColumn[Dicts]):

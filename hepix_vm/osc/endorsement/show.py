@@ -78,6 +78,7 @@ class Show(base.ShowOne):
                     ) -> tuple[tuple[str, ...], tuple[Any, ...]]:
         """Return the fields of the image."""
         from hepix_vm.exchange import marks
+        from hepix_vm.exchange import verify
         from hepix_vm.held import STATUSES
         from hepix_vm.osc import find
         from hepix_vm.osc import here
@@ -85,8 +86,9 @@ class Show(base.ShowOne):
         cloud = self.cloud()
         image = find.image(cloud.catalogue, parsed_args.image)
         known = image.get('status') in STATUSES and _is_administrator(cloud)
-        verdict = _verdict(cloud, image) if (
-            known and here.has_site(cloud.settings)) else None
+        verdict = verify.judge_image(
+            here.site(cloud.settings), image, '', cloud.ledger.search_now,
+            None) if known and here.has_site(cloud.settings) else None
         digest = marks.text(image, 'os_hash_value') if (
             image.get('os_hash_algo') == 'sha512') else ''
         shown = {
@@ -133,20 +135,6 @@ def _is_administrator(cloud: 'Cloud') -> bool:
             raise
         return False
     return True
-
-
-def _verdict(cloud: 'Cloud', image: 'Image') -> 'Verdict':
-    """Judge an image as the gate does, by the files that are here."""
-    from hepix_vm.exchange.catalogue import held_of
-    from hepix_vm.exchange.steady import SteadyGate
-    from hepix_vm.gate import Case
-    from hepix_vm.gate import utcnow
-    from hepix_vm.osc import here
-
-    gate = SteadyGate(
-        here.site(cloud.settings), cloud.ledger.search_now, journalled=False,
-        moment=utcnow())
-    return Case(gate, held_of(image).subject(gate.now())).look()
 
 
 def _judged(image: 'Image', verdict: 'Verdict | None') -> Mapping[str, Any]:

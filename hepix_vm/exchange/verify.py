@@ -168,20 +168,30 @@ def _judge(site: Site, search: Search, at: datetime.datetime | None,
         if reason.code is not Code.CRL_EXPIRED))
 
 
-def check_ledger(catalogue: Catalogue, named: str) -> None:
-    """Make sure that nothing that was decided on an image is kept from us.
+def sees_ledger(catalogue: Catalogue) -> bool:
+    """Return whether the ledger is shown: others find it empty.
 
-    :param named: the image
-    :raises HepixVmError: only administrators can see the ledger
+    :raises ServiceError: Glance does not say
     """
     try:
         catalogue.check_administrator()
     except ServiceError as error:
         if error.status != 403:
             raise
+        return False
+    return True
+
+
+def check_ledger(catalogue: Catalogue, named: str) -> None:
+    """Make sure that nothing that was decided on an image is kept from us.
+
+    :param named: the image
+    :raises HepixVmError: only administrators can see the ledger
+    """
+    if not sees_ledger(catalogue):
         raise HepixVmError(
             'What a cloud blocked or revoked only its administrators see, so '
             'that nobody else can judge its images.',
             remedy=f'Look what the cloud decided: openstack image '
                    f'endorsement show {named}; or verify the file of the '
-                   f'image.') from error
+                   f'image.')

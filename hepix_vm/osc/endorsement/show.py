@@ -85,7 +85,8 @@ class Show(base.ShowOne):
 
         cloud = self.cloud()
         image = find.image(cloud.catalogue, parsed_args.image)
-        known = image.get('status') in STATUSES and _is_administrator(cloud)
+        known = image.get('status') in STATUSES and verify.sees_ledger(
+            cloud.catalogue)
         verdict = verify.judge_image(
             here.site(cloud.settings), image, '', cloud.ledger.search_now,
             None) if known and here.has_site(cloud.settings) else None
@@ -122,19 +123,6 @@ class Show(base.ShowOne):
                 self.say(f'{error.message} {error.remedy}')
         return History([
             each.as_dict() for each in history.in_order(said, done)])
-
-
-def _is_administrator(cloud: 'Cloud') -> bool:
-    """Return whether the ledger is shown: others find it empty."""
-    from hepix_vm.errors import ServiceError
-
-    try:
-        cloud.catalogue.check_administrator()
-    except ServiceError as error:
-        if error.status != 403:
-            raise
-        return False
-    return True
 
 
 def _judged(image: 'Image', verdict: 'Verdict | None') -> Mapping[str, Any]:

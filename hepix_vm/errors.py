@@ -46,6 +46,7 @@ class Code(enum.StrEnum):
     FORMAT_UNSAFE = 'format-unsafe'
     NOT_ENDORSED = 'not-endorsed'
     DERIVED_REFUSED = 'derived-refused'
+    VOLUME_REFUSED = 'volume-refused'
     ROUTE_CLOSED = 'route-closed'
     TOO_LARGE = 'too-large'
     MALFORMED = 'malformed'
@@ -114,6 +115,9 @@ REMEDIES: Mapping[Code, str] = {
     Code.DERIVED_REFUSED:
         'Ask the operator whether this site allows images made from '
         'servers.',
+    Code.VOLUME_REFUSED:
+        'Boot from an endorsed image, or ask the operator whether servers '
+        'may boot from volumes here.',
     Code.ROUTE_CLOSED:
         'Ask the operator of this cloud if you need it.',
     Code.TOO_LARGE:

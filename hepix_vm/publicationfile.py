@@ -23,8 +23,8 @@ from typing import TypeVar
 import urllib.parse
 
 from hepix_vm.trust import fields
+from hepix_vm.trust import formats
 from hepix_vm.trust.model import ImageEntry
-from hepix_vm.trust import policy
 from hepix_vm import yamlfile
 from hepix_vm.yamlfile import Node
 
@@ -157,7 +157,7 @@ def _format(value: Any) -> str:
 
     :raises Flaw: no site could compare it with what Glance says
     """
-    if not policy.known_format(fields.name(value)):
+    if not formats.known(fields.name(value)):
         raise fields.Flaw(f'must be a format such as QCOW2 or RAW, not '
                           f'{fields.shown(value)}')
     return str(value)

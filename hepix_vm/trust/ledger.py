@@ -35,7 +35,6 @@ from hepix_vm.trust.imagelist import compare_versions
 from hepix_vm.trust.imagelist import format_time
 from hepix_vm.trust.model import Endorsement
 from hepix_vm.trust.model import ImageEntry
-from hepix_vm.trust import names
 from hepix_vm.trust.settings import Blockable
 from hepix_vm.trust import strictjson
 
@@ -140,8 +139,7 @@ def names_for(image_id: str, sha512: str,
             (Blockable.IMAGE, endorsement.entry.identifier),
             (Blockable.LIST, endorsement.image_list.identifier)}
         # Nobody knows which spelling an operator wrote.
-        named |= {(Blockable.ENDORSER, dn) for dn in names.spellings(
-            endorsement.certificate.subject)}
+        named |= {(Blockable.ENDORSER, dn) for dn in endorsement.signers}
     return frozenset(name_of(kind, value) for kind, value in named
                      if value) | {name_of(None, '')}
 

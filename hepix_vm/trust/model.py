@@ -23,6 +23,8 @@ from typing import Any
 
 from cryptography import x509
 
+from hepix_vm.trust import names
+
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Endorser:
@@ -109,7 +111,8 @@ class Endorsement:
 
     :param signer: who signed, read from the certificate, never from the
         list
-    :param certificate: the signer's certificate
+    :param certificate: the signer's certificate; None where it was verified
+        before, and only its name was kept
     :param source: the name of the endorsement source that found it
     :param message: the signed message as text, where it came with the
         image
@@ -121,11 +124,24 @@ class Endorsement:
     entry: ImageEntry
     image_list: ImageList
     signer: Endorser
-    certificate: x509.Certificate
+    certificate: x509.Certificate | None
     source: str
     message: str = ''
     approved: bool = True
     shareable: bool = False
+
+    @property
+    def signers(self) -> frozenset[str]:
+        """Every way in which people and tools write who signed."""
+        if self.certificate is None:
+            return frozenset({self.signer.dn})
+        return names.spellings(self.certificate.subject)
+
+    def may_be_of(self, dn: str) -> bool:
+        """Return whether a text may name who signed: it forbids."""
+        if self.certificate is None:
+            return names.alike(dn, self.signer.dn)
+        return dn in self.signers
 
     @property
     def expires(self) -> datetime.datetime:

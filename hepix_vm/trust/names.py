@@ -73,6 +73,9 @@ _BIT_STRING = 3
 # for each image. They are told apart by their encoding too, which equal
 # names need not share.
 _KEPT = 64
+_ESCAPED = re.compile(r'\\x([0-9A-F]{2})')
+_LABELS: Mapping[str, str] = {
+    '/(Email|E)=': '/emailAddress=', '/USERID=': '/UID='}
 _LIKE_AN_ATTRIBUTE = re.compile(r'[/+][\w.]+=')
 
 
@@ -161,6 +164,29 @@ def same(name: x509.Name, dn: str) -> bool:
     :raises ValueError: for a name that cannot be encoded
     """
     return dn in unmistakable(name)
+
+
+def alike(one: str, other: str) -> bool:
+    """Return whether two texts may be spellings of one name.
+
+    Where there is no certificate any more that could be spelled, what
+    differs only as in :func:`spellings` is taken for the same: it serves to
+    forbid, never to permit.
+    """
+    return _leveled(one) == _leveled(other)
+
+
+def _leveled(dn: str) -> str:
+    """Return a name without what its writers do differently."""
+    raw = _ESCAPED.sub(lambda found: chr(int(found[1], 16)), dn)
+    try:
+        raw = raw.encode('latin-1').decode()
+    except ValueError:
+        pass  # It was text already, or in Latin-1.
+    raw = raw.replace('\\/', '/').replace('\\+', '/').replace('+', '/')
+    for pattern, label in _LABELS.items():
+        raw = re.sub(pattern, label, raw)
+    return raw
 
 
 def _attributes(name: x509.Name) -> list[_Attribute]:

@@ -28,6 +28,7 @@ import enum
 import re
 
 from hepix_vm.errors import Code
+from hepix_vm.trust import formats
 from hepix_vm.trust.imagelist import compare_versions
 from hepix_vm.trust.imagelist import format_time
 from hepix_vm.trust.ledger import Fact
@@ -35,10 +36,10 @@ from hepix_vm.trust.ledger import Ledger
 from hepix_vm.trust.ledger import Record
 from hepix_vm.trust.model import Endorsement
 from hepix_vm.trust.model import ImageList
-from hepix_vm.trust import names
 from hepix_vm.trust.settings import Block
 from hepix_vm.trust.settings import Blockable
 from hepix_vm.trust.settings import Choice
+from hepix_vm.trust.settings import Override
 from hepix_vm.trust.settings import Policy
 from hepix_vm.trust.verdict import Exemption
 from hepix_vm.trust.verdict import Mode
@@ -47,18 +48,6 @@ from hepix_vm.trust.verdict import Verdict
 
 # How much later than ours an endorser's clock may be.
 CLOCK_SKEW = datetime.timedelta(minutes=5)
-
-# hv:format was never fully defined; these are the spellings seen in lists
-# and the disk_format (or container_format) of Glance that they mean.
-_FORMATS = {
-    'raw': {'raw', 'iso', 'aki', 'ari', 'ami'}, 'img': {'raw'},
-    'qcow2': {'qcow2'}, 'qcow': {'qcow2'}, 'vmdk': {'vmdk'}, 'vdi': {'vdi'},
-    'vhd': {'vhd', 'vpc'}, 'vhdx': {'vhdx'}, 'iso': {'iso'},
-    'ova': {'ova'}, 'ami': {'ami'}, 'aki': {'aki'}, 'ari': {'ari'},
-    'ploop': {'ploop'},
-}
-_CONTAINERS = ('ova',)
-_PACKED = re.compile(r'\.(gz|bz2|xz|zip|zst)$|^(tar|cpio|zip)\b', re.ASCII)
 
 
 class Moment(enum.StrEnum):
@@ -170,8 +159,10 @@ def judge(subject: Subject, found: Sequence[Found], policy: Policy,
     judged = [(_reasons(subject, candidate, policy, checks), candidate)
               for candidate in candidates]
     reasons, best = min(judged, key=lambda pair: len(pair[0]))
-    return Verdict(reasons, best.endorsement, mode, subject.sha512,
-                   subject.size, _exemption(subject, reasons, policy))
+    return Verdict(
+        reasons, best.endorsement, mode, subject.sha512, subject.size,
+        _exemption(subject, reasons, policy),
+        override_of(best.endorsement, subject.at, policy))
 
 
 def _with_word(found: Found, ledger: Ledger) -> Found:
@@ -259,9 +250,7 @@ def check_expiry(subject: Subject, found: Found,
     if found.endorsement is None:
         return
     entry = found.endorsement.entry
-    overridden = any(
-        override.image == entry.identifier and subject.at < override.until
-        for override in policy.overrides)
+    overridden = override_of(found.endorsement, subject.at, policy)
     for reason in list_dates(found.endorsement.image_list, subject.at):
         if not overridden or reason.code is not Code.LIST_EXPIRED:
             yield reason
@@ -271,6 +260,19 @@ def check_expiry(subject: Subject, found: Found,
         yield Reason(Code.IMAGE_EXPIRED, f'The endorsement of image '
                      f'{entry.identifier} expired at '
                      f'{format_time(entry.expires)}.', entry.expires)
+
+
+def override_of(endorsement: Endorsement | None, at: datetime.datetime,
+                policy: Policy) -> Override | None:
+    """Return by what an image may be used that expired; None if it did not.
+
+    :param at: UTC
+    """
+    if endorsement is None or at < endorsement.expires:
+        return None
+    return next((override for override in policy.overrides
+                 if override.image == endorsement.entry.identifier
+                 and at < override.until), None)
 
 
 def list_dates(image_list: ImageList,
@@ -335,9 +337,7 @@ def _names(block: Block | Record, subject: Subject,
     if endorsement is None:
         return False
     if block.kind is Blockable.ENDORSER:
-        # By the certificate, so that every spelling of the name is met.
-        return block.value in names.spellings(
-            endorsement.certificate.subject)
+        return endorsement.may_be_of(block.value)
     named: Mapping[Blockable | None, str] = {
         Blockable.SHA512: endorsement.entry.sha512,
         Blockable.IMAGE: endorsement.entry.identifier,
@@ -368,28 +368,15 @@ def check_hypervisor(subject: Subject, found: Found,
                      f'{", ".join(sorted(policy.hypervisors))}.')
 
 
-def known_format(stated: str) -> bool:
-    """Return whether a spelling of hv:format is compared with anything."""
-    kind = stated.lower()
-    return kind in _FORMATS or bool(_PACKED.search(kind))
-
-
 def check_format(subject: Subject, found: Found,
                  policy: Policy) -> Iterator[Reason]:
     """Glance takes the bytes for what the endorser says they are."""
     if found.endorsement is None or not subject.disk_format:
         return
     stated = found.endorsement.entry.format
-    kind = stated.lower()
-    fits = {subject.container_format if kind in _CONTAINERS
-            else subject.disk_format}
-    if _PACKED.search(kind):
-        wrong = (subject.container_format != 'compressed'
-                 and not subject.altered_by)
-    else:
-        # What a list says beyond the known spellings cannot be compared.
-        wrong = not fits & _FORMATS.get(kind, fits)
-    if wrong:
+    if formats.contradicts(stated, subject.disk_format,
+                           subject.container_format,
+                           bool(subject.altered_by)):
         yield Reason(Code.FORMAT_MISMATCH, f'The image was endorsed as '
                      f'{stated}, but disk_format is {subject.disk_format} '
                      f'and container_format {subject.container_format}.')

@@ -16,11 +16,16 @@ import dataclasses
 import datetime
 import enum
 from typing import Any
+from typing import TYPE_CHECKING
 
 from hepix_vm.errors import Code
 from hepix_vm.errors import HepixVmError
 from hepix_vm.errors import REMEDIES
+from hepix_vm.trust.imagelist import format_time
 from hepix_vm.trust.model import Endorsement
+
+if TYPE_CHECKING:
+    from hepix_vm.trust.settings import Override
 
 
 class Mode(enum.StrEnum):
@@ -88,6 +93,8 @@ class Verdict:
     :param sha512: digest of the bytes that were judged, if they were read
     :param size: their number
     :param exemption: why it may stay in spite of the reasons
+    :param override: what an operator said by which it may be used although
+        it expired
     """
 
     reasons: tuple[Reason, ...]
@@ -96,6 +103,7 @@ class Verdict:
     sha512: str = ''
     size: int | None = None
     exemption: Exemption | None = None
+    override: 'Override | None' = None
 
     @property
     def endorsed(self) -> bool:
@@ -132,4 +140,9 @@ class Verdict:
             'reasons': [r.as_dict() for r in self.reasons]}
         if self.exemption:
             found['exemption'] = str(self.exemption)
+        if self.override:
+            found['override'] = {
+                'until': format_time(self.override.until),
+                'reason': self.override.reason,
+                'author': self.override.author}
         return found

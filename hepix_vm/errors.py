@@ -49,6 +49,7 @@ class Code(enum.StrEnum):
     VOLUME_REFUSED = 'volume-refused'
     ROUTE_CLOSED = 'route-closed'
     TOO_LARGE = 'too-large'
+    UNAVAILABLE = 'unavailable'
     MALFORMED = 'malformed'
     INTERNAL_ERROR = 'internal-error'
 
@@ -122,6 +123,8 @@ REMEDIES: Mapping[Code, str] = {
         'Ask the operator of this cloud if you need it.',
     Code.TOO_LARGE:
         'Make it smaller, or ask the operator to raise the limit.',
+    Code.UNAVAILABLE:
+        'Try again in a minute, and tell the operator if it stays so.',
     Code.MALFORMED:
         'Mend the document and sign it again.',
     Code.INTERNAL_ERROR:

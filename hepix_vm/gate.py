@@ -213,8 +213,8 @@ class Case:
         # A final verdict is never left open.
         verdict = cast(Verdict, self._judge(dataclasses.replace(
             self._subject, sha512=sha512, size=size), final=True))
-        return verdict if self._noted(verdict) else self.refuse(
-            Code.INTERNAL_ERROR, 'It cannot be recorded now what came.')
+        return verdict if self._noted(verdict) else self.refuse(Reason(
+            Code.INTERNAL_ERROR, 'It cannot be recorded now what came.'))
 
     def look(self) -> Verdict:
         """Judge an image whose digest is known, and journal nothing."""
@@ -229,7 +229,7 @@ class Case:
         self._gate.record(_entry(verdict, dataclasses.replace(
             self._subject, at=self._gate.now()), self._who | more, ''))
 
-    def refuse(self, code: Code, message: str) -> Verdict:
+    def refuse(self, reason: Reason) -> Verdict:
         """Refuse for a reason that only the adapter sees."""
         try:
             mode = self._mode(self._gate.site())
@@ -237,8 +237,9 @@ class Case:
             LOG.exception('The settings of hepix-vm cannot be used')
             mode = self._fallback_mode()
         subject = dataclasses.replace(self._subject, at=self._gate.now())
-        verdict = Verdict((Reason(code, message),), mode=mode)
-        self._record(verdict, subject)
+        verdict = Verdict((reason,), mode=mode)
+        if mode is not Mode.DISABLED:
+            self._record(verdict, subject)
         return verdict
 
     def _fallback_mode(self) -> Mode:

@@ -12,7 +12,10 @@
 
 """All options of the group ``[hepix_vm]``, and the groups that there are."""
 
+import enum
+
 from oslo_config import cfg
+from oslo_config import types
 
 from hepix_vm import credentials
 from hepix_vm.trust.crl import CrlPolicy
@@ -23,6 +26,18 @@ GROUP = 'hepix_vm'
 
 # Without one of these an image could pass that nobody endorsed.
 NEEDED_CHECKS = ('endorsement', 'checksum', 'expiry', 'revocation')
+
+
+class Occasion(enum.StrEnum):
+    """On what occasion the scheduler looks for a host."""
+
+    CREATE = 'create'
+    REBUILD = 'rebuild'
+    UNSHELVE = 'unshelve'
+    RESIZE = 'resize'
+    MIGRATE = 'migrate'
+    EVACUATE = 'evacuate'
+
 
 # Without these the scripts would not be there, or would know nothing.
 NEEDED_SOURCES = ('directory', 'template')
@@ -197,6 +212,28 @@ OPTS = [
     cfg.IntOpt(
         'context_timeout', default=30, min=1, max=3600,
         help='Seconds in which the context of a server must be made.'),
+    cfg.StrOpt(
+        'on_unknown', default='refuse',
+        choices=[
+            ('refuse', 'it is refused, with the status 503'),
+            ('allow', 'it passes, and the journal says so'),
+        ],
+        help='What becomes of a request for a server when Glance, or Cinder '
+             'where it is needed, does not say what it would boot.'),
+    cfg.IntOpt(
+        'boot_cache', default=10, min=0, max=3600,
+        help='Seconds for which nova-api and nova-scheduler keep what Glance '
+             'and Cinder said. As much later a revocation counts for them.'),
+    cfg.IntOpt(
+        'boot_timeout', default=10, min=1, max=600,
+        help='Seconds in which Glance and Cinder have to answer them.'),
+    cfg.ListOpt(
+        'enforce_on', default=['create', 'rebuild', 'unshelve'],
+        item_type=types.String(choices=[str(each) for each in Occasion]),
+        help='For what the scheduler filter judges images: create, rebuild, '
+             'unshelve, resize, migrate (cold or live), evacuate. Without '
+             'the last three, servers that run can be moved whatever '
+             'becomes of their image.'),
     cfg.StrOpt(
         'vendordata_paste', default='/etc/hepix-vm/vendordata-paste.ini',
         help='The paste file of the vendordata service: what stands before '

@@ -17,10 +17,12 @@ Properties show what was decided; they are never asked for it.
 
 import re
 
+from hepix_vm.errors import Code
 from hepix_vm.trust.imagelist import format_time
 from hepix_vm.trust.model import Endorsement
 from hepix_vm.trust import standing
 from hepix_vm.trust.verdict import Exemption
+from hepix_vm.trust.verdict import Reason
 from hepix_vm.trust.verdict import Verdict
 
 ENDORSEMENT = 'hepix_endorsement'
@@ -59,6 +61,9 @@ LONGEST = 4096  # characters
 # Beyond them, of Unicode, are four bytes in UTF-8, which Glance's columns
 # in MySQL do not take.
 _BEYOND = re.compile('[^\x00-\uffff]')
+
+# How of_refusal begins each reason.
+_REASON = re.compile(f'(?:^|; )({"|".join(Code)}): ')
 
 
 def stored(text: str, longest: int = LONGEST) -> str:
@@ -104,6 +109,17 @@ def of_refusal(verdict: Verdict, state: str) -> dict[str, str]:
     return {'hepix_state': state, 'hepix_reason': stored('; '.join(
         f'{reason.code}: {reason.message}'
         for reason in standing.worst_first(verdict)))}
+
+
+def reasons_in(text: str) -> list[Reason]:
+    """Return what ``hepix_reason`` says.
+
+    :param text: as :func:`of_refusal` writes it
+    """
+    other, *known = _REASON.split(text)
+    # What another version of ours wrote, it may call otherwise.
+    found = [Reason(Code.INTERNAL_ERROR, other)] if other else []
+    return [*found, *map(Reason, map(Code, known[::2]), known[1::2])]
 
 
 def is_ours(name: str) -> bool:

@@ -53,6 +53,7 @@ LOG = logging.getLogger(__name__)
 # Beside the accepted lists: which of them had an image first.
 HOLDERS = 'holders.json'
 
+_NO_ANCHORS = anchors.load({})
 # What identifies the content of files without reading them: name, inode,
 # size in bytes, time of change in ns.
 _State = tuple[tuple[str, int, int, int], ...]
@@ -120,6 +121,19 @@ class SiteFiles:
         return Site(policy, trust_anchors, accepted, self._trust,
                     Mode(settings.enforcement), self._checks, self._sources,
                     subscriptions)
+
+    def without_lists(self) -> Site:
+        """Return the site as its policy says now, for who needs no more.
+
+        :raises ConfigError: policy.yaml cannot be read or is not of its
+            schema
+        """
+        settings = self._settings
+        with self._lock:
+            policy = self._keep(settings.policy_file, read_policy)
+        return Site(policy, _NO_ANCHORS, AcceptedLists(), self._trust,
+                    Mode(settings.enforcement), self._checks, (),
+                    Subscriptions())
 
     def mode_of(self, subject: Subject) -> Mode:
         """Return the mode for an image where :meth:`current` raises.

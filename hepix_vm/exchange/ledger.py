@@ -15,15 +15,29 @@
 They are the records that :mod:`hepix_vm.glance_hooks.ledger` keeps.
 """
 
+from collections.abc import Callable
 from collections.abc import Collection
+from collections.abc import Mapping
+from collections.abc import Sequence
+import contextlib
 import dataclasses
+import datetime
 import functools
+import math
+import time
 
 from hepix_vm.errors import MalformedError
 from hepix_vm.exchange.catalogue import Catalogue
 from hepix_vm.exchange.catalogue import Image
+from hepix_vm.exchange.catalogue import time_of
+from hepix_vm.trust.imagelist import format_time
 from hepix_vm.trust import ledger
 from hepix_vm.trust.ledger import Record
+from hepix_vm.trust.settings import Blockable
+
+_MARGIN = datetime.timedelta(minutes=10)  # between clocks
+_WHOLE = 3600  # seconds
+_LONG_AGO = datetime.datetime(2000, 1, 1, tzinfo=datetime.UTC)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -145,6 +159,77 @@ class RestLedger:
                 found.setdefault(
                     str(image.get('name')), []).append(_entry(image))
         return found
+
+
+class LedgerCopy:
+    """The records in a Glance as they were lately, for who asks often.
+
+    Only what changed is asked for. What changed by a clock that is further
+    behind than the margin, or was removed by hand, counts an hour later.
+
+    :param catalogue: the images of the Glance
+    :param owner: the owner of the records
+    :param clock: returns seconds
+    """
+
+    def __init__(self, catalogue: Catalogue, owner: str,
+                 clock: Callable[[], float] = time.monotonic) -> None:
+        self._catalogue = catalogue
+        self._owner = owner
+        self._clock = clock
+        self._whole_at = -math.inf
+        self._latest = _LONG_AGO
+        self._known: dict[str, Image] = {}
+        self._by_name: Mapping[str, Sequence[_Entry]] = {}
+        self._endorsers: Sequence[Record] = ()
+
+    def refresh(self) -> None:
+        """Bring it up to date; in one thread at a time.
+
+        :raises ServiceError: Glance does not say all records; others than
+            administrators find the ledger empty, and are refused
+        """
+        now = self._clock()
+        whole = now - self._whole_at >= _WHOLE
+        since = _LONG_AGO if whole else self._latest - _MARGIN
+        if whole:
+            self._catalogue.check_administrator()
+        found = {image['id']: image for image in self._catalogue.images(
+            hidden=(True,), owner=self._owner,
+            updated_at=f'gte:{format_time(since)}')
+            if image.get('owner') == self._owner}
+        known = found if whole else {**self._known, **found}
+        if known != self._known:
+            self._index(known)
+        self._known = known
+        self._latest = max([self._latest, *(
+            time_of(image, 'updated_at') for image in found.values())])
+        if whole:
+            self._whole_at = now
+
+    def _index(self, known: Mapping[str, Image]) -> None:
+        by_name: dict[str, list[_Entry]] = {}
+        endorsers = []
+        for image in known.values():
+            entry = _entry(image)
+            by_name.setdefault(str(image.get('name')), []).append(entry)
+            with contextlib.suppress(MalformedError):
+                record = entry.record()
+                if record.kind is Blockable.ENDORSER:
+                    endorsers.append(record)
+        self._by_name, self._endorsers = by_name, endorsers
+
+    def search(self, names: Collection[str]) -> list[Record]:
+        """Return the records with these names, and those on endorsers.
+
+        Who knows an endorser by name only cannot spell it in every way.
+
+        :raises MalformedError: one of them cannot be read, and nobody
+            knows what it says of the image that is judged
+        """
+        return [*self._endorsers, *(
+            entry.record() for name in sorted(names)
+            for entry in self._by_name.get(name, ()))]
 
 
 def _entry(image: Image) -> _Entry:

@@ -20,7 +20,6 @@ from collections.abc import Collection
 from collections.abc import Iterator
 import dataclasses
 import datetime
-import re
 from typing import Any
 
 from hepix_vm.errors import Code
@@ -29,13 +28,11 @@ from hepix_vm.exchange.catalogue import Catalogue
 from hepix_vm.exchange.catalogue import Image
 from hepix_vm.exchange.oneline import clean
 from hepix_vm.properties import LONGEST
+from hepix_vm.properties import reasons_in
 from hepix_vm.properties import stored
 from hepix_vm.trust.imagelist import parse_time
 from hepix_vm.trust.standing import State
 from hepix_vm.trust.verdict import Reason
-
-# How properties.of_refusal begins each.
-_REASON = re.compile(f'(?:^|; )({"|".join(Code)}): ')
 
 
 def expiry(image: Image) -> datetime.datetime | None:
@@ -79,11 +76,8 @@ def reasons(image: Image, at: datetime.datetime) -> list[dict[str, str]]:
     if state(image, at) == State.EXPIRED != text(image, 'hepix_state'):
         return [Reason(Code.IMAGE_EXPIRED, 'The endorsement of this image '
                        f'ended at {line(image, "hepix_expires")}.').as_dict()]
-    other, *known = _REASON.split(line(image, 'hepix_reason'))
-    # What another version of ours wrote, it may call otherwise.
-    found = [Reason(Code.INTERNAL_ERROR, other)] if other else []
-    return [each.as_dict() for each in (*found, *map(
-        Reason, map(Code, known[::2]), known[1::2]))]
+    return [each.as_dict()
+            for each in reasons_in(line(image, 'hepix_reason'))]
 
 
 def line(image: Image, name: str) -> str:

@@ -25,6 +25,7 @@ import webob.exc
 
 from hepix_vm.errors import Code
 from hepix_vm.gate import Case
+from hepix_vm.trust.verdict import Reason
 from hepix_vm.trust.verdict import Verdict
 
 Environ = dict[str, Any]
@@ -154,9 +155,9 @@ class HashingReader:
         self._count += len(data)
         limit = self._case.size_limit
         if limit is not None and self._count > limit:
-            self.verdict = self._case.refuse(
+            self.verdict = self._case.refuse(Reason(
                 Code.SIZE_MISMATCH, f'More data came than the {limit} bytes '
-                f'that were endorsed.')
+                f'that were endorsed.'))
             refuse(self.verdict)
         if not data or self._count == self._source.length:
             self._finish()
@@ -165,9 +166,9 @@ class HashingReader:
     def _finish(self) -> None:
         length = self._source.length
         if length is not None and self._count < length:
-            self.verdict = self._case.refuse(
+            self.verdict = self._case.refuse(Reason(
                 Code.SIZE_MISMATCH, f'The upload ended after {self._count} '
-                f'of {length} bytes.')
+                f'of {length} bytes.'))
         else:
             self._check()
             self.verdict = self._case.judge(

@@ -166,7 +166,7 @@ class Guarded:
                    else images.subject_without_image(
                        self.context, self.gate.now()))
         for reason in reasons:
-            verdict = self._case(subject).refuse(reason.code, reason.message)
+            verdict = self._case(subject).refuse(reason)
             if not verdict.allowed:
                 raise kind(explanation=verdict.explain())
 

@@ -34,9 +34,9 @@ def mode_for(subject: Subject, rules: Iterable[ModeRule], default: Mode,
     Not everything is known of every image: who acts for another project
     knows it by its id only, and nobody knows later what roles the uploader
     had. Where a rule may be meant, the strictest of the modes in question
-    holds for bytes that come, and the mildest for an image that was let in
-    already: what is not known changes nothing that was decided, unless it
-    was decided that the image shall go.
+    holds for bytes that come and for servers that boot, and the mildest for
+    an image that was let in already: what is not known changes nothing that
+    was decided, unless it was decided that the image shall go.
 
     :param default: the mode where no rule matches
     :param codes: the reasons against the image
@@ -44,7 +44,7 @@ def mode_for(subject: Subject, rules: Iterable[ModeRule], default: Mode,
     possible = in_question(
         ((rule.mode, _matches(rule, subject)) for rule in rules), default)
     modes = [mode for mode in Mode if mode in possible]
-    strict = (subject.moment is Moment.STORE
+    strict = (subject.moment is not Moment.KEEP
               or not _DECIDED.isdisjoint(codes))
     return modes[0 if strict else -1]
 

@@ -1,0 +1,100 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""What Glance says of images that servers are to boot, kept for a while."""
+
+from collections.abc import Callable
+import logging
+from typing import TypeVar
+
+from oslo_config import cfg
+
+from hepix_vm import credentials
+from hepix_vm.errors import Code
+from hepix_vm.errors import HepixVmError
+from hepix_vm.errors import ServiceError
+from hepix_vm.exchange.catalogue import Catalogue
+from hepix_vm.exchange.catalogue import held_of
+from hepix_vm.exchange.ledger import LedgerCopy
+from hepix_vm.gate import Search
+from hepix_vm.held import Held
+from hepix_vm.nova_ctx.answers import Answers
+from hepix_vm import opts
+
+LOG = logging.getLogger(__name__)
+
+_Said = TypeVar('_Said')
+
+
+class Unknown(HepixVmError):
+    """A service does not say what must be known."""
+
+    default_code = Code.UNAVAILABLE
+
+
+def asked(service: str, ask: Callable[[], _Said]) -> _Said:
+    """Return what a service says.
+
+    :param service: what users know it by
+    :raises Unknown: it does not say; the log has the cause
+    """
+    try:
+        return ask()
+    except ServiceError as error:
+        LOG.error('%s %s', error.message, error.remedy)
+        raise Unknown(f'{service} does not say now what would boot.'
+                      ) from error
+
+
+class Lookup:
+    """Asks Glance: one request an image, whoever asks meanwhile.
+
+    :param conf: as :func:`hepix_vm.config.load` returns it
+    :raises ConfigError: there is no account to ask with
+    """
+
+    def __init__(self, conf: cfg.ConfigOpts) -> None:
+        group = conf[opts.GROUP]
+        self._catalogue = Catalogue(credentials.adapter(
+            conf, credentials.IMAGE, group.boot_timeout))
+        self._ledger = LedgerCopy(self._catalogue, group.ledger_owner)
+        self._images: Answers[Held | None] = Answers(
+            group.boot_cache, _size)
+        self._refreshed: Answers[None] = Answers(
+            group.boot_cache, lambda nothing: 0)
+
+    def image(self, image_id: str) -> Held | None:
+        """Return an image; None if Glance has no such.
+
+        :raises Unknown: Glance does not say
+        """
+        # Glance takes ids in capitals as well.
+        key = image_id.lower()
+        return self._images.get(key, lambda: asked(
+            'Glance', lambda: self._find(key)))
+
+    def _find(self, image_id: str) -> Held | None:
+        found = self._catalogue.find(image_id)
+        return None if found is None else held_of(found)
+
+    def ledger(self) -> Search:
+        """Return what searches the ledger as it is now.
+
+        :raises Unknown: Glance does not say
+        """
+        self._refreshed.get('', lambda: asked(
+            'Glance', self._ledger.refresh))
+        return self._ledger.search
+
+
+def _size(image: Held | None) -> int:
+    return sum(map(len, image.extra.values())) if image else 0

@@ -198,8 +198,9 @@ def ledger(catalogue):
     return RestLedger(catalogue, OWNER)
 
 
-def record(value=None, fact=Fact.BLOCKED, reason='CVE-2026-0001'):
-    return Record(fact, Blockable.SHA512, value or os.urandom(64).hex(),
+def record(value=None, fact=Fact.BLOCKED, reason='CVE-2026-0001',
+           kind=Blockable.SHA512):
+    return Record(fact, kind, value or os.urandom(64).hex(),
                   reason, 'ops@example.org',
                   pki.utcnow().replace(microsecond=0))
 

@@ -270,7 +270,7 @@ class TestDerived:
 
 
 def test_an_adopted_image_boots_until_the_adoption_ends(cloud):
-    plain = {name: None for name in cloud.image().extra}
+    plain = dict.fromkeys(cloud.image().extra)
     cloud.record(Fact.ADOPTED, Blockable.GLANCE_IMAGE, IMAGE,
                  until=pki.utcnow() + HOUR)
     assert cloud.judge(extra=plain).exemption is Exemption.ADOPTED
@@ -279,7 +279,7 @@ def test_an_adopted_image_boots_until_the_adoption_ends(cloud):
 
 
 def test_a_mode_by_project_or_role(cloud):
-    plain = {name: None for name in cloud.image().extra}
+    plain = dict.fromkeys(cloud.image().extra)
     cloud.site.write_policy(enforcement=[
         {'project': 'atlas', 'mode': 'permissive'},
         {'role': 'tester', 'mode': 'disabled'}])

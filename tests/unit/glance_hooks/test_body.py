@@ -40,10 +40,10 @@ class Case:
         self.judged.append(size)
         if sha512 == self._allowed:
             return Verdict(())
-        return self.refuse(Code.CHECKSUM_MISMATCH, 'Other bytes.')
+        return self.refuse(Reason(Code.CHECKSUM_MISMATCH, 'Other bytes.'))
 
-    def refuse(self, code, message):
-        return Verdict((Reason(code, message),))
+    def refuse(self, reason):
+        return Verdict((reason,))
 
 
 def undisturbed():

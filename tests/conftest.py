@@ -51,6 +51,22 @@ def pytest_collectreport(report: pytest.CollectReport) -> None:
     _note_skip(report)
 
 
+def pytest_collection_modifyitems(config: pytest.Config,
+                                  items: list[pytest.Item]) -> None:
+    """Let a module run in one process, and all that share the whole cloud.
+
+    They come first: they take longest.
+    """
+    if not config.pluginmanager.hasplugin('xdist'):
+        return
+    for item in items:
+        shared = 'stack' in getattr(item, 'fixturenames', ())
+        item.add_marker(pytest.mark.xdist_group(
+            'stack' if shared else item.nodeid.partition('::')[0]))
+    items.sort(key=lambda item: 'stack' not in getattr(
+        item, 'fixturenames', ()))
+
+
 @pytest.hookimpl(trylast=True)
 def pytest_sessionfinish(session: pytest.Session) -> None:
     """Let a run with skipped tests fail where CI is set."""

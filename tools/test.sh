@@ -100,7 +100,9 @@ if [[ -n $docs ]]; then
     part documentation bash tools/docs.sh
 fi
 if [[ ${#tests[@]} -gt 0 ]]; then
+    # A module is run by one process, so that its services are shared.
     part tests "$VENV/bin/python" -m pytest --durations=20 \
+        -n "$(nproc)" --dist loadgroup \
         "${tests[@]}" "${arguments[@]}"
 fi
 if [[ ${#failed[@]} -gt 0 ]]; then

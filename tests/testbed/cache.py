@@ -13,6 +13,9 @@
 """Where the testbed keeps what is slow to make, from run to run."""
 
 from collections.abc import Callable
+from collections.abc import Iterator
+import contextlib
+import fcntl
 import importlib.metadata
 import os
 import pathlib
@@ -28,6 +31,17 @@ def directory() -> pathlib.Path:
     return path
 
 
+@contextlib.contextmanager
+def alone(name: str) -> Iterator[None]:
+    """Wait until no other process makes something.
+
+    :param name: of what is made
+    """
+    with (directory() / f'{name}.lock').open('w') as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
 def prepared(package: str, make: Callable[[pathlib.Path], None],
              ) -> pathlib.Path:
     """Return a folder that is filled once per version of a package.
@@ -36,10 +50,11 @@ def prepared(package: str, make: Callable[[pathlib.Path], None],
     """
     target = directory() / (
         f'{package}-{importlib.metadata.version(package)}')
-    if not target.exists():
-        with tempfile.TemporaryDirectory(dir=directory()) as name:
-            folder = pathlib.Path(name) / package
-            folder.mkdir()
-            make(folder)
-            folder.rename(target)
+    with alone(package):
+        if not target.exists():
+            with tempfile.TemporaryDirectory(dir=directory()) as name:
+                folder = pathlib.Path(name) / package
+                folder.mkdir()
+                make(folder)
+                folder.rename(target)
     return target

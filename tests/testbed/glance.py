@@ -12,9 +12,11 @@
 
 """A real glance-api on loopback, without Keystone."""
 
+import contextlib
 import http.client
 import os
 import pathlib
+import secrets
 import shutil
 import socket
 import sqlite3
@@ -32,13 +34,20 @@ _LOG_TAIL = 60  # lines
 _POLL = 0.1  # seconds
 SERVER = pathlib.Path(__file__).parent / 'server'  # imported by Glance
 
+_LOWEST, _PORTS = 10_000, 22_000
+
 
 def free_port() -> int:
-    """A TCP port of 127.0.0.1 on which nothing listens now."""
-    with socket.socket() as probe:
-        probe.bind(('127.0.0.1', 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """A TCP port of 127.0.0.1 on which nothing listens now.
+
+    None of those that the system gives to whoever connects: before it is
+    listened on, somebody may. Tests run in several processes.
+    """
+    while True:
+        port = _LOWEST + secrets.randbelow(_PORTS)
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(('127.0.0.1', port))
+            return port
 
 
 def program(name: str) -> str:

@@ -115,8 +115,10 @@ def debian_disk() -> pathlib.Path:
     key = hashlib.sha256(
         library.read_bytes() + ' '.join(PACKAGES).encode()).hexdigest()
     disk = cache.directory() / f'guest-{key[:16]}.ext4'
-    if not disk.exists():
-        images.run('bash', str(library), str(disk), *PACKAGES, limit=300)
+    with cache.alone('guest'):
+        if not disk.exists():
+            images.run('bash', str(library), str(disk), *PACKAGES,
+                       limit=600)
     return disk
 
 
@@ -175,18 +177,19 @@ def _modules() -> pathlib.Path:
     source, = images.kernel_folder().glob('lib/modules/*')
     key = hashlib.sha256(' '.join(_MODULES).encode()).hexdigest()
     target = cache.directory() / f'guest-modules-{source.name}-{key[:16]}'
-    if not target.exists():
-        with tempfile.TemporaryDirectory(dir=cache.directory()) as name:
-            root = pathlib.Path(name) / 'root'
-            folder = root / 'lib' / 'modules' / source.name
-            folder.mkdir(parents=True)
-            for path in (*_with_dependencies(source),
-                         *source.glob('modules.*')):
-                copy = folder / path.relative_to(source)
-                copy.parent.mkdir(parents=True, exist_ok=True)
-                shutil.copy(path, copy)
-            images.run('depmod', '-b', str(root), source.name)
-            root.rename(target)
+    with cache.alone('guest-modules'):
+        if not target.exists():
+            with tempfile.TemporaryDirectory(dir=cache.directory()) as name:
+                root = pathlib.Path(name) / 'root'
+                folder = root / 'lib' / 'modules' / source.name
+                folder.mkdir(parents=True)
+                for path in (*_with_dependencies(source),
+                             *source.glob('modules.*')):
+                    copy = folder / path.relative_to(source)
+                    copy.parent.mkdir(parents=True, exist_ok=True)
+                    shutil.copy(path, copy)
+                images.run('depmod', '-b', str(root), source.name)
+                root.rename(target)
     return target
 
 

@@ -33,13 +33,17 @@ class Answers(Generic[Answer]):
     :param seconds: for which one is kept
     :param size: returns the bytes of one
     :param clock: returns seconds
+    :param lasting: returns whether one is kept at all
     """
 
     def __init__(self, seconds: float, size: Callable[[Answer], int],
-                 clock: Callable[[], float] = time.monotonic) -> None:
+                 clock: Callable[[], float] = time.monotonic,
+                 lasting: Callable[[Answer], bool] = lambda answer: True,
+                 ) -> None:
         self._seconds = seconds
         self._size = size
         self._clock = clock
+        self._lasting = lasting
         self._lock = threading.Lock()
         self._kept: OrderedDict[Hashable, tuple[float, Answer]] = (
             OrderedDict())
@@ -74,7 +78,8 @@ class Answers(Generic[Answer]):
             raise
         with self._lock:
             del self._coming[key]
-            self._keep(key, answer)
+            if self._lasting(answer):
+                self._keep(key, answer)
         mine.set_result(answer)
         return answer
 

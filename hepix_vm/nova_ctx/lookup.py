@@ -68,7 +68,7 @@ class Lookup:
             conf, credentials.IMAGE, group.boot_timeout))
         self._ledger = LedgerCopy(self._catalogue, group.ledger_owner)
         self._images: Answers[Held | None] = Answers(
-            group.boot_cache, _size)
+            group.boot_cache, _size, lasting=_is_active)
         self._refreshed: Answers[None] = Answers(
             group.boot_cache, lambda nothing: 0)
 
@@ -94,6 +94,14 @@ class Lookup:
         self._refreshed.get('', lambda: asked(
             'Glance', self._ledger.refresh))
         return self._ledger.search
+
+
+def _is_active(image: Held | None) -> bool:
+    """Return whether an image may stay as it is for a while.
+
+    Whoever waits for one that comes asks again and again.
+    """
+    return image is not None and image.status == 'active'
 
 
 def _size(image: Held | None) -> int:

@@ -185,6 +185,10 @@ def test_what_glance_says_is_kept_for_a_while(bare, monkeypatch):
     bare.client.patch(image_id, *replace(name='two'))
     assert lookup.image(image_id.upper()).name == 'one'
     assert lookup.image('00000000-0000-0000-0000-000000000000') is None
+    waited = bare.client.create(name='three')
+    assert lookup.image(waited).status == 'queued'
+    bare.client.put(waited, b'data')
+    assert lookup.image(waited).status == 'active'
     bare.site.write_config(boot_cache='0')
     connect(bare, monkeypatch)
     lookup = Lookup(config.load())

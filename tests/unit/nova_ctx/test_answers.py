@@ -133,3 +133,11 @@ def test_it_is_made_once_for_all_who_wait(fails, monkeypatch):
         thread.join(10)
     assert (len(made), len(results)) == (1, 4)
     assert all(isinstance(result, OSError) is fails for result in results)
+
+
+def test_what_does_not_last_is_not_kept():
+    made = iter(range(9))
+    answers = Answers(100, lambda answer: 1,
+                      lasting=lambda answer: answer != 0)
+    assert [answers.get('key', lambda: next(made))
+            for _ in range(3)] == [0, 1, 1]

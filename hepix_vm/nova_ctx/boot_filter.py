@@ -1,0 +1,247 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+
+"""Paste filter ``hepix_boot`` of nova-api: what boots servers.
+
+It stands after ``keystonecontext``, so that it is known who asks. What is
+refused is answered as Nova answers what it refuses itself.
+"""
+
+from collections.abc import Callable
+from collections.abc import Iterable
+import functools
+from typing import Any
+
+from oslo_log import log as logging
+import webob
+import webob.exc
+
+from hepix_vm.errors import Code
+from hepix_vm.nova_ctx.boot import Answer
+from hepix_vm.nova_ctx.boot import booter_of
+from hepix_vm.nova_ctx.boot import Boots
+from hepix_vm.nova_ctx.boot import IMAGE
+from hepix_vm.nova_ctx.boot import Refusal
+from hepix_vm.nova_ctx import bootable
+from hepix_vm.nova_ctx.bootable import Asked
+from hepix_vm.nova_ctx import booted_server
+from hepix_vm.nova_ctx.booted_server import Server
+from hepix_vm.nova_ctx.lookup import Unknown
+from hepix_vm.trust import derived
+from hepix_vm.trust.policy import Moment
+from hepix_vm.trust.policy import Subject
+from hepix_vm.trust.settings import Choice
+from hepix_vm.trust.verdict import Reason
+
+LOG = logging.getLogger(__name__)
+
+Environ = dict[str, Any]
+StartResponse = Callable[..., Any]
+App = Callable[[Environ, StartResponse], Iterable[bytes]]
+
+_LATER = '10'  # seconds after which it may be tried again
+
+
+def filter_factory(global_conf: dict[str, str],
+                   **local_conf: str) -> Callable[[App], App]:
+    """Return the filter, as PasteDeploy asks for it.
+
+    :raises ConfigError: hepix-vm.conf cannot be used, or has no account
+    """
+    del global_conf, local_conf  # hepix-vm.conf has all settings
+    boots = _boots()
+    return lambda app: BootFilter(app, boots)
+
+
+@functools.cache
+def _boots() -> Boots:
+    """Return what the filters of this process share."""
+    from nova import conf
+
+    boots = Boots.of('nova-api', conf.CONF)
+    # A policy that cannot be read refuses all: said now, and not then.
+    boots.gate.site()
+    return boots
+
+
+class BootFilter:
+    """Lets servers boot only from what may boot.
+
+    :param app: the next application
+    :param boots: who judges
+    """
+
+    def __init__(self, app: App, boots: Boots) -> None:
+        self._app = app
+        self._boots = boots
+        self._routes = bootable.BootRoutes()
+
+    def __call__(self, environ: Environ,
+                 start_response: StartResponse) -> Iterable[bytes]:
+        """Answer a request (PEP 3333)."""
+        route = self._routes.match(environ)
+        if route is None:
+            return self._app(environ, start_response)
+        refusal = self._refusal(environ, route)
+        app = self._app if refusal is None else _fault(environ, refusal)
+        return app(environ, start_response)
+
+    def _refusal(self, environ: Environ,
+                 route: dict[str, str]) -> webob.exc.HTTPException | None:
+        """Return why a request is refused."""
+        request = webob.Request(environ)
+        body = request.body
+        if not body:
+            return None  # Nova refuses it
+        # What is judged is what Nova reads.
+        request.body = body
+        try:
+            asked = bootable.asked(route, body)
+        except bootable.Unreadable as error:
+            return webob.exc.HTTPBadRequest(explanation=str(error))
+        if asked is None:
+            return None
+        context = environ.get('nova.context')
+        if context is None:
+            LOG.critical('hepix_boot has to stand after keystonecontext in '
+                         'api-paste.ini')
+            return webob.exc.HTTPServiceUnavailable(
+                explanation='It is not known who asks: tell the operator.')
+        judged = _Judged(self._boots, context, asked)
+        answer = judged.answer()
+        return None if answer.allowed else judged.refusal(answer)
+
+
+class _Judged:
+    """One request that boots something, or makes an image."""
+
+    def __init__(self, boots: Boots, context: Any, asked: Asked) -> None:
+        self._boots = boots
+        self._context = context
+        self._asked = asked
+        self._booter = booter_of(context)
+        self._who = {
+            'action': asked.action, 'request': context.request_id or '',
+            **({'server': asked.server} if asked.server else {})}
+
+    def answer(self) -> Answer:
+        """Return whether it may be done."""
+        try:
+            return self._answer()
+        except Unknown as error:
+            return self._boots.unknown(error, self._booter, **self._who)
+        except Exception:  # a database may raise what it likes
+            LOG.exception('A request cannot be judged')
+            return self._boots.failed(self._booter, **self._who)
+
+    def _answer(self) -> Answer:
+        asked = self._asked
+        wanted = asked.wanted
+        # Of a server that is built anew all is said by the request.
+        if asked.server and asked.action != bootable.REBUILD:
+            server = booted_server.find(self._context, asked.server)
+            if server is None:
+                if not wanted.images:
+                    return Answer()
+            elif asked.action in bootable.IMAGING:
+                return self._imaging(server)
+            else:
+                wanted += booted_server.wanted(asked, server)
+        return self._boots.judge(wanted, self._booter, **self._who)
+
+    def _imaging(self, server: Server) -> Answer:
+        """Return whether an image may be made of a server.
+
+        Glance would refuse it as well, but shelving powers a server off
+        before.
+        """
+        if server.root is not None:
+            return Answer()  # no bytes come to Glance
+        if self._choice(server) is not Choice.REFUSE:
+            return Answer()
+        return self._boots.refused(Reason(
+            Code.DERIVED_REFUSED,
+            'This cloud takes no images that are made from servers.'),
+            self._booter, **self._who)
+
+    def _choice(self, server: Server) -> Choice:
+        booter, own = self._booter, (
+            server.project == self._context.project_id)
+        subject = Subject(
+            self._boots.gate.now(), projects=frozenset({server.project}) | (
+                booter.names if own else frozenset()),
+            names_known=own, roles=booter.roles, moment=Moment.STORE)
+        return derived.choice_for(
+            subject, self._boots.gate.site().policy.derived_images)
+
+    def refusal(self, answer: Answer) -> webob.exc.HTTPException:
+        """Return what a user is told."""
+        if answer.unknown is not None:
+            return webob.exc.HTTPServiceUnavailable(
+                explanation=answer.explain(),
+                headers={'Retry-After': _LATER})
+        shown = tuple(each for each in answer.refusals
+                      if not each.missing and self._visible(each))
+        if shown:
+            return webob.exc.HTTPForbidden(
+                explanation=Answer(shown).explain())
+        return webob.exc.HTTPBadRequest(
+            explanation=_not_found(self._asked, answer.refusals[0]))
+
+    def _visible(self, refusal: Refusal) -> bool:
+        """Return whether the user may know of what is refused."""
+        context = self._context
+        if context.is_admin or refusal.owner in ('', context.project_id):
+            return True
+        if refusal.kind != IMAGE:
+            return False
+        # It may be shared with him.
+        from nova.image import glance
+
+        try:
+            glance.API().get(context, refusal.identifier)
+        except Exception as error:  # of python-glanceclient, what it likes
+            LOG.info('The image %s is not shown to its user: %s',
+                     refusal.identifier, type(error).__name__)
+            return False
+        return True
+
+
+def _not_found(asked: Asked, refusal: Refusal) -> str:
+    """Return what Nova says of what it does not find, in its words."""
+    from nova import exception
+
+    name = refusal.identifier
+    if refusal.kind != IMAGE:
+        found = (exception.InvalidBDMVolume if refusal.kind == 'volume'
+                 else exception.InvalidBDMSnapshot)
+        return str(found(id=name).format_message())
+    if asked.action == bootable.RESCUE:
+        return str(exception.UnsupportedRescueImage(
+            image=name).format_message())
+    if asked.action == bootable.REBUILD:
+        return 'Cannot find image for rebuild'
+    return 'Can not find requested image'
+
+
+def _fault(environ: Environ, refusal: webob.exc.HTTPException) -> App:
+    """Return a refusal as Nova answers it, with its version headers."""
+    from nova.api.openstack import wsgi
+    from nova import exception
+
+    try:
+        wsgi.Request(environ).set_api_version_request()
+    except exception.Invalid as error:
+        LOG.debug('A refusal says no version: %s', error)
+    fault: App = wsgi.Fault(refusal)
+    return fault

@@ -1,0 +1,229 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+
+"""What a request would have Nova boot, read the way Nova reads it.
+
+Spellings of a path, and a method that the query overrides, are not imitated:
+the library that Nova 34 hands a request to is asked with Nova's own
+templates, as nova.api.wsgi.Router uses it. The body is one JSON document, of
+which the last of equal keys counts.
+"""
+
+from collections.abc import Callable
+from collections.abc import Iterable
+from collections.abc import Iterator
+import dataclasses
+import json
+from typing import Any
+
+import routes
+import routes.middleware
+
+Environ = dict[str, Any]
+
+# From nova.api.openstack.compute.routes: what makes servers, and what does
+# something with one.
+_ROUTES = (('/servers', 'create'), ('/os-volumes_boot', 'create'),
+           ('/servers/{id}/action', 'action'))
+# As ProjectMapper of nova.api.openstack has it.
+_PROJECT = '/{project_id:[0-9a-f-]+}'
+# Actions of a server by which an image is booted or made.
+REBUILD, RESCUE, UNSHELVE = 'rebuild', 'rescue', 'unshelve'
+IMAGING = ('shelve', 'createImage', 'createBackup')
+_ACTIONS = (REBUILD, RESCUE, UNSHELVE, *IMAGING)
+# The names that an image or a volume has in a block device mapping.
+_IMAGE, _VOLUME, _SNAPSHOT = 'image', 'volume', 'snapshot'
+
+
+class Unreadable(Exception):
+    """A body that Nova takes for none, or refuses whatever it means."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Wanted:
+    """What is to be booted, by the ids that were given.
+
+    :param images: Glance's; Nova asks Glance for each
+    :param kept: the same, of which a host may have a copy that it boots
+        without asking Glance
+    :param former: the same, which may be gone without harm
+    :param volumes: Cinder's, of volumes that are there
+    :param snapshots: Cinder's, of which volumes are made
+    """
+
+    images: tuple[str, ...] = ()
+    kept: tuple[str, ...] = ()
+    former: tuple[str, ...] = ()
+    volumes: tuple[str, ...] = ()
+    snapshots: tuple[str, ...] = ()
+
+    def __add__(self, other: 'Wanted') -> 'Wanted':
+        """Return what both want."""
+        return Wanted(*(getattr(self, each.name) + getattr(other, each.name)
+                        for each in dataclasses.fields(self)))
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Asked:
+    """What a request asks of Nova.
+
+    :param action: ``create``, or as the API calls what is done with a server
+    :param server: its id as it stands in the path; empty for a new one
+    :param wanted: what the request itself names
+    """
+
+    action: str
+    server: str = ''
+    wanted: Wanted = Wanted()
+
+
+class BootRoutes:
+    """Recognises the requests that are looked at."""
+
+    def __init__(self) -> None:
+        mapper = routes.Mapper()
+        for template, action in _ROUTES:
+            for prefix in (_PROJECT, ''):
+                mapper.connect(prefix + template, controller=action,
+                               action=action, conditions={'method': ['POST']})
+        self._router = routes.middleware.RoutesMiddleware(_matched, mapper)
+
+    def match(self, environ: Environ) -> dict[str, str] | None:
+        """Return action and id of a request that is looked at."""
+        # The library changes what it is given. Without a type it does not
+        # look for a form in the body, which Nova refuses.
+        probe = {**environ, 'CONTENT_TYPE': ''}
+        self._router(probe, _start)
+        found: dict[str, str] | None = probe.get('hepix_vm.route')
+        return found
+
+
+def _matched(environ: Environ, start: Callable[..., Any]) -> Iterable[bytes]:
+    environ['hepix_vm.route'] = environ['wsgiorg.routing_args'][1] or None
+    return ()
+
+
+def _start(*unused: Any) -> None:
+    """Stand in for start_response; nothing is answered here."""
+
+
+def asked(route: dict[str, str], body: bytes) -> Asked | None:
+    """Return what a request asks; None if nothing is booted or imaged.
+
+    :param route: as :meth:`BootRoutes.match` returns it
+    :raises Unreadable: Nova can do nothing with the body
+    """
+    document = _document(body)
+    if route['action'] == 'create':
+        return Asked('create', wanted=_created(_object(
+            _object(document).get('server'))))
+    # Nova takes the one key for the action.
+    keys = list(_object(document))
+    if len(keys) != 1 or keys[0] not in _ACTIONS:
+        return None
+    action, = keys
+    return Asked(action, route['id'], _acted(action, document[action]))
+
+
+def _document(body: bytes) -> Any:
+    try:
+        return json.loads(body.decode())
+    except (ValueError, RecursionError) as error:
+        raise Unreadable('Malformed request body') from error
+
+
+def _acted(action: str, said: Any) -> Wanted:
+    """Return what an action names itself."""
+    if action == REBUILD:
+        return Wanted(_one(_object(said).get('imageRef')))
+    if action == RESCUE and said is not None:
+        return Wanted(_one(_object(said).get('rescue_image_ref')))
+    return Wanted()
+
+
+def _created(server: dict[str, Any]) -> Wanted:
+    """Return what a new server boots from."""
+    mapped = [*sources(server.get('block_device_mapping'), legacy=True),
+              *sources(server.get('block_device_mapping_v2'), legacy=False)]
+    return wanted_of([*((_IMAGE, image)
+                        for image in _one(server.get('imageRef'))), *mapped])
+
+
+def wanted_of(found: Iterable[tuple[str, str]]) -> Wanted:
+    """Return what :func:`sources` found, each once."""
+    unique = dict.fromkeys(found)
+    images, volumes, snapshots = (
+        tuple(name for kind, name in unique if kind == wanted)
+        for wanted in (_IMAGE, _VOLUME, _SNAPSHOT))
+    return Wanted(images, volumes=volumes, snapshots=snapshots)
+
+
+def sources(mapping: Any, legacy: bool) -> Iterator[tuple[str, str]]:
+    """Yield what may be booted of a block device mapping.
+
+    Whatever names a volume is taken for one, in each of the places that
+    Nova has for it: nova.virt.block_device attaches a ``volume_id`` also
+    where ``source_type`` says that one is to be made of an image.
+
+    :param mapping: of a request, or of an image
+    :param legacy: whether it is in the old form, which does not say what is
+        booted
+    :returns: pairs of ``image``, ``volume`` or ``snapshot`` and an id
+    :raises Unreadable: it is no mapping
+    """
+    if mapping is None:
+        return
+    if not isinstance(mapping, list):
+        raise Unreadable('A block device mapping is a list.')
+    for device in mapping:
+        device = _object(device)
+        bootable = legacy or _boots(device.get('boot_index'))
+        kinds = {kind: _one(device.get(f'{kind}_id'))
+                 for kind in (_IMAGE, _VOLUME, _SNAPSHOT)}
+        kind = device.get('source_type')
+        if isinstance(kind, str) and kind in kinds:
+            kinds[kind] += _one(device.get('uuid'))
+        for kind, names in kinds.items():
+            if kind == _IMAGE or bootable:
+                yield from ((kind, name) for name in names)
+
+
+def _boots(index: Any) -> bool:
+    """Return whether a device is booted, as its boot_index says."""
+    try:
+        return index is not None and int(index) >= 0
+    except (TypeError, ValueError, OverflowError):
+        # Nova refuses it; nobody has to rely on that.
+        return True
+
+
+def _one(name: Any) -> tuple[str, ...]:
+    """Return an id that may be left out.
+
+    :raises Unreadable: it is something else
+    """
+    if not name and not isinstance(name, dict | list):
+        return ()
+    if not isinstance(name, str):
+        raise Unreadable('An id of an image or a volume is a text.')
+    return (name,)
+
+
+def _object(value: Any) -> dict[str, Any]:
+    """Return an object of JSON.
+
+    :raises Unreadable: it is something else
+    """
+    if not isinstance(value, dict):
+        raise Unreadable('Malformed request body')
+    return value

@@ -1,0 +1,148 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+
+"""What Nova has on record of a server that is to be booted again.
+
+Nova's own code is asked, as whoever asks it: nobody learns of servers that
+he may not see.
+"""
+
+import copy
+import dataclasses
+from typing import Any
+
+from hepix_vm.nova_ctx.bootable import Asked
+from hepix_vm.nova_ctx.bootable import RESCUE
+from hepix_vm.nova_ctx.bootable import UNSHELVE
+from hepix_vm.nova_ctx.bootable import Wanted
+from hepix_vm.nova_ctx.lookup import Unknown
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Root:
+    """The disk from which a server boots, if it is a volume.
+
+    :param image_id: Glance's id of the image of which Nova had the volume
+        made; empty if the volume was there, or is made of a snapshot
+    """
+
+    volume_id: str = ''
+    snapshot_id: str = ''
+    image_id: str = ''
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Server:
+    """A server as Nova remembers it; what it does not have is empty.
+
+    :param project: id of its project
+    :param image_id: Glance's id of the image on its disk
+    :param base_image_id: that of the image it is rescued with
+    :param shelved_image_id: that of what was made of its disk
+    :param root: None if it does not boot from a volume
+    """
+
+    project: str
+    image_id: str = ''
+    kernel_id: str = ''
+    ramdisk_id: str = ''
+    base_image_id: str = ''
+    shelved_image_id: str = ''
+    root: Root | None = None
+
+
+def find(context: Any, identifier: str) -> Server | None:
+    """Return a server; None if Nova will not find it, or is building it.
+
+    :param context: Nova's, of the request
+    :param identifier: as the path has it
+    :raises Unknown: its cell does not answer
+    """
+    from nova.compute import api
+    from nova.compute import vm_states
+    from nova import exception
+
+    # Nova writes into it in which cell the server is.
+    context = copy.copy(context)
+    try:
+        instance = api.API().get(context, identifier)
+    except exception.InstanceNotFound:
+        return None
+    except exception.NovaException as error:
+        raise Unknown('Nova does not say now what the server is.') from error
+    # Nova refuses all that is looked at here until it is built.
+    if instance.vm_state == vm_states.BUILDING:
+        return None
+    return _server(context, instance)
+
+
+def _server(context: Any, instance: Any) -> Server:
+    from nova.compute import utils
+    from nova import objects
+
+    devices = objects.BlockDeviceMappingList.get_by_instance_uuid(
+        context, instance.uuid)
+    known = instance.system_metadata
+    return Server(
+        instance.project_id, instance.image_ref or '',
+        instance.kernel_id or '', instance.ramdisk_id or '',
+        known.get('image_base_image_ref') or '',
+        known.get('shelved_image_id') or '',
+        root_of(devices) if utils.is_volume_backed_instance(
+            context, instance, devices) else None)
+
+
+def root_of(devices: Any) -> Root:
+    """Return the volume from which a server boots.
+
+    :param devices: a BlockDeviceMappingList of Nova's
+    """
+    found = devices.root_bdm()
+    if found is None:
+        return Root()
+    image = found.image_id if found.source_type == 'image' else ''
+    return Root(found.volume_id or '', found.snapshot_id or '', image or '')
+
+
+def wanted(asked: Asked, server: Server) -> Wanted:
+    """Return what a request boots besides what it names itself.
+
+    :param asked: of this server
+    """
+    if asked.action == RESCUE:
+        # As ComputeManager._get_rescue_image chooses.
+        default = server.base_image_id or server.image_id
+        # As LibvirtDriver.rescue takes them.
+        return Wanted(kept=_given(
+            '' if asked.wanted.images else default,
+            server.kernel_id, server.ramdisk_id))
+    if asked.action == UNSHELVE:
+        found = of_root(server.root) if server.root else Wanted()
+        return Wanted(
+            _given(server.shelved_image_id) + found.images,
+            _given(server.kernel_id, server.ramdisk_id),
+            _given(server.image_id), found.volumes, found.snapshots)
+    return Wanted()
+
+
+def of_root(root: Root) -> Wanted:
+    """Return what the volume of a server that is there was made of."""
+    if root.image_id:
+        return Wanted((root.image_id,))
+    if root.volume_id:
+        return Wanted(volumes=(root.volume_id,))
+    return Wanted(snapshots=_given(root.snapshot_id))
+
+
+def _given(*names: str) -> tuple[str, ...]:
+    return tuple(name for name in names if name)

@@ -37,6 +37,7 @@ BOB = '/C=EU/O=Example Grid/OU=Example Site/CN=Bob Stranger'
 _ETC = pathlib.Path(__file__).parents[2] / 'etc' / 'hepix_vm'
 PROPERTY_PROTECTIONS = _ETC / 'property-protections.conf'
 POLICY = _ETC / 'glance-policy.yaml'
+CINDER_POLICY = _ETC / 'cinder-policy.yaml'
 
 
 class Site:

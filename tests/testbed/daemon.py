@@ -21,7 +21,7 @@ from typing import Self
 
 from tests.testbed import process
 
-_LOG_TAIL = 40  # lines
+_LOG_TAIL = 60  # lines
 _POLL = 0.1  # seconds
 
 
@@ -63,16 +63,11 @@ class Daemon:
         """
         self.spawn()
         assert self._process
-        deadline = time.monotonic() + timeout
-        while not self.answers():
-            if self._process.exit_status() is not None or (
-                    time.monotonic() > deadline):
-                self._process.kill()
-                tail = self.log.read_text(errors='replace').splitlines()
-                raise RuntimeError('\n'.join(
-                    [f'{self.folder.name} does not run:',
-                     *tail[-_LOG_TAIL:]]))
-            time.sleep(_POLL)
+        try:
+            self._wait(self._process, timeout)
+        except BaseException:
+            self.kill()
+            raise
 
     def stop(self) -> None:
         """Stop it as an administrator does: SIGTERM, and wait."""
@@ -85,6 +80,20 @@ class Daemon:
         if self._process is not None:
             self._process.kill()
             self._process = None
+
+    def _wait(self, running: process.ProcessGroup, timeout: float) -> None:
+        deadline = time.monotonic() + timeout
+        while not self.answers():
+            status = running.exit_status()
+            if status is None and time.monotonic() < deadline:
+                time.sleep(_POLL)
+                continue
+            what = (f'did not answer in {timeout:.0f} s' if status is None
+                    else f'ended with status {status}')
+            tail = self.log.read_text(errors='replace').splitlines()
+            raise RuntimeError('\n'.join([
+                f'{self.folder.name} {what}; the end of its log:',
+                *tail[-_LOG_TAIL:]]))
 
     def answers(self) -> bool:
         """Say whether it does its work."""

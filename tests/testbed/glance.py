@@ -22,16 +22,14 @@ import socket
 import sqlite3
 import subprocess
 import sys
-import time
 from typing import Any
 
 from tests.testbed import cache
 from tests.testbed import config
+from tests.testbed.daemon import Daemon
 from tests.testbed import process
 
 _DATABASE = 'glance.sqlite'
-_LOG_TAIL = 60  # lines
-_POLL = 0.1  # seconds
 SERVER = pathlib.Path(__file__).parent / 'server'  # imported by Glance
 
 _LOWEST, _PORTS = 10_000, 22_000
@@ -62,7 +60,7 @@ def program(name: str) -> str:
     return str(path)
 
 
-class Glance:
+class Glance(Daemon):
     """One Glance in one folder; a context manager that starts and stops it.
 
     :param folder: where configuration, database, stores, staging and log
@@ -71,11 +69,11 @@ class Glance:
     """
 
     def __init__(self, folder: pathlib.Path, **options: Any) -> None:
-        self.folder = folder.absolute()
         self.options = config.Options(**options)
         self.port = free_port()
+        super().__init__(folder, self._command_of(folder.absolute() / 'etc'))
         self.log = self.folder / 'glance.log'
-        self._process: process.ProcessGroup | None = None
+        self._environment |= self._own_environment()
         self._prepare()
 
     @property
@@ -87,39 +85,6 @@ class Glance:
     def staging(self) -> pathlib.Path:
         """The staging folder of imports."""
         return self.folder / 'staging'
-
-    def __enter__(self) -> 'Glance':
-        self.start()
-        return self
-
-    def __exit__(self, *unused: object) -> None:
-        self.stop()
-
-    def start(self, timeout: float = 120.0) -> None:
-        """Start it and wait until it answers.
-
-        :param timeout: seconds
-        :raises RuntimeError: it ended or did not answer; with the log's end
-        """
-        self._process = process.ProcessGroup(
-            self._command(), self.log, self._environment(), self.folder)
-        try:
-            self._wait(timeout)
-        except BaseException:
-            self.kill()
-            raise
-
-    def stop(self) -> None:
-        """Stop it as an administrator does: SIGTERM, and wait."""
-        if self._process is not None:
-            self._process.stop()
-            self._process = None
-
-    def kill(self) -> None:
-        """Kill all its processes at once, as a crash does."""
-        if self._process is not None:
-            self._process.kill()
-            self._process = None
 
     def restart(self) -> None:
         """Stop it if it runs; start on the same folder and port."""
@@ -178,25 +143,21 @@ class Glance:
             shutil.copyfile(
                 cache.prepared('glance', _prepare) / _DATABASE, database)
 
-    def _command(self) -> list[str]:
-        etc = self.folder / 'etc'
+    def _command_of(self, etc: pathlib.Path) -> list[str]:
         if self.options.server == 'gunicorn':
             return [program('gunicorn'), '-c', str(etc / 'gunicorn.conf.py')]
         return [program('uwsgi'), '--ini', str(etc / 'uwsgi.ini')]
 
-    def _environment(self) -> dict[str, str]:
-        # A proxy of the host must not come between Glance and loopback.
-        environment = {name: value for name, value in os.environ.items()
-                       if not name.lower().endswith('_proxy')}
-        environment['OS_GLANCE_CONFIG_DIR'] = str(self.folder / 'etc')
-        # stevedore trusts its cache of entry points: a private one.
-        environment['XDG_CACHE_HOME'] = str(self.folder / 'home')
+    def _own_environment(self) -> dict[str, str]:
+        environment = {
+            'OS_GLANCE_CONFIG_DIR': str(self.folder / 'etc'),
+            # stevedore trusts its cache of entry points: a private one.
+            'XDG_CACHE_HOME': str(self.folder / 'home')}
         if self.options.hepix_config is not None:
             environment['HEPIX_VM_CONFIG'] = str(self.options.hepix_config)
         environment.update(self.options.environment)
         environment['PYTHONPATH'] = os.pathsep.join(filter(None, (
-            str(SERVER), str(cache.ROOT),
-            self.options.environment.get('PYTHONPATH'))))
+            str(SERVER), str(cache.ROOT), environment.get('PYTHONPATH'))))
         return environment
 
     def _running(self) -> process.ProcessGroup:
@@ -204,17 +165,8 @@ class Glance:
             raise RuntimeError('glance-api is not running')
         return self._process
 
-    def _wait(self, timeout: float) -> None:
-        deadline = time.monotonic() + timeout
-        while not self._answers():
-            status = self._running().exit_status()
-            if status is not None:
-                self._fail(f'ended with status {status}')
-            if time.monotonic() > deadline:
-                self._fail(f'did not answer in {timeout:.0f} s')
-            time.sleep(_POLL)
-
-    def _answers(self) -> bool:
+    def answers(self) -> bool:
+        """Say whether it does its work."""
         connection = http.client.HTTPConnection(
             '127.0.0.1', self.port, timeout=10)
         try:
@@ -224,10 +176,6 @@ class Glance:
             return False
         finally:
             connection.close()
-
-    def _fail(self, what: str) -> None:
-        tail = '\n'.join(self.log_text().splitlines()[-_LOG_TAIL:])
-        raise RuntimeError(f'glance-api {what}; the end of its log:\n{tail}')
 
 
 def _prepare(folder: pathlib.Path) -> None:

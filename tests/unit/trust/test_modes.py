@@ -75,7 +75,7 @@ def test_what_is_not_known_lets_nothing_in_and_throws_nothing_out(
         rule, known):
     assert mode(rule, moment=Moment.STORE, **known) is Mode.ENFORCING
     assert mode(rule, moment=Moment.KEEP, **known) is Mode.PERMISSIVE
-    assert mode(rule, moment=Moment.RUN, **known) is Mode.PERMISSIVE
+    assert mode(rule, moment=Moment.RUN, **known) is Mode.ENFORCING
 
 
 @pytest.mark.parametrize('code, expected', [

@@ -68,7 +68,8 @@ class Volumes:
             conf, credentials.BLOCK_STORAGE, group.boot_timeout),
             'Cinder', _REMEDIES)
         self._found: Answers[Volume | None] = Answers(
-            group.boot_cache, _size)
+            # Whoever waits for one that comes asks again and again.
+            group.boot_cache, _size, lasting=bool)
 
     def volume(self, identifier: str) -> Volume | None:
         """Return a volume; None if Cinder has no such.

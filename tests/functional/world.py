@@ -62,11 +62,15 @@ class World:
         return image_id
 
     def server(self, base: str, project: str = 'atlas',
-               state: str | None = None, kernel: str = '') -> str:
-        """Return a server that was made from an image."""
+               state: str | None = None, kernel: str = '',
+               **more: Any) -> str:
+        """Return a server that was made from an image.
+
+        :param more: as ``server/nova_compute.py`` takes it
+        """
         return self._done(self.nova.compute(
             'add', project=self.keystone.project(project), image=base,
-            state=state, kernel=kernel,
+            state=state, kernel=kernel, **more,
             token=self.keystone.token('admin', 'admin')))
 
     def create_image(self, server: str, **metadata: str) -> str:

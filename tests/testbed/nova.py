@@ -29,6 +29,7 @@ import sys
 from typing import Any
 from typing import Self
 
+from hepix_vm import paths
 from tests.testbed import cache
 from tests.testbed.keystone import Keystone
 from tests.testbed import service
@@ -40,7 +41,10 @@ _API, _CELL, _CELL0 = 'nova-api.sqlite', 'nova.sqlite', 'nova-cell0.sqlite'
 
 
 class FakeNeutron(serving.Served):
-    """A stand-in for Neutron, which has nothing: Nova asks for lists."""
+    """A stand-in for Neutron, which has nothing: Nova asks for lists.
+
+    Of ports a project may have any number.
+    """
 
     def __init__(self) -> None:
         super().__init__(serving.web(_Nothing))
@@ -49,8 +53,10 @@ class FakeNeutron(serving.Served):
 
 class _Nothing(serving.Quiet):
     def do_GET(self) -> None:
-        name = self.path.partition('?')[0].rstrip('/').split('/')[-1]
-        body = json.dumps({name.replace('-', '_'): []}).encode()
+        *_, kind, name = self.path.partition('?')[0].rstrip('/').split('/')
+        body = json.dumps(
+            {'quota': {'port': -1}} if kind == 'quotas'
+            else {name.replace('-', '_'): []}).encode()
         self.send_response(200)
         self.send_header('Content-Type', 'application/json')
         self.send_header('Content-Length', str(len(body)))
@@ -96,6 +102,20 @@ class NovaApi(service.Service):
             settings[group] = {**settings.get(group, {}), **options}
         self.conf.write_text(service.ini(settings))
         self._point_cells_here(settings['DEFAULT']['transport_url'])
+
+    def guard(self, config: pathlib.Path) -> None:
+        """Put the boot gate into its pipelines; it counts when it starts.
+
+        :param config: hepix-vm.conf
+        """
+        paste = self.folder / 'api-paste.ini'
+        text = paste.read_text()
+        for last in ('keystonecontext', 'legacy_v2_compatible'):
+            text = text.replace(f' {last} osapi_compute_app_v21',
+                                f' {last} hepix_boot osapi_compute_app_v21')
+        paste.write_text(f'{text}\n[filter:hepix_boot]\n'
+                         f'use = egg:hepix-vm#hepix_boot\n')
+        self._environment[paths.ENVIRONMENT] = str(config)
 
     def _point_cells_here(self, bus: str) -> None:
         """The database of the API says where those of the cells are."""

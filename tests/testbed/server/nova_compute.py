@@ -23,6 +23,7 @@ Each line of standard input is a task and its arguments, in JSON; each gets
 one line of answer.
 """
 
+from collections.abc import Mapping
 import io
 import json
 import sys
@@ -56,11 +57,15 @@ def context(user: str, project: str,
 
 
 def add(project: str, image: str, token: str, state: str | None = None,
-        user: str = 'alice', kernel: str = '') -> str:
-    """Make a server that is active; return its id.
+        user: str = 'alice', kernel: str = '',
+        vm_state: str = vm_states.ACTIVE, root: Mapping[str, str] = {},
+        more: Mapping[str, str] = {}) -> str:
+    """Make a server; return its id.
 
     :param token: sees the image, whose properties are kept as
         ``API._populate_instance_for_create`` keeps them
+    :param root: what differs of the disk that it boots from
+    :param more: its system metadata besides
     """
     ctxt = context(user, project, token)
     metadata = {}
@@ -72,8 +77,8 @@ def add(project: str, image: str, token: str, state: str | None = None,
         ctxt, uuid=str(uuid.uuid4()), user_id=user, project_id=project,
         image_ref=image, kernel_id=kernel, ramdisk_id=kernel,
         display_name='server', host='compute1', node='compute1', compute_id=1,
-        vm_state=vm_states.ACTIVE, task_state=state, power_state=1,
-        root_device_name='/dev/vda', system_metadata=metadata,
+        vm_state=vm_state, task_state=state, power_state=1,
+        root_device_name='/dev/vda', system_metadata={**metadata, **more},
         launched_at=timeutils.utcnow(), flavor=objects.Flavor(
             name='tiny', memory_mb=64, vcpus=1, root_gb=1, ephemeral_gb=0,
             swap=0, flavorid='1', rxtx_factor=1.0, vcpu_weight=0,
@@ -82,17 +87,23 @@ def add(project: str, image: str, token: str, state: str | None = None,
     instance.info_cache = objects.InstanceInfoCache(
         ctxt, network_info=network_model.NetworkInfo())
     instance.create()
-    objects.BlockDeviceMapping(
-        ctxt, instance_uuid=instance.uuid, boot_index=0,
-        device_name='/dev/vda', delete_on_termination=True,
-        source_type='image' if image else 'volume', image_id=image or None,
-        destination_type='local' if image else 'volume',
-        volume_id=None if image else str(uuid.uuid4()), guest_format=None,
-        device_type='disk', disk_bus='virtio').create()
+    objects.BlockDeviceMapping(ctxt, instance_uuid=instance.uuid, **{
+        'boot_index': 0, 'device_name': '/dev/vda',
+        'delete_on_termination': True,
+        'source_type': 'image' if image else 'volume',
+        'image_id': image or None,
+        'destination_type': 'local' if image else 'volume',
+        'volume_id': None if image else str(uuid.uuid4()),
+        'guest_format': None, 'device_type': 'disk', 'disk_bus': 'virtio',
+        **root}).create()
     objects.InstanceMapping(
         ctxt, instance_uuid=instance.uuid, project_id=project, user_id=user,
         cell_mapping=objects.CellMapping.get_by_uuid(
             nova_context.get_admin_context(), ctxt.cell_uuid)).create()
+    # Without it Nova neither rebuilds nor unshelves one.
+    objects.RequestSpec.from_components(
+        ctxt, instance.uuid, None, instance.flavor, None, None, {}, None,
+        None).create()
     return instance.uuid
 
 

@@ -122,8 +122,7 @@ class Client:
         """Upload a body.
 
         :param body: bytes and files go with Content-Length, any other
-            iterable goes chunked, an item a chunk; uWSGI refuses chunks
-            of 1 MiB and more
+            iterable goes chunked, an item a chunk
         :param place: ``file`` or ``stage``
         """
         kind = {'Content-Type': 'application/octet-stream'}

@@ -106,6 +106,7 @@ need-app = true
 thunder-lock = true
 buffer-size = 65535
 socket-timeout = 30
+chunked-input-limit = 16777216
 worker-reload-mercy = 5
 add-header = Connection: close
 """

@@ -42,7 +42,6 @@ from tests.testbed import pki
 from tests.testbed import site as testbed_site
 from tests.testbed.site import entry
 from tests.testbed.site import Site
-from tests.testbed.stack import Stack
 from tests.testbed.web import WebServer
 
 
@@ -157,13 +156,6 @@ def clean_site(request: pytest.FixtureRequest) -> Iterator[None]:
         site.write_policy()
         site.write_anchors()
         site.write_subscriptions([])
-
-
-@pytest.fixture(scope='session')
-def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    """A whole cloud, with servers that boot."""
-    with Stack(tmp_path_factory.mktemp('stack')) as running:
-        yield running
 
 
 @pytest.fixture(scope='module')

@@ -89,30 +89,36 @@ class Compute:
             folder / 'nova', keystone, self._neutron.url,
             _settings(folder / 'nova', self, more))
         self.api.use(glance)
-        (self.api.folder / 'instances').mkdir()
+        self.instances = self.api.folder / 'instances'
+        self.instances.mkdir(exist_ok=True)
         self._first: tuple[Daemon, ...] = (
             self.bus, self.libvirt, self.placement, self.api)
-        self._parts = tuple(
+        self.conductor, self.scheduler, self.compute = (
             Part(name, queue, self.api, self.bus, environment)
             for name, queue in (
                 ('nova-conductor', 'conductor'),
                 ('nova-scheduler', 'scheduler'),
                 ('nova-compute', f'compute-alt.{HOST}')))
+        self._parts = (self.conductor, self.scheduler, self.compute)
+        self.daemons = (*self._first, *self._parts)
         self._stack = contextlib.ExitStack()
 
     def spawn(self) -> None:
         """Start what needs nothing else, and do not wait."""
         self._stack.enter_context(self._neutron)
-        for each in (*self._first, *self._parts):
+        for each in self.daemons:
             self._stack.callback(each.stop)
         for each in self._first:
             each.spawn()
 
-    def start(self) -> None:
-        """Start the rest, and wait; Keystone and Glance run already."""
+    def register(self) -> None:
+        """Let the catalogue of Keystone, which runs, say where it is."""
         for kind, url in (('compute', f'{self.api.url}/v2.1'),
                           ('placement', self.placement.url)):
             self.keystone.add_endpoint(kind, url)
+
+    def start(self) -> None:
+        """Start the rest, and wait; Keystone and Glance run already."""
         for each in self._first:
             each.start()
         conductor, *others = self._parts
@@ -121,6 +127,17 @@ class Compute:
         for part in others:
             part.spawn()
         for part in others:
+            part.start()
+
+    def configure(self, more: Mapping[str, Mapping[str, str]],
+                  *parts: Daemon) -> None:
+        """Change options of nova.conf, and start parts of Nova anew.
+
+        :param parts: which; by default nova-compute
+        """
+        self.api.configure(more)
+        for part in parts or (self.compute,):
+            part.stop()
             part.start()
 
     def stop(self) -> None:

@@ -49,6 +49,11 @@ class Daemon:
     def __exit__(self, *unused: object) -> None:
         self.stop()
 
+    @property
+    def pid(self) -> int | None:
+        """The id of its process, while it was not stopped."""
+        return self._process.pid if self._process else None
+
     def spawn(self) -> None:
         """Start it, and do not wait: :meth:`start` does."""
         if self._process is None:

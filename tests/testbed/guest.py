@@ -54,7 +54,12 @@ _KERNEL = 'console=ttyS0 quiet panic=-1 net.ifnames=0 no_timer_check'
 _RUN = """\
 #!/bin/sh
 echo 'guest: runs'
-while :; do sleep 1000; done
+modprobe -a button evdev
+exec acpid -f -l /dev/null
+"""
+_STOP = """\
+#!/bin/sh
+killall acpid
 """
 
 _GUEST = cache.ROOT / 'guest'
@@ -97,14 +102,18 @@ def boot_debian(drives: Sequence[pathlib.Path] = (), *,
 
 
 def disk(path: pathlib.Path) -> pathlib.Path:
-    """Make a qcow2 of the small guest, for servers: it goes on running.
+    """Make a disk of the small guest, for servers; ACPI stops it.
 
-    :param path: of the image to make
+    :param path: of the image to make; its name says whether it is qcow2 or
+        raw
     """
     with tempfile.TemporaryDirectory() as name:
         folder = pathlib.Path(name)
         initramfs = _initramfs(folder, 'busybox', {
-            'usr/local/sbin/guest-check': (_RUN.encode(), 0o755)})
+            'usr/local/sbin/guest-check': (_RUN.encode(), 0o755),
+            'etc/acpi/PWRF/00000080': (_STOP.encode(), 0o755)})
+        if path.suffix == '.raw':
+            return images.bootable(path, initramfs)
         return images.qcow2(
             images.bootable(folder / 'disk.raw', initramfs), path)
 

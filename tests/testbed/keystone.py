@@ -66,8 +66,10 @@ class Keystone(service.Service):
 
     def start(self, timeout: float = 120.0) -> None:
         """Start it, and make what is missing in it."""
-        self.query(_DATABASE, 'UPDATE endpoint SET url = ?',
-                   (f'{self.url}/v3',))
+        self.query(
+            _DATABASE, 'UPDATE endpoint SET url = ? WHERE service_id IN '
+            "(SELECT id FROM service WHERE type = 'identity')",
+            (f'{self.url}/v3',))
         super().start(timeout)
         self._admin = self.token('admin', 'admin')
         for name in _SERVICES:
@@ -101,19 +103,23 @@ class Keystone(service.Service):
         return str(found[0]['id'])
 
     def add_user(self, name: str, project: str, *roles: str) -> None:
-        """Make a user who has roles in a project."""
-        user = self._call('POST', '/users', {'user': {
-            'name': name, 'password': PASSWORD}})['user']['id']
+        """Make a user, if there is none, who has roles in a project."""
+        known = self._call('GET', f'/users?name={name}')['users']
+        user = (known or [self._call('POST', '/users', {'user': {
+            'name': name, 'password': PASSWORD}})['user']])[0]['id']
         for role in roles:
             found, = self._call('GET', f'/roles?name={role}')['roles']
             self._call('PUT', f'/projects/{self.project(project)}/users/'
                        f'{user}/roles/{found["id"]}')
 
     def add_endpoint(self, kind: str, url: str) -> None:
-        """Let the catalogue say where a service is.
+        """Let the catalogue say where a service is, and no more where it was.
 
         :param kind: such as ``compute``
         """
+        for former in self._call(
+                'GET', f'/services?type={kind}')['services']:
+            self._call('DELETE', f'/services/{former["id"]}')
         number = self._call('POST', '/services', {'service': {
             'name': kind, 'type': kind}})['service']['id']
         for interface in ('public', 'internal', 'admin'):

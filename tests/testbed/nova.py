@@ -77,25 +77,28 @@ class NovaApi(service.Service):
                  neutron: str, more: Mapping[str, Mapping[str, str]]) -> None:
         self._keystone = keystone
         self._neutron = neutron
-        self._more = more
+        self._more = dict(more)
         super().__init__(folder, 'nova.wsgi.osapi_compute:application', {
             'OS_NOVA_CONFIG_DIR': str(folder),
             'OS_NOVA_DISABLE_EVENTLET_PATCHING': 'true'})
         self._command[:0] = service.IN_LINE
         self.conf = self.folder / 'nova.conf'
         prepared = cache.prepared('nova', prepare)
-        for name in (_API, _CELL, _CELL0):
-            shutil.copyfile(prepared / name, self.folder / name)
-            # Readers do not wait for the writer; it stays so.
-            self.query(name, 'PRAGMA journal_mode=WAL')
-        self.query(_API, "INSERT INTO host_mappings (cell_id, host) SELECT "
-                   "id, ? FROM cell_mappings WHERE name = 'cell1'", (HOST,))
+        if not (self.folder / _CELL0).exists():
+            for name in (_API, _CELL, _CELL0):
+                shutil.copyfile(prepared / name, self.folder / name)
+                # Readers do not wait for the writer; it stays so.
+                self.query(name, 'PRAGMA journal_mode=WAL')
+            self.query(
+                _API, "INSERT INTO host_mappings (cell_id, host) SELECT "
+                "id, ? FROM cell_mappings WHERE name = 'cell1'", (HOST,))
         shutil.copy(pathlib.Path(sys.prefix) / 'etc/nova/api-paste.ini',
                     self.folder)
         self.use('http://127.0.0.1:1')
 
     def use(self, glance: str) -> None:
         """Say which Glance it uses; it counts when it starts."""
+        self._glance = glance
         settings = _settings(
             self.folder, self._keystone, glance, self._neutron)
         for group, options in self._more.items():
@@ -116,6 +119,12 @@ class NovaApi(service.Service):
         paste.write_text(f'{text}\n[filter:hepix_boot]\n'
                          f'use = egg:hepix-vm#hepix_boot\n')
         self._environment[paths.ENVIRONMENT] = str(config)
+
+    def configure(self, more: Mapping[str, Mapping[str, str]]) -> None:
+        """Change options of nova.conf; who reads them has to start anew."""
+        for group, options in more.items():
+            self._more[group] = {**self._more.get(group, {}), **options}
+        self.use(self._glance)
 
     def _point_cells_here(self, bus: str) -> None:
         """The database of the API says where those of the cells are."""

@@ -33,9 +33,10 @@ class Placement(service.Service):
         super().__init__(folder, 'placement.wsgi.api:application', {
             'OS_PLACEMENT_CONFIG_DIR': str(folder)})
         self._command[:0] = service.IN_LINE
-        shutil.copyfile(
-            cache.prepared('openstack-placement', prepare) / _DATABASE,
-            self.folder / _DATABASE)
+        if not (self.folder / _DATABASE).exists():
+            shutil.copyfile(
+                cache.prepared('openstack-placement', prepare) / _DATABASE,
+                self.folder / _DATABASE)
         (self.folder / 'placement.conf').write_text(service.ini({
             **database(self.folder),
             'keystone_authtoken': keystone.middleware('placement')}))

@@ -13,6 +13,7 @@
 """A RabbitMQ on loopback: what the parts of Nova speak over."""
 
 import pathlib
+import shutil
 import socket
 
 import amqp
@@ -57,6 +58,8 @@ class RabbitMQ(Daemon):
                 '-sname rabbit@localhost -start_epmd false '
                 f'-erl_epmd_port {distribution} '
                 '-kernel inet_dist_use_interface {127,0,0,1}'})
+        # What one that was killed had to say is of no use any more.
+        shutil.rmtree(self.folder / 'mnesia', ignore_errors=True)
         (self.folder / 'plugins').write_text('[].\n')
         (self.folder / 'rabbitmq.conf').write_text(
             _CONF.format(port=self.port))

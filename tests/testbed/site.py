@@ -21,6 +21,8 @@ import pathlib
 from typing import Any
 import uuid
 
+from cryptography.hazmat.primitives import serialization
+from cryptography import x509
 import yaml
 
 from hepix_vm.trust import envelope
@@ -46,23 +48,36 @@ class Site:
     Alice is an accepted endorser; Bob has a certificate of the same CA
     and is not.
 
-    :param folder: made if missing
+    :param folder: made if missing; one that is there is gone on with
+    :param ca: the name of that CA
     :param settings: options of the group ``hepix_vm``, as texts
     """
 
-    def __init__(self, folder: pathlib.Path, **settings: str) -> None:
+    def __init__(self, folder: pathlib.Path, ca: str = CA,
+                 **settings: str) -> None:
         self.folder = folder.absolute()
-        self.authority = pki.Authority.create(CA)
-        self.alice = self.authority.issue(ALICE)
-        self.bob = self.authority.issue(BOB)
+        self._identify(ca)
         self.anchors = self.folder / 'certificates'
         self.state = self.folder / 'state'
         self.config = self.folder / 'hepix-vm.conf'
         (self.state / 'lists').mkdir(parents=True, exist_ok=True)
         self.write_anchors()
-        self.write_policy()
-        self.write_subscriptions([])
+        if not (self.folder / 'policy.yaml').exists():
+            self.write_policy()
+            self.write_subscriptions([])
         self.write_config(**settings)
+
+    def _identify(self, ca: str) -> None:
+        keys = self.folder / 'keys'
+        if not keys.exists():
+            keys.mkdir(parents=True)
+            authority = pki.Authority.create(ca)
+            authority.write(keys, 'ca')
+            authority.issue(ALICE).write(keys, 'alice')
+            authority.issue(BOB).write(keys, 'bob')
+        self.authority = pki.Authority(*_identity(keys, 'ca'))
+        self.alice = pki.Identity(*_identity(keys, 'alice'))
+        self.bob = pki.Identity(*_identity(keys, 'bob'))
 
     @property
     def journal(self) -> pathlib.Path:
@@ -184,6 +199,15 @@ def file_entry(sha512: str, size: int, **changes: Any) -> ImageEntry:
         arch='x86_64', os='Linux', osversion='12', osname='Debian',
         comments='none', format='RAW')
     return dataclasses.replace(image, **changes)
+
+
+def _identity(folder: pathlib.Path,
+              name: str) -> tuple[x509.Certificate, Any]:
+    return (
+        x509.load_pem_x509_certificate(
+            (folder / f'{name}.pem').read_bytes()),
+        serialization.load_pem_private_key(
+            (folder / f'{name}.key').read_bytes(), None))
 
 
 def _write(path: pathlib.Path, text: str) -> None:

@@ -25,6 +25,7 @@ import yaml
 from hepix_vm import paths
 from hepix_vm.sitecontext import compiled
 from tests.testbed.compute import Compute
+from tests.testbed.daemon import Daemon
 from tests.testbed.glance import Glance
 from tests.testbed.glance import program
 from tests.testbed.keystone import Keystone
@@ -36,6 +37,9 @@ from tests.testbed.vendordata import PASTE
 from tests.testbed.vendordata import Vendordata
 
 FLAVOR = 'small'
+
+# Who is in clouds.yaml, and the project of each.
+ACCOUNTS = {'alice': 'atlas', 'bob': 'cms', 'admin': 'admin'}
 
 _CONTEXT = {
     'variables': {'name': 'Example Site'},
@@ -53,14 +57,17 @@ _SCRIPTS = {
 class Stack:
     """Starts and stops it; a context manager.
 
-    Alice is a plain user of the project atlas, and the account of the site
-    is hepix-vm; there is one flavor, :data:`FLAVOR`.
+    Alice and Bob are plain users of the projects atlas and cms, and the
+    account of the site is hepix-vm; there is a flavor, :data:`FLAVOR`.
 
-    :param folder: where all its files are
+    :param folder: where all its files are; one that is there is gone on with
+    :param download_ports: loopback ports from which Glance may fetch
     """
 
-    def __init__(self, folder: pathlib.Path) -> None:
+    def __init__(self, folder: pathlib.Path,
+                 download_ports: tuple[int, ...] = ()) -> None:
         self.folder = folder.absolute()
+        self._download_ports = download_ports
         self.site = Site(self.folder / 'site', vendordata_paste=str(PASTE),
                          context_file=str(self.folder / 'site/context.yaml'))
         self.clouds = self.folder / 'clouds.yaml'
@@ -81,12 +88,16 @@ class Stack:
             stack.callback(self.compute.stop)
             self.compute.spawn()
             stack.enter_context(self.keystone)
+            # Tokens that are made from now on have all of the catalogue.
+            self.compute.register()
             self._write_accounts()
             stack.enter_context(self.glance)
             stack.enter_context(self.vendordata)
             self.compute.start()
-            self.compute.call('POST', '/flavors', {'flavor': {
-                'name': FLAVOR, 'ram': 256, 'vcpus': 1, 'disk': 1}})
+            known = self.compute.call('GET', '/flavors')['flavors']
+            if FLAVOR not in [each['name'] for each in known]:
+                self.compute.call('POST', '/flavors', {'flavor': {
+                    'name': FLAVOR, 'ram': 256, 'vcpus': 1, 'disk': 1}})
             self._stack = stack.pop_all()
         return self
 
@@ -94,12 +105,18 @@ class Stack:
         """Stop all of it."""
         self._stack.close()
 
+    def daemons(self) -> tuple[Daemon, ...]:
+        """Return all that it starts."""
+        return (self.keystone, self.glance, self.vendordata,
+                *self.compute.daemons)
+
     def _make(self) -> None:
         self.keystone = Keystone(self.folder / 'keystone')
         self.glance = Glance(
             self.folder / 'glance', hepix_config=self.site.config,
             property_protections=testbed_site.PROPERTY_PROTECTIONS,
             policy=testbed_site.POLICY,
+            download_ports=self._download_ports,
             authtoken=self.keystone.middleware('glance'))
         self.vendordata = Vendordata(
             self.folder / 'vendordata', self.site.config)
@@ -112,7 +129,9 @@ class Stack:
     def _of_nova(self) -> dict[str, dict[str, str]]:
         return {
             'DEFAULT': {'mkisofs_cmd': program('hepix-vm-mkisofs'),
-                        'force_config_drive': 'true'},
+                        'force_config_drive': 'true',
+                        # They run again where a cloud is gone on with.
+                        'resume_guests_state_on_host_boot': 'true'},
             'api': {
                 'vendordata_providers': 'StaticJSON,DynamicJSON',
                 'vendordata_dynamic_targets':
@@ -123,7 +142,8 @@ class Stack:
 
     def _write_accounts(self) -> None:
         self.keystone.add_endpoint('image', self.glance.url)
-        self.keystone.add_user('alice', 'atlas', 'member', 'reader')
+        for user in ('alice', 'bob'):
+            self.keystone.add_user(user, ACCOUNTS[user], 'member', 'reader')
         self.keystone.add_user('hepix-vm', 'service', 'admin')
         self.site.write_credentials(
             self.keystone.account('hepix-vm', 'service'))
@@ -136,12 +156,14 @@ class Stack:
                 'password': PASSWORD, 'project_name': project,
                 'user_domain_id': 'default',
                 'project_domain_id': 'default'}}
-            for user, project in (('alice', 'atlas'), ('admin', 'admin'))}}))
+            for user, project in ACCOUNTS.items()}}))
         self.clouds.chmod(0o600)
 
     def _write_context(self) -> None:
         # Whatever the umask is: who may write them is looked at.
         parts = self.site.folder / 'context'
+        if parts.exists():
+            return
         parts.mkdir()
         for path in (self.site.folder, parts):
             path.chmod(0o755)

@@ -1,0 +1,143 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+
+"""The whole cloud that tools/stack.sh keeps in the background."""
+
+from collections.abc import Iterator
+import os
+import pathlib
+import re
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from tests.testbed import cache
+from tests.testbed.client import wait
+from tests.testbed import guest
+
+_LIMIT = 600  # seconds
+
+
+class Script:
+    """Runs tools/stack.sh.
+
+    :param folder: where the cloud is
+    """
+
+    def __init__(self, folder: pathlib.Path) -> None:
+        self.folder = folder
+
+    def __call__(self, command: str, status: int = 0) -> str:
+        """Run a command, and return what it prints."""
+        # What start does besides was done for these tests.
+        program = ([sys.executable, '-m', 'tests.testbed.standing']
+                   if command == 'start'
+                   else ['bash', str(cache.ROOT / 'tools' / 'stack.sh')])
+        done = subprocess.run(
+            [*program, command, '--folder', str(self.folder)],
+            cwd=cache.ROOT, stdout=subprocess.PIPE, text=True,
+            env={**os.environ, 'HEPIX_VM_VENV': sys.prefix},
+            stderr=subprocess.STDOUT, timeout=_LIMIT)
+        assert done.returncode == status, done.stdout
+        return done.stdout
+
+    def openstack(self, words: str) -> str:
+        """Run a command of openstack as the file says that it prints."""
+        return subprocess.run(
+            ['bash', '-euc', f'. "$1"; openstack {words}', 'bash',
+             str(self.folder / 'openrc')], check=True, text=True,
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+            timeout=_LIMIT).stdout.strip()
+
+
+@pytest.fixture
+def script(tmp_path: pathlib.Path) -> Iterator[Script]:
+    made = Script(tmp_path / 'stack')
+    yield made
+    made('clean')
+
+
+def test_a_cloud_is_gone_on_with(
+        script: Script, tmp_path: pathlib.Path) -> None:
+    assert 'It does not run.' in script('status', 3)
+    assert f'. {script.folder}/openrc' in script('start')
+    said = script('status')
+    for name in ('keystone', 'glance', 'placement', 'nova', 'nova-compute',
+                 'nova-scheduler', 'rabbitmq', 'libvirt', 'vendordata'):
+        assert re.search(rf'(?m)^{name} +runs ', said), said
+    disk, keys = tmp_path / 'disk.raw', script.folder / 'site' / 'keys'
+    guest.disk(disk)
+    script.openstack(
+        f'image endorsement create {disk} --upload mine --title Mine '
+        '--distro debian --distro-version 12 --architecture x86_64 '
+        '--hypervisor kvm --image-version 1 --disk-format raw '
+        f'--expires +2d --certificate {keys}/alice.pem '
+        f'--key {keys}/alice.key')
+    script.openstack('server create kept --image mine --flavor small '
+                     '--nic none --wait')
+    url = script.openstack('--os-cloud admin catalog show image '
+                           '-c endpoints -f value')
+    pid = int(re.findall(r'(?m)^nova-compute +runs +(\d+)', said)[0])
+    # One that was started is not started twice.
+    assert re.findall(r'(?m)^\S+ +runs .*', script('status')) == (
+        re.findall(r'(?m)^\S+ +runs .*', said))
+    script('start')
+    os.kill(pid, signal.SIGKILL)
+    wait(lambda: 'nova-compute     ENDED' in script('status', 1), bool)
+
+    assert str(script.folder) in script('stop')
+    assert 'It does not run.' in script('status', 3)
+    assert 'It does not run.' in script('stop')
+    script('start')
+    # Its server runs again.
+    wait(lambda: script.openstack('console log show kept'),
+         lambda said: 'welcomes' in said)
+    assert script.openstack('--os-cloud admin catalog show image '
+                            '-c endpoints -f value') != url
+    script('clean')
+    assert not script.folder.exists()
+
+
+def test_a_start_that_fails_says_why(script: Script) -> None:
+    script.folder.mkdir()
+    (script.folder / 'glance').write_text('in the way')
+    said = script('start', 1)
+    assert 'The cloud did not start' in said
+    assert 'FileExistsError' in said
+    assert 'It does not run.' in script('status', 3)
+
+
+@pytest.mark.parametrize(('arguments', 'status'), [
+    ((), 2), (('restart',), 2), (('--help',), 0)])
+def test_usage(arguments: tuple[str, ...], status: int) -> None:
+    done = subprocess.run(
+        ['bash', str(cache.ROOT / 'tools' / 'stack.sh'), *arguments],
+        capture_output=True, text=True, timeout=_LIMIT)
+    assert done.returncode == status
+    assert 'usage: tools/stack.sh' in (done.stderr if status
+                                       else done.stdout)
+
+
+def test_nothing_is_set_up_to_say_that_nothing_runs(
+        tmp_path: pathlib.Path) -> None:
+    for command, status in (('status', 3), ('stop', 0), ('clean', 0)):
+        done = subprocess.run(
+            ['bash', str(cache.ROOT / 'tools' / 'stack.sh'), command],
+            capture_output=True, text=True, timeout=_LIMIT, env={
+                **os.environ, 'HEPIX_VM_VENV': str(tmp_path / 'none'),
+                'HEPIX_VM_CACHE': str(tmp_path)})
+        assert done.returncode == status, done.stderr
+        assert 'It does not run.' in done.stdout
+        assert list(tmp_path.iterdir()) == []

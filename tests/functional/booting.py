@@ -72,7 +72,7 @@ class Booting(World):
                    if version else {}), **headers})
 
     def token(self, user: str, project: str) -> str:
-        """Return a token of a user, who gets one a test run."""
+        """Return a token of a user, who gets one a cloud."""
         known: dict[str, str] = self.__dict__.setdefault('_tokens', {})
         if user not in known:
             known[user] = self.keystone.token(user, project)
@@ -80,14 +80,14 @@ class Booting(World):
 
     def boot(self, image: str = '', devices: Any = None,
              path: str = '/servers', more: Mapping[str, Any] = {},
-             **how: Any) -> requests.Response:
+             method: str = 'POST', **how: Any) -> requests.Response:
         """Ask for a new server.
 
         :param devices: ``block_device_mapping_v2``
         :param more: of the server
         :param how: as :meth:`ask` takes it
         """
-        return self.ask('POST', path, {'server': {
+        return self.ask(method, path, {'server': {
             'name': 'new', 'flavorRef': FLAVOR, **({'imageRef': image}
                                                    if image else {}),
             **({'block_device_mapping_v2': devices} if devices else {}),

@@ -53,6 +53,10 @@ class World:
         return Client(self.cloud.glance.url, Token(  # type: ignore[arg-type]
             self.keystone.token(user, project), service_token, headers))
 
+    def token(self, user: str, project: str) -> str:
+        """Return a token of a user."""
+        return self.keystone.token(user, project)
+
     def base(self, data: bytes, **changes: Any) -> str:
         """Return an image that Alice endorsed and uploaded."""
         image_id = self.alice.create(
@@ -71,7 +75,7 @@ class World:
         return self._done(self.nova.compute(
             'add', project=self.keystone.project(project), image=base,
             state=state, kernel=kernel, **more,
-            token=self.keystone.token('admin', 'admin')))
+            token=self.token('admin', 'admin')))
 
     def create_image(self, server: str, **metadata: str) -> str:
         """Ask nova-api for a snapshot; return its image."""

@@ -146,7 +146,8 @@ class Nova(NovaApi):
         self._stand_in = FakeNeutron()
         self._compute: Worker | None = None
         super().__init__(folder, keystone, self._stand_in.url, {
-            'api': {'max_limit': '2'}})  # servers in an answer
+            'api': {'max_limit': '2'},  # servers in an answer
+            'quota': {'driver': 'nova.quota.NoopQuotaDriver'}})
 
     def __enter__(self) -> Self:
         """Start all of it."""

@@ -46,10 +46,11 @@ class CinderApi(service.Service):
         super().__init__(folder, 'cinder.wsgi.api:application', {
             'HOME': str(folder.absolute())})
         self._command[:0] = service.IN_LINE
-        shutil.copyfile(cache.prepared('cinder', prepare) / _DATABASE,
-                        self.folder / _DATABASE)
-        # Readers do not wait for the writer; it stays so.
-        self.query(_DATABASE, 'PRAGMA journal_mode=WAL')
+        if not (self.folder / _DATABASE).exists():
+            shutil.copyfile(cache.prepared('cinder', prepare) / _DATABASE,
+                            self.folder / _DATABASE)
+            # Readers do not wait for the writer; it stays so.
+            self.query(_DATABASE, 'PRAGMA journal_mode=WAL')
         self.conf = self.folder / 'cinder.conf'
         self.conf.write_text(service.ini({
             **_settings(self.folder),

@@ -13,9 +13,11 @@
 """A whole cloud on loopback, with a site whose gate is in it.
 
 Keystone, Glance, Placement and Nova with libvirt and QEMU are real, and so
-are the bus and the drive that servers get; only Neutron has a stand-in.
+are the bus and the drive that servers get, and the API of Cinder, which has
+no volumes with bytes. Only Neutron has a stand-in.
 """
 
+from collections.abc import Mapping
 import contextlib
 import pathlib
 from typing import Self
@@ -24,6 +26,8 @@ import yaml
 
 from hepix_vm import paths
 from hepix_vm.sitecontext import compiled
+from tests.testbed import cache
+from tests.testbed.cinder_api import CinderApi
 from tests.testbed.compute import Compute
 from tests.testbed.daemon import Daemon
 from tests.testbed.glance import Glance
@@ -37,6 +41,10 @@ from tests.testbed.vendordata import PASTE
 from tests.testbed.vendordata import Vendordata
 
 FLAVOR = 'small'
+
+# How long the gate of Nova believes what Glance said, in seconds.
+BOOT_CACHE = 2
+CINDER_POLICY = cache.ROOT / 'etc' / 'hepix_vm' / 'cinder-policy.yaml'
 
 # Who is in clouds.yaml, and the project of each.
 ACCOUNTS = {'alice': 'atlas', 'bob': 'cms', 'admin': 'admin'}
@@ -68,8 +76,10 @@ class Stack:
                  download_ports: tuple[int, ...] = ()) -> None:
         self.folder = folder.absolute()
         self._download_ports = download_ports
-        self.site = Site(self.folder / 'site', vendordata_paste=str(PASTE),
-                         context_file=str(self.folder / 'site/context.yaml'))
+        self._settings = {
+            'vendordata_paste': str(PASTE), 'boot_cache': str(BOOT_CACHE),
+            'context_file': str(self.folder / 'site/context.yaml')}
+        self.site = Site(self.folder / 'site', **self._settings)
         self.clouds = self.folder / 'clouds.yaml'
         self._write_context()
         self._stack = contextlib.ExitStack()
@@ -85,6 +95,7 @@ class Stack:
         """Start all of it."""
         with contextlib.ExitStack() as stack:
             self._make()
+            self.configure()
             stack.callback(self.compute.stop)
             self.compute.spawn()
             stack.enter_context(self.keystone)
@@ -93,6 +104,7 @@ class Stack:
             self._write_accounts()
             stack.enter_context(self.glance)
             stack.enter_context(self.vendordata)
+            stack.enter_context(self.cinder)
             self.compute.start()
             known = self.compute.call('GET', '/flavors')['flavors']
             if FLAVOR not in [each['name'] for each in known]:
@@ -107,8 +119,22 @@ class Stack:
 
     def daemons(self) -> tuple[Daemon, ...]:
         """Return all that it starts."""
-        return (self.keystone, self.glance, self.vendordata,
+        return (self.keystone, self.glance, self.cinder, self.vendordata,
                 *self.compute.daemons)
+
+    def configure(self, credentials: Mapping[str, str] = {},
+                  **settings: str) -> None:
+        """Write hepix-vm.conf; it counts for what is started afterwards.
+
+        :param credentials: options of ``[service_credentials]`` besides
+        :param settings: options of ``[hepix_vm]`` that differ
+        """
+        self.site.write_config(**{**self._settings, **settings})
+        self.site.write_credentials({
+            **self.keystone.account('hepix-vm', 'service'), **credentials})
+        with self.site.config.open('a') as config:
+            config.write(service.ini({
+                'keystone_authtoken': self.keystone.middleware('glance')}))
 
     def _make(self) -> None:
         self.keystone = Keystone(self.folder / 'keystone')
@@ -118,6 +144,8 @@ class Stack:
             policy=testbed_site.POLICY,
             download_ports=self._download_ports,
             authtoken=self.keystone.middleware('glance'))
+        self.cinder = CinderApi(
+            self.folder / 'cinder', self.keystone, CINDER_POLICY)
         self.vendordata = Vendordata(
             self.folder / 'vendordata', self.site.config)
         self.compute = Compute(
@@ -125,11 +153,13 @@ class Stack:
                 paths.ENVIRONMENT: str(self.site.config),
                 compiled.ENVIRONMENT: str(self.folder / 'context.json')},
             self._of_nova())
+        self.compute.api.guard(self.site.config)
 
     def _of_nova(self) -> dict[str, dict[str, str]]:
         return {
             'DEFAULT': {'mkisofs_cmd': program('hepix-vm-mkisofs'),
                         'force_config_drive': 'true',
+                        'allow_resize_to_same_host': 'true',
                         # They run again where a cloud is gone on with.
                         'resume_guests_state_on_host_boot': 'true'},
             'api': {
@@ -142,14 +172,10 @@ class Stack:
 
     def _write_accounts(self) -> None:
         self.keystone.add_endpoint('image', self.glance.url)
+        self.keystone.add_endpoint('volumev3', f'{self.cinder.url}/v3')
         for user in ('alice', 'bob'):
             self.keystone.add_user(user, ACCOUNTS[user], 'member', 'reader')
         self.keystone.add_user('hepix-vm', 'service', 'admin')
-        self.site.write_credentials(
-            self.keystone.account('hepix-vm', 'service'))
-        with self.site.config.open('a') as config:
-            config.write(service.ini({
-                'keystone_authtoken': self.keystone.middleware('glance')}))
         self.clouds.write_text(yaml.safe_dump({'clouds': {
             user: {'region_name': 'RegionOne', 'auth': {
                 'auth_url': f'{self.keystone.url}/v3', 'username': user,

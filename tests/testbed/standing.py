@@ -121,7 +121,7 @@ class Standing:
             return _FAILED
         dead = False
         for name, part in self.state()['parts'].items():
-            alive = pathlib.Path(f'/proc/{part["pid"]}').exists()
+            alive = _runs(part['pid'])
             dead |= not alive
             print(f'{name:16} {"runs" if alive else "ENDED":6} '
                   f'{part["pid"]:>8}  {part["log"]}')
@@ -204,6 +204,16 @@ def main() -> int:
     standing = Standing(
         (arguments.folder or cache.directory() / 'stack').absolute())
     return getattr(standing, arguments.command)() or 0
+
+
+def _runs(pid: int) -> bool:
+    """Say whether a process runs; who started it may not have looked."""
+    try:
+        text = pathlib.Path(f'/proc/{pid}/stat').read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+    # The state follows the name, which is in parentheses (proc(5)).
+    return text[text.rindex(')') + 2] != 'Z'
 
 
 def _end(*unused: object) -> None:

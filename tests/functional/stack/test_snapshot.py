@@ -21,7 +21,6 @@ from openstack.compute.v2.server import Server
 import pytest
 
 from tests.testbed.client import replace
-from tests.testbed.client import wait
 from tests.testbed.stack import Stack
 from tests.testbed.user import User
 
@@ -56,16 +55,17 @@ def snapshot(alice: User, server: Server, **metadata: str) -> str:
     return str(answer.headers['Location'].split('/')[-1])
 
 
-def test_refused(stack: Stack, alice: User, server: Server) -> None:
-    image = snapshot(alice, server)
-    # Nova takes away what it could not fill.
-    wait(lambda: alice.glance.call('GET', f'/v2/images/{image}').status_code,
-         lambda status: status == 404)
-    last = records(stack, image)[-1]
-    assert not last['allowed']
-    assert [reason['code'] for reason in last['reasons']] == [
-        'derived-refused']
-    assert alice.settled(server).status == 'ACTIVE'
+def test_refused(alice: User, server: Server) -> None:
+    for body in ({'createImage': {'name': 'refused'}}, {'shelve': None},
+                 {'createBackup': {'name': 'refused', 'rotation': 1,
+                                   'backup_type': 'daily'}}):
+        answer = alice.action(server, **body)
+        assert answer.status_code == 403, answer.text
+        assert '[derived-refused]' in answer.json()['forbidden']['message']
+    assert [*alice.sdk.image.images(name='refused')] == []
+    # It was not stopped for nothing.
+    seen = alice.sdk.compute.get_server(server.id)
+    assert (seen.status, seen.task_state) == ('ACTIVE', None)
 
 
 @pytest.mark.parametrize('rule', ['inherit', 'allow'])

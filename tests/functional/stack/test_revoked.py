@@ -1,0 +1,157 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""An image that is revoked while servers run it."""
+
+from collections.abc import Callable
+from collections.abc import Iterator
+import json
+from typing import Any
+
+from openstack.compute.v2.server import Server
+import pytest
+
+from tests.testbed.client import wait
+from tests.testbed.stack import Stack
+from tests.testbed.user import User
+
+REASON = 'CVE-2026-0003'
+
+
+@pytest.fixture(scope='module')
+def image(alice: User, disk: Callable[[], bytes]) -> str:
+    """An endorsed image, to be revoked."""
+    return alice.endorsed(disk())
+
+
+@pytest.fixture(scope='module')
+def server(alice: User, image: str) -> Iterator[Server]:
+    """A server that runs it, and does so until the end."""
+    made = alice.boot(image)
+    yield made
+    alice.delete(made)
+
+
+@pytest.fixture(scope='module')
+def shelved(stack: Stack, alice: User, image: str) -> Iterator[Server]:
+    """A server that ran it, and is shelved."""
+    stack.site.write_policy(derived_images='inherit')
+    made = alice.boot(image)
+    assert alice.action(made, shelve=None).status_code == 202
+    wait(lambda: alice.sdk.compute.get_server(made.id).status,
+         lambda status: status == 'SHELVED_OFFLOADED')
+    stack.site.write_policy()
+    yield made
+    alice.delete(made)
+
+
+@pytest.fixture(scope='module')
+def said(admin: User, image: str, server: Server,
+         shelved: Server) -> str:
+    """What the operator reads who revokes it."""
+    ran = admin.run('image endorsement revoke', image, '--reason', REASON)
+    assert ran.status == 0, ran.err
+    return ran.out + ran.err
+
+
+def refused(answer: Any, code: str = 'image-revoked') -> None:
+    """See that Nova refused a request in its own way, with a reason."""
+    assert answer.status_code == 403, answer.text
+    body = answer.json()
+    assert list(body) == ['forbidden']
+    assert body['forbidden']['code'] == 403
+    assert f'[{code}]' in body['forbidden']['message']
+
+
+def test_who_revokes_reads_which_servers_run_it(
+        said: str, alice: User, server: Server) -> None:
+    assert f'The server {server.id} ({server.name})' in said
+    listed = alice.run('server endorsement list', '--state', 'revoked',
+                       '-c', 'ID', '-f', 'value')
+    assert server.id in listed.out.split()
+
+
+def test_no_server_is_made_of_it(said: str, alice: User,
+                                 image: str) -> None:
+    answer = alice.try_begin(image)
+    refused(answer)
+    assert REASON in answer.json()['forbidden']['message']
+    done = alice.run('server create', 'none', '--image', image, '--flavor',
+                     'small', '--nic', 'none')
+    assert done.status == 1
+    assert '[image-revoked]' in done.err and REASON in done.err
+    assert 'Traceback' not in done.err
+
+
+def test_no_volume_of_it_boots(said: str, stack: Stack, alice: User,
+                               image: str) -> None:
+    made_now = {'boot_index': 0, 'uuid': image, 'source_type': 'image',
+                'destination_type': 'volume', 'volume_size': 1}
+    refused(alice.try_begin(None, block_device_mapping_v2=[made_now]))
+    there = {'boot_index': 0, 'source_type': 'volume',
+             'destination_type': 'volume',
+             'uuid': stack.cinder.volume('atlas', {'image_id': image})}
+    # Before anything else: who wrote what Cinder says of it?
+    refused(alice.try_begin(None, block_device_mapping_v2=[there]),
+            'volume-refused')
+    stack.site.write_policy(volumes='inherit')
+    refused(alice.try_begin(None, block_device_mapping_v2=[there]))
+
+
+@pytest.mark.parametrize('body', [
+    {'rebuild': {'imageRef': 'IMAGE'}}, {'rescue': {}},
+    {'rescue': {'rescue_image_ref': 'IMAGE'}}], ids=json.dumps)
+def test_a_running_server_gets_no_more_of_it(
+        said: str, alice: User, image: str, server: Server,
+        body: dict[str, dict[str, str]]) -> None:
+    (name, options), = body.items()
+    refused(alice.action(server, **{name: dict.fromkeys(options, image)}))
+    assert alice.settled(server).status == 'ACTIVE'
+
+
+def test_what_was_shelved_stays_so(said: str, alice: User,
+                                   shelved: Server) -> None:
+    refused(alice.action(shelved, unshelve=None))
+    assert alice.settled(shelved).status == 'SHELVED_OFFLOADED'
+
+
+def test_a_running_server_may_go_on(
+        said: str, stack: Stack, alice: User, admin: User,
+        server: Server) -> None:
+    """Resized, with the scheduler asked, and moved if there were a host."""
+    bigger = admin.sdk.compute.create_flavor(
+        name='bigger', ram=320, vcpus=1, disk=1)
+    asked = alice.action(server, resize={'flavorRef': bigger.id})
+    assert asked.status_code == 202, asked.text
+    wait(lambda: alice.sdk.compute.get_server(server.id),
+         lambda seen: seen.status == 'VERIFY_RESIZE')
+    alice.sdk.compute.confirm_server_resize(server)
+    wait(lambda: alice.sdk.compute.get_server(server.id),
+         lambda seen: seen.status == 'ACTIVE')
+    # There is no other host, which is all that is wrong with it.
+    asked = admin.action(server, migrate=None)
+    assert asked.status_code in (202, 400), asked.text
+    assert alice.settled(server).status == 'ACTIVE'
+    assert not [record for record in map(json.loads, (
+        stack.site.state / 'journal' / 'nova-scheduler.jsonl'
+        ).read_text().splitlines()) if record.get('server') == server.id]
+
+
+def test_a_block_counts_though_glance_says_active(
+        stack: Stack, alice: User, disk: Callable[[], bytes]) -> None:
+    """Nothing looked at the image since: as before a sweep."""
+    image = alice.endorsed(disk())
+    shown = alice.glance.image(image)
+    stack.site.write_policy(blocked=[{
+        'sha512': shown['os_hash_value'], 'reason': REASON}])
+    refused(alice.try_begin(image), 'image-blocked')
+    assert alice.glance.status(image) == 'active'

@@ -83,10 +83,15 @@ def find(context: Any, identifier: str) -> Server | None:
     # Nova refuses all that is looked at here until it is built.
     if instance.vm_state == vm_states.BUILDING:
         return None
-    return _server(context, instance)
+    return of(context, instance)
 
 
-def _server(context: Any, instance: Any) -> Server:
+def of(context: Any, instance: Any) -> Server:
+    """Return a server.
+
+    :param context: Nova's, which leads to its cell
+    :param instance: Nova's, with its system_metadata
+    """
     from nova.compute import utils
     from nova import objects
 
@@ -126,13 +131,24 @@ def wanted(asked: Asked, server: Server) -> Wanted:
         return Wanted(kept=_given(
             '' if asked.wanted.images else default,
             server.kernel_id, server.ramdisk_id))
-    if asked.action == UNSHELVE:
-        found = of_root(server.root) if server.root else Wanted()
-        return Wanted(
-            _given(server.shelved_image_id) + found.images,
-            _given(server.kernel_id, server.ramdisk_id),
-            _given(server.image_id), found.volumes, found.snapshots)
-    return Wanted()
+    return unshelved(server) if asked.action == UNSHELVE else Wanted()
+
+
+def unshelved(server: Server) -> Wanted:
+    """Return what a server boots that comes back to a host."""
+    found = of_root(server.root) if server.root else Wanted()
+    return Wanted(
+        _given(server.shelved_image_id) + found.images,
+        _given(server.kernel_id, server.ramdisk_id),
+        _given(server.image_id), found.volumes, found.snapshots)
+
+
+def running(server: Server) -> Wanted:
+    """Return what a server boots that another host takes over."""
+    if server.root:
+        return of_root(server.root)
+    return Wanted(kept=_given(
+        server.image_id, server.kernel_id, server.ramdisk_id))
 
 
 def of_root(root: Root) -> Wanted:

@@ -1,0 +1,127 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""For what the scheduler of Nova looks for a host, and what boots there."""
+
+from collections.abc import Iterator
+from collections.abc import Mapping
+import dataclasses
+from typing import Any
+
+from hepix_vm.nova_ctx import bootable
+from hepix_vm.nova_ctx.bootable import Wanted
+from hepix_vm.nova_ctx import booted_server
+from hepix_vm.nova_ctx.lookup import Unknown
+from hepix_vm.opts import Occasion
+
+# The task states (nova.compute.task_states) with which conductors ask for a
+# host; evacuate and rebuild have the same one.
+_OCCASIONS: Mapping[str, Occasion] = {
+    'unshelving': Occasion.UNSHELVE, 'migrating': Occasion.MIGRATE,
+    'rebuilding': Occasion.EVACUATE}
+_RESIZING = 'resize_prep'
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Scheduled:
+    """One server for which a host is looked for.
+
+    :param project: id of its project
+    """
+
+    occasion: Occasion
+    project: str
+    wanted: Wanted
+
+
+def find(spec: Any) -> Scheduled:
+    """Return what a request to the scheduler is about.
+
+    What nobody knows is taken for a new server: those are judged.
+
+    :param spec: a RequestSpec of Nova's, as the scheduler has it
+    :raises Unknown: Nova does not find the server, or its cell does not
+        answer
+    """
+    from nova import exception
+    from oslo_db import exception as db
+
+    try:
+        return _find(spec)
+    except (exception.NovaException, db.DBError) as error:
+        raise Unknown('Nova does not say now what the server is.') from error
+
+
+def _find(spec: Any) -> Scheduled:
+    from nova import context as contexts
+    from nova import exception
+    from nova import objects
+    from nova.scheduler import utils
+
+    context = spec._context.elevated()
+    if not utils.request_is_rebuild(spec):
+        try:
+            return _new(objects.BuildRequest.get_by_instance_uuid(
+                context, spec.instance_uuid))
+        except exception.BuildRequestNotFound:
+            pass  # Then it is in a cell.
+    mapping = objects.InstanceMapping.get_by_instance_uuid(
+        context, spec.instance_uuid)
+    with contexts.target_cell(context, mapping.cell_mapping) as cell:
+        instance = objects.Instance.get_by_uuid(
+            cell, spec.instance_uuid,
+            expected_attrs=['flavor', 'system_metadata'])
+        server = booted_server.of(cell, instance)
+    if utils.request_is_rebuild(spec):
+        # Nova has changed the server already, and the image here.
+        image = spec.image.id if spec.image and 'id' in spec.image else ''
+        return Scheduled(Occasion.REBUILD, instance.project_id, Wanted(
+            (image,) if image else (),
+            _given(instance.kernel_id, instance.ramdisk_id)))
+    occasion = _occasion(spec, instance)
+    return Scheduled(occasion, instance.project_id, (
+        booted_server.unshelved(server) if occasion is Occasion.UNSHELVE
+        else booted_server.running(server)))
+
+
+def _new(request: Any) -> Scheduled:
+    """Return what a server boots that is not made yet.
+
+    :param request: a BuildRequest of Nova's
+    """
+    instance = request.instance
+    return Scheduled(
+        Occasion.CREATE, instance.project_id,
+        Wanted(_given(instance.image_ref),
+               _given(instance.kernel_id, instance.ramdisk_id))
+        + bootable.wanted_of(bootable.sources(
+            [*_devices(request.block_device_mappings)], legacy=False)))
+
+
+def _devices(mappings: Any) -> Iterator[dict[str, Any]]:
+    """Yield block devices as requests have them."""
+    for device in mappings:
+        yield {name: device[name] for name in (
+            'boot_index', 'image_id', 'volume_id', 'snapshot_id')
+            if device.obj_attr_is_set(name)}
+
+
+def _occasion(spec: Any, instance: Any) -> Occasion:
+    if instance.task_state == _RESIZING:
+        return (Occasion.MIGRATE
+                if spec.flavor.flavorid == instance.flavor.flavorid
+                else Occasion.RESIZE)
+    return _OCCASIONS.get(instance.task_state, Occasion.CREATE)
+
+
+def _given(*names: str | None) -> tuple[str, ...]:
+    return tuple(name for name in names if name)

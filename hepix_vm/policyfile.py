@@ -12,6 +12,7 @@
 
 """Reading ``policy.yaml``: what this site decides."""
 
+import dataclasses
 import datetime
 import re
 
@@ -21,9 +22,11 @@ from hepix_vm.trust.settings import Blockable
 from hepix_vm.trust.settings import Choice
 from hepix_vm.trust.settings import DerivedRule
 from hepix_vm.trust.settings import Legacy
+from hepix_vm.trust.settings import Measure
 from hepix_vm.trust.settings import ModeRule
 from hepix_vm.trust.settings import Override
 from hepix_vm.trust.settings import Policy
+from hepix_vm.trust.settings import RunningServers
 from hepix_vm.trust.verdict import Mode
 from hepix_vm import yamlfile
 from hepix_vm.yamlfile import Node
@@ -31,8 +34,10 @@ from hepix_vm.yamlfile import Node
 _UUID = re.compile(r'[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}')
 _SHA512 = re.compile(r'[0-9a-f]{128}')
 _CHOICES = [choice.value for choice in Choice]
+_MEASURES = [measure.value for measure in Measure]
 _VISIBILITIES = ('private', 'shared', 'community', 'public')
 _REFUSE = Node('refuse', '', 0)
+_REPORT = Node('report', '', 0)
 
 
 def parse(data: bytes, path: str) -> Policy:
@@ -47,7 +52,8 @@ def parse(data: bytes, path: str) -> Policy:
         return Policy()
     keys = root.mapping({
         'endorsers', 'blocked', 'hypervisors', 'altered_images',
-        'derived_images', 'volumes', 'enforcement', 'legacy', 'overrides'})
+        'derived_images', 'volumes', 'enforcement', 'legacy', 'overrides',
+        'running_servers'})
     empty = Node(None, path, root.line)
 
     def items(key: str) -> list[Node]:
@@ -65,7 +71,8 @@ def parse(data: bytes, path: str) -> Policy:
         volumes=Choice(keys.get('volumes', _REFUSE).choice(_CHOICES)),
         enforcement=tuple(map(_mode_rule, items('enforcement'))),
         legacy=_legacy(keys.get('legacy', _REFUSE)),
-        overrides=tuple(map(_override, items('overrides'))))
+        overrides=tuple(map(_override, items('overrides'))),
+        running_servers=_running(keys.get('running_servers', _REPORT)))
 
 
 def endorser(node: Node) -> AcceptedEndorser:
@@ -173,3 +180,14 @@ def _override(node: Node) -> Override:
     keys = node.mapping(needed, required=needed)
     return Override(uuid(keys['image']), keys['until'].time(),
                     keys['reason'].text(), keys['author'].text())
+
+
+def _running(node: Node) -> RunningServers:
+    """Read one word, or a mapping of the state of an image to a word."""
+    states = [field.name for field in dataclasses.fields(RunningServers)]
+    if isinstance(node.value, str):
+        return RunningServers(**dict.fromkeys(
+            states, Measure(node.choice(_MEASURES))))
+    return RunningServers(**{
+        state: Measure(value.choice(_MEASURES))
+        for state, value in node.mapping(states).items()})

@@ -33,9 +33,11 @@ TASK_STATES = (
     ('image_backup', 'image_snapshot_pending', 'image_snapshot', 'shelving',
      'image_pending_upload', 'shelving_image_pending_upload'))
 
-# The first in which Nova tells of cells that do not answer.
-_VERSION = 'compute 2.69'
+# The first in which Nova says why a server is locked; of cells that do not
+# answer it tells from 2.69 on.
+VERSION = 'compute 2.73'
 _NOT_SAID = object()
+_MORE = 'OS-EXT-SRV-ATTR'
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -75,7 +77,16 @@ class Running:
     :param status: as Nova says it; ``UNKNOWN`` if its cell does not answer
     :param image_id: Glance's id; empty if it runs from a volume, and None if
         Nova does not say
-    :param volumes: Cinder's ids of those that are attached to it
+    :param volumes: Cinder's ids of those that are attached to it, if it runs
+        from one of them
+    :param user: the id of who made it
+    :param boots: Glance's ids of kernel and ramdisk, where they are images of
+        their own; told to administrators
+    :param root: the device that it runs from, such as ``/dev/vda``; told to
+        administrators, as are the next two
+    :param state: ``vm_state``, as nova.compute.vm_states has it
+    :param power: as nova.compute.power_state has it; None if it is not said
+    :param locked: whether somebody locked it
     """
 
     identifier: str
@@ -84,6 +95,12 @@ class Running:
     status: str
     image_id: str | None
     volumes: tuple[str, ...] = ()
+    user: str = ''
+    boots: tuple[str, ...] = ()
+    root: str = ''
+    state: str = ''
+    power: int | None = None
+    locked: bool = False
 
 
 def running(nova: adapter.Adapter, **asked: str) -> Iterator[Running]:
@@ -99,7 +116,15 @@ def running(nova: adapter.Adapter, **asked: str) -> Iterator[Running]:
             server.get('tenant_id', ''), server.get('status', ''),
             None if image is _NOT_SAID else image['id'] if image else '',
             () if image else tuple(volume['id'] for volume in server.get(
-                'os-extended-volumes:volumes_attached', ())))
+                'os-extended-volumes:volumes_attached', ())),
+            user=server.get('user_id', ''),
+            boots=tuple(dict.fromkeys(filter(None, (
+                server.get(f'{_MORE}:{part}_id')
+                for part in ('kernel', 'ramdisk'))))),
+            root=server.get(f'{_MORE}:root_device_name') or '',
+            state=server.get('OS-EXT-STS:vm_state', ''),
+            power=server.get('OS-EXT-STS:power_state'),
+            locked=server.get('locked', False))
 
 
 def cells_answer(nova: adapter.Adapter) -> bool:
@@ -187,7 +212,7 @@ def _servers(nova: adapter.Adapter,
 
 def _ask(nova: adapter.Adapter, path: str, asked: Mapping[str, str]) -> Any:
     response = nova.get(path, params=asked,
-                        headers={'OpenStack-API-Version': _VERSION})
+                        headers={'OpenStack-API-Version': VERSION})
     if response.status_code != 200:
         raise HepixVmError(f'Nova answered {response.status_code} to the '
                            f'question for {path}.')

@@ -20,19 +20,25 @@ import functools
 import os
 import sys
 
+from keystoneauth1 import adapter as keystone_adapter
+
 from hepix_vm.cmd import adopt
 from hepix_vm.cmd import common
 from hepix_vm.cmd import follow
 from hepix_vm.cmd import import_config
 from hepix_vm.cmd import publish
 from hepix_vm.cmd import records
+from hepix_vm import credentials
 from hepix_vm.errors import ConfigError
+from hepix_vm.exchange.ended import Ended
+from hepix_vm.exchange.ended import Services
 from hepix_vm.exchange.event import Event
 from hepix_vm.exchange.event import Kind
 from hepix_vm.exchange.event import nobody
 from hepix_vm.exchange.notify import Notifiers
 from hepix_vm.exchange import report
 from hepix_vm.exchange.sweep import Sweep
+from hepix_vm.exchange import usage
 from hepix_vm.gate import utcnow
 from hepix_vm import lockfile
 from hepix_vm.site import SiteFiles
@@ -92,12 +98,30 @@ def _sweep(given: argparse.Namespace) -> int:
         tell = nobody if given.dry_run else Notifiers(cloud.settings).tell
         tell(Event(Kind.RUN_BEGINS, utcnow()))
         try:
-            tally = Sweep(cloud.catalogue, cloud.ledger, site, print,
-                          given.dry_run, tell).run()
+            sweep = Sweep(cloud.catalogue, cloud.ledger, site, print,
+                          given.dry_run, tell)
+            tally = sweep.run()
+            # Images come first: what fails here leaves none in use.
+            servers = Ended(
+                sweep.settler, site, _services(cloud),
+                cloud.settings.state_dir, print, tell, given.dry_run,
+            ).run(sweep.out)
         finally:
             tell(Event(Kind.RUN_ENDS, utcnow()))
-    print(tally)
-    return report.FAILED if tally.failed else 0
+    print(f'{tally}, {servers}')
+    return report.FAILED if tally.failed or servers.failed else 0
+
+
+def _services(cloud: common.Cloud) -> Services:
+    """Return who knows servers."""
+    def there(service: str) -> keystone_adapter.Adapter | None:
+        found = cloud.adapter(service)
+        return found if usage.is_there(found, cloud.keystone) else None
+
+    return Services(
+        functools.partial(there, credentials.COMPUTE),
+        functools.partial(there, credentials.BLOCK_STORAGE),
+        cloud.adapter(credentials.IDENTITY) if cloud.keystone else None)
 
 
 @contextlib.contextmanager

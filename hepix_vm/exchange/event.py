@@ -39,6 +39,27 @@ class Kind(enum.StrEnum):
     IMAGE_BLOCKED = 'image-blocked'
     IMAGE_SUPERSEDED = 'image-superseded'
     IMAGE_ENDORSED = 'image-endorsed'  # usable again
+    SERVER_RUNS = 'server-runs'  # from an image that is out of use
+    SERVER_LOCKED = 'server-locked'
+    SERVER_STOPPED = 'server-stopped'
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Affected:
+    """A server that runs from an image that is out of use.
+
+    :param project: its id in Keystone
+    :param user: the same of who made it
+    :param status: as Nova said it before anything was done
+    :param email: of that user; empty if he has none
+    """
+
+    identifier: str
+    name: str
+    project: str
+    user: str
+    status: str
+    email: str = ''
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -54,6 +75,7 @@ class Event:
     :param message: what no reason says
     :param list_uuid: of the subscribed list that it is about, where what
         came is no list
+    :param server: that runs the image, where it is about one
     """
 
     kind: Kind
@@ -65,6 +87,7 @@ class Event:
     reasons: tuple[Reason, ...] = ()
     message: str = ''
     list_uuid: str = ''
+    server: Affected | None = None
 
 
 def nobody(event: Event) -> None:

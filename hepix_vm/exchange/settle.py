@@ -79,6 +79,7 @@ class Settler:
         self.gate = SteadyGate(site, ledger.search, journalled=False,
                                moment=utcnow())
         self._acting = SteadyGate(site, ledger.search_now)
+        self._asking = SteadyGate(site, ledger.search_now, journalled=False)
 
     def begin(self, dry_run: bool) -> None:
         """Make sure that images can be judged, and mark versions of lists.
@@ -172,6 +173,20 @@ class Settler:
     def look(self, held: Held) -> Outcome:
         """Return what must be done with an image; nothing is journalled."""
         return judge(self.gate, held)
+
+    def look_now(self, image_id: str) -> tuple[Held, Outcome] | None:
+        """Judge an image as it is now, by the ledger as it is now.
+
+        :returns: the image, and what must be done with it; None if it is
+            none of ours
+        """
+        image = self._catalogue.find(image_id)
+        if image is None or image['status'] not in STATUSES:
+            return None
+        held = held_of(image)
+        if LOCK in held.extra or not concerns_us(held):
+            return None
+        return held, judge(self._asking, held)
 
     def settle(self, image_id: str) -> bool:
         """Change an image until it is as it must be.

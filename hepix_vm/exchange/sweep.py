@@ -80,19 +80,21 @@ class Sweep:
                  say: Callable[[str], None], dry_run: bool = False,
                  tell: Callable[[Event], None] = nobody) -> None:
         self._catalogue = catalogue
-        self._settler = Settler(catalogue, ledger, site, self._changed)
+        self.settler = Settler(catalogue, ledger, site, self._changed)
         self._site = site
         self._say = say
         self._tell = tell
         self._dry_run = dry_run
         self.tally = Tally()
+        # Images that are out of use, or will be.
+        self.out: list[str] = []
 
     def run(self) -> Tally:
         """Judge all images, and carry out what comes of it.
 
         :raises HepixVmError: nothing can be judged at all
         """
-        self._settler.begin(self._dry_run)
+        self.settler.begin(self._dry_run)
         for image in self._catalogue.images():
             self._one(image)
         return self.tally
@@ -116,18 +118,20 @@ class Sweep:
             self.tally.skipped += 1
             return
         self.tally.judged += 1
-        outcome = self._settler.look(held)
+        outcome = self.settler.look(held)
+        if (outcome.status or held.status) == 'deactivated':
+            self.out.append(held.image_id)
         if outcome.nothing and not held.untold:
             return
         if self._dry_run:
             self._done('would be', held, outcome)
             return
-        self._settler.settle(held.image_id)
+        self.settler.settle(held.image_id)
 
     def _changed(self, held: Held, outcome: Outcome) -> None:
         self._done('was', held, outcome)
         event = tidings.event_of(held, outcome, self._site,
-                                 self._settler.gate.now())
+                                 self.settler.gate.now())
         if event is not None:
             self._tell(event)
 

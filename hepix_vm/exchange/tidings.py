@@ -18,6 +18,7 @@ from collections.abc import Mapping
 import datetime
 
 from hepix_vm.errors import Code
+from hepix_vm.exchange.event import Affected
 from hepix_vm.exchange.event import Event
 from hepix_vm.exchange.event import Kind
 from hepix_vm.exchange.wanted import Approval
@@ -27,6 +28,7 @@ from hepix_vm.held import Outcome
 from hepix_vm.site import Site
 from hepix_vm.trust.model import ImageEntry
 from hepix_vm.trust.model import ImageList
+from hepix_vm.trust.running import ENDED
 from hepix_vm.trust import standing
 from hepix_vm.trust.verdict import Reason
 
@@ -38,13 +40,10 @@ _KINDS: Mapping[str, Kind] = {
     standing.State.ENDORSED: Kind.IMAGE_ENDORSED,
     standing.State.REFUSED: Kind.IMAGE_REFUSED}
 
-_OUT = frozenset({
-    standing.State.EXPIRED, standing.State.REVOKED, standing.State.BLOCKED,
-    standing.State.SUPERSEDED, standing.State.REFUSED})
 # What is no news of an image that is out of use for one of these reasons. A
 # block may be taken back, a revocation is not.
-_NO_NEWS = {Kind.IMAGE_REVOKED: _OUT - {standing.State.BLOCKED},
-            Kind.IMAGE_REFUSED: _OUT}
+_NO_NEWS = {Kind.IMAGE_REVOKED: ENDED - {standing.State.BLOCKED},
+            Kind.IMAGE_REFUSED: ENDED}
 
 
 def event_of(held: Held, outcome: Outcome, site: Site,
@@ -66,6 +65,20 @@ def event_of(held: Held, outcome: Outcome, site: Site,
     return Event(kind, at, image_list, entry, held.image_id, held.name,
                  reasons=outcome.verdict.reasons,
                  list_uuid=held.extra.get('hepix_list_id', ''))
+
+
+def of_server(kind: Kind, server: Affected, held: Held, outcome: Outcome,
+              site: Site, at: datetime.datetime, message: str) -> Event:
+    """Return what is to be told of a server that runs an image.
+
+    :param held: the image
+    :param at: UTC
+    """
+    image_list, entry = _named(held, outcome, site)
+    return Event(kind, at, image_list, entry, held.image_id, held.name,
+                 reasons=outcome.verdict.reasons, message=message,
+                 list_uuid=held.extra.get('hepix_list_id', ''),
+                 server=server)
 
 
 def found(refusals: Iterable[Refusal], approvals: Iterable[Approval],

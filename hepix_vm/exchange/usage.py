@@ -21,6 +21,7 @@ from collections.abc import Iterable
 from collections.abc import Iterator
 from collections.abc import Mapping
 import contextlib
+import dataclasses
 import datetime
 import functools
 import logging
@@ -187,6 +188,48 @@ def running(nova: keystone_adapter.Adapter, everywhere: bool, **asked: str,
     return found, servers.silent_cell() if silent else None
 
 
+def roots(cinder: keystone_adapter.Adapter,
+          found: Collection[servers.Running]) -> Mapping[str, str]:
+    """Return the images of which the volumes were made that servers run from.
+
+    That is what is written on a volume; who may write there may lie.
+
+    :param found: servers; those that run from an image do not matter
+    :returns: images by the ids of servers, as far as anything is written
+    :raises ServiceError: Cinder does not say
+    """
+    by_volume: dict[str, list[servers.Running]] = {}
+    for server in found:
+        for volume in server.volumes:
+            by_volume.setdefault(volume, []).append(server)
+    # Without such a server Cinder may be missing.
+    return {
+        server.identifier: volume.image
+        for volume in _volumes(cinder, by_volume) if volume.image
+        for server in by_volume[volume.identifier]
+        # On a disk of data there may be what is not run.
+        if volume.devices.get(server.identifier) in (None, '', server.root)
+        or not server.root}
+
+
+def is_there(service: keystone_adapter.Adapter, keystone: bool) -> bool:
+    """Return whether the cloud has a service at all.
+
+    :param service: the way to it
+    :param keystone: whether there is a Keystone, which would know
+    :raises HepixVmError: Keystone does not say
+    """
+    if service.endpoint_override:
+        return True
+    try:
+        return keystone and service.get_endpoint() is not None
+    except exceptions.EndpointNotFound:
+        return False
+    except exceptions.ClientException as error:
+        raise HepixVmError(f'Keystone cannot be asked: {cause_of(error)}',
+                           remedy=_REMEDIES[0]) from error
+
+
 def project_names(identity: keystone_adapter.Adapter) -> Mapping[str, str]:
     """Return the names of all projects, by their ids.
 
@@ -219,6 +262,19 @@ def _said_by_nova(what: str) -> Iterator[None]:
                            remedy=_NOVA) from error
 
 
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Volume:
+    """A volume as Cinder has it.
+
+    :param image: Glance's id of what it was made of, as is written on it
+    :param devices: as which it is attached, by the id of the server
+    """
+
+    identifier: str
+    image: str
+    devices: Mapping[str, str]
+
+
 def _made_into(cinder: keystone_adapter.Adapter,
                volumes: Collection[str]) -> tuple[set[str], set[str]]:
     """Return the images of which some volumes were made.
@@ -226,9 +282,19 @@ def _made_into(cinder: keystone_adapter.Adapter,
     :returns: with them the volumes that Cinder does not know
     :raises ServiceError: Cinder does not say
     """
+    found = list(_volumes(cinder, volumes))
+    return {volume.image for volume in found}, {*volumes} - {
+        volume.identifier for volume in found}
+
+
+def _volumes(cinder: keystone_adapter.Adapter,
+             wanted: Collection[str]) -> Iterator[_Volume]:
+    """Yield those of some volumes that Cinder knows.
+
+    :raises ServiceError: Cinder does not say
+    """
     rest = Rest(cinder, 'Cinder', _CINDER)
-    left: set[str] = set(volumes)
-    images: set[str] = set()
+    left: set[str] = set(wanted)
     marker, more = '', True
     while left and more:
         answer = rest.document(
@@ -238,10 +304,12 @@ def _made_into(cinder: keystone_adapter.Adapter,
                 if volume['id'] in left:
                     left.remove(volume['id'])
                     made_of = volume.get('volume_image_metadata') or {}
-                    images.add(made_of.get('image_id', ''))
+                    yield _Volume(
+                        volume['id'], made_of.get('image_id', ''),
+                        {each['server_id']: each.get('device') or ''
+                         for each in volume.get('attachments', ())})
             more = 'volumes_links' in answer
             last = answer['volumes'][-1]['id'] if left and more else ''
         except (LookupError, TypeError, AttributeError) as error:
             raise rest.strange() from error
         marker = f'&marker={urllib.parse.quote(last, safe="")}'
-    return images, left

@@ -27,6 +27,14 @@ class Choice(enum.StrEnum):
     ALLOW = 'allow'
 
 
+class Measure(enum.StrEnum):
+    """What is done with a server whose image may not be used any more."""
+
+    REPORT = 'report'
+    LOCK = 'lock'
+    STOP = 'stop'  # and lock, or its user just starts it again
+
+
 class Blockable(enum.StrEnum):
     """What ``blocked`` may name."""
 
@@ -116,6 +124,17 @@ class Legacy:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
+class RunningServers:
+    """What is done with servers, by the state in which their image is."""
+
+    expired: Measure = Measure.REPORT
+    revoked: Measure = Measure.REPORT
+    blocked: Measure = Measure.REPORT
+    superseded: Measure = Measure.REPORT
+    refused: Measure = Measure.REPORT
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
 class Policy:
     """All that ``policy.yaml`` says."""
 
@@ -128,6 +147,7 @@ class Policy:
     enforcement: tuple[ModeRule, ...] = ()
     legacy: Legacy = Legacy()
     overrides: tuple[Override, ...] = ()
+    running_servers: RunningServers = RunningServers()
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

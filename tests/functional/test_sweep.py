@@ -38,6 +38,11 @@ from tests.testbed.glance import program
 from tests.testbed.mail import mail_server
 from tests.testbed.site import entry
 
+
+# Of servers that run these images; there is no Nova here.
+SERVERS = {'servers', 'locked', 'stopped'}
+
+
 def journal(cloud):
     return cloud.site.state / 'journal' / 'hepix-vm-sync.jsonl'
 
@@ -69,7 +74,8 @@ def sweep(capsys):
         last = said.out.splitlines()[-1:] or ['']
         pairs = [part.split() for part in last[0].split(', ')]
         tally = {pair[0]: int(pair[1]) for pair in pairs
-                 if len(pair) == 2 and pair[1].isdigit()}
+                 if len(pair) == 2 and pair[1].isdigit()
+                 and pair[0] not in SERVERS}
         assert 's3cret' not in said.out + said.err
         assert 'Traceback' not in said.err
         return Swept(status, said.out, said.err, tally)
@@ -252,7 +258,8 @@ def test_three_controllers_sweep_at_once(bare, tmp_path):
             assert all(line.startswith('WARNING: An image was revoked: ')
                        for line in done.stderr.splitlines())
             assert done.returncode == 0
-            assert done.stdout.endswith('skipped 0, failed 0\n')
+            assert done.stdout.endswith(
+                'skipped 0, failed 0, servers unknown\n')
     for image_id in images:
         image = show(bare, image_id)
         assert (image['status'], image['hepix_state']) == (

@@ -34,6 +34,7 @@ from tests.testbed.site import entry
 from tests.unit.judging import codes
 from tests.unit.judging import DATA
 from tests.unit.judging import DIGEST
+from tests.unit.judging import HOUR
 from tests.unit.judging import IMAGE
 from tests.unit.judging import inline
 from tests.unit.judging import judge
@@ -95,6 +96,26 @@ def test_superseded_counts_more_than_an_adoption(site):
     assert judge(site, gate=gate_with(adopted), **stored).allowed
     assert not judge(site, gate=gate_with(adopted, superseded('2')),
                      **stored).allowed
+
+
+@pytest.mark.parametrize('fact, code', [
+    (Fact.REVOKED, Code.IMAGE_REVOKED), (Fact.BLOCKED, Code.IMAGE_BLOCKED),
+    (Fact.SUPERSEDED, Code.IMAGE_SUPERSEDED)])
+def test_an_override_is_for_what_expired_alone(site, fact, code):
+    expired = listed(site, expires=(pki.utcnow() - HOUR).replace(
+        microsecond=0))
+    message = inline(site, expired)
+    site.write_policy(overrides=[{
+        'image': expired.images[0].identifier, 'until': '2999-01-01',
+        'reason': 'r', 'author': 'a'}])
+    assert judge(site, message, gate=gate_with()).allowed
+    for moment in Moment:
+        verdict = judge(site, message, gate=gate_with(record(
+            fact, image_list=LIST if fact is not Fact.BLOCKED else '',
+            version='2' if fact is not Fact.BLOCKED else '')), moment=moment,
+            sha512=DIGEST)
+        assert codes(verdict) == {code}
+        assert not verdict.allowed
 
 
 def by_operator(site, image_list):

@@ -10,6 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
+import dataclasses
 import datetime
 
 import pytest
@@ -19,7 +20,9 @@ from hepix_vm import policyfile
 from hepix_vm.trust.settings import Blockable
 from hepix_vm.trust.settings import Choice
 from hepix_vm.trust.settings import DerivedRule
+from hepix_vm.trust.settings import Measure
 from hepix_vm.trust.settings import ModeRule
+from hepix_vm.trust.settings import RunningServers
 from hepix_vm.trust.verdict import Mode
 
 # The sample of the design, whole.
@@ -98,7 +101,24 @@ def test_derived_images_by_project_and_role():
         DerivedRule(Choice.REFUSE))
 
 
+def test_what_is_done_with_servers():
+    def read(text):
+        return policyfile.parse(text, 'p').running_servers
+    assert read(b'') == RunningServers()
+    assert set(dataclasses.astuple(RunningServers())) == {Measure.REPORT}
+    assert set(dataclasses.astuple(read(b'running_servers: lock'))) == {
+        Measure.LOCK}
+    assert read(b'running_servers: {revoked: stop, blocked: lock}') == (
+        RunningServers(revoked=Measure.STOP, blocked=Measure.LOCK))
+
+
 @pytest.mark.parametrize('text, line, what', [
+    ('running_servers: delete', 1, 'report, lock, stop'),
+    ('running_servers: [stop]', 1, 'mapping'),
+    ('running_servers:\n  expired: stop\n  endorsed: stop', 3,
+     'endorsed is unknown; known are blocked, expired, refused, revoked, '
+     'superseded'),
+    ('running_servers:\n  expired: yes', 2, 'report, lock, stop'),
     ('endorsers: []\nendorser: []', 2, 'endorser is unknown'),
     ('endorsers:\n- dn: /CN=a', 2, 'ca is missing'),
     ('endorsers:\n- dn: /CN=a\n  ca: Example CA', 3, 'distinguished name'),

@@ -51,6 +51,8 @@ from hepix_vm.trust.imagelist import format_time
 LOG = logging.getLogger(__name__)
 
 _TIMEOUT = 30  # seconds for each answer of the server
+# Mails to owners of servers that wait: nobody else would tell them.
+_MOST_OWNERS = 20_000
 
 # Of RFC 5321, section 4.1.2, what is in use: no quotes, no comments.
 _ADDRESS = re.compile(
@@ -62,7 +64,10 @@ _LONGEST_ADDRESS = 254  # RFC 5321, section 4.5.3.1.3, without < and >
 _ENDORSER_TOLD = frozenset({
     Kind.LIST_REFUSED, Kind.LIST_CLASHES, Kind.IMAGE_REFUSED,
     Kind.IMAGE_REVOKED, Kind.IMAGE_BLOCKED})
-_OPERATORS_TOLD = _ENDORSER_TOLD | {
+# Whoever made the server.
+_OWNER_TOLD = frozenset({
+    Kind.SERVER_RUNS, Kind.SERVER_LOCKED, Kind.SERVER_STOPPED})
+_OPERATORS_TOLD = _ENDORSER_TOLD | _OWNER_TOLD | {
     Kind.LIST_STALE, Kind.IMAGE_EXPIRED, Kind.IMAGE_WAITS}
 # After these the same may happen again, and is told again.
 _FORGETTING = frozenset({
@@ -77,6 +82,11 @@ _KNOWN_ENDORSER = frozenset({
     Code.IMAGE_BLOCKED, Code.CHECKSUM_MISMATCH, Code.SIZE_MISMATCH,
     Code.HYPERVISOR_UNSUPPORTED, Code.FORMAT_MISMATCH, Code.FORMAT_UNSAFE,
     Code.NOT_ENDORSED})
+
+
+_OWNER_DOES = (
+    'Save what you need, and make the server anew from an image that may be '
+    'used. If it is locked, ask the operator.\n')
 
 
 def is_address(text: str) -> bool:
@@ -133,9 +143,9 @@ class Email(Notifier):
             return
         elif event.kind in _OPERATORS_TOLD:
             with self._file.open() as told:
-                told.add(told_as(event), about(event), event.at, [
-                    json.dumps(dataclasses.astuple(item))
-                    for item in self._items(event)])
+                if told.add(told_as(event), about(event), event.at,
+                            _stored(self._items(event))):
+                    told.queue(_stored(_for_owner(event)), _MOST_OWNERS)
         else:
             return
         if not self._in_run:
@@ -305,6 +315,24 @@ def _endorser(event: Event) -> str:
     return ''
 
 
+def _for_owner(event: Event) -> list[Item]:
+    """Return what is mailed to whoever made the server."""
+    if event.server is None or not event.server.email:
+        return []
+    address = event.server.email
+    if is_address(address):
+        # What is said beside the reasons is for operators.
+        return [Item(address, words.happened(event), _text(
+            dataclasses.replace(event, message='')) + _OWNER_DOES)]
+    LOG.warning('The user %s has no mail address in Keystone that can be '
+                'used', clean(event.server.user))
+    return []
+
+
+def _stored(items: Sequence[Item]) -> list[str]:
+    return [json.dumps(dataclasses.astuple(item)) for item in items]
+
+
 def _text(event: Event) -> str:
     # That nobody endorses it is for whoever uploads an image; of one that
     # was in use the other reasons say why.
@@ -313,7 +341,8 @@ def _text(event: Event) -> str:
     event = dataclasses.replace(
         event, reasons=tuple(reasons) or event.reasons)
     rows = [('time', format_time(event.at)),
+            ('server', words.server_of(event)),
             ('list', words.list_of(event)), ('image', words.image_of(event)),
             *(('why', reason) for reason in words.why(event))]
     return f'{words.happened(event)}.\n' + ''.join(
-        f'  {name + ":":7}{value}\n' for name, value in rows if value)
+        f'  {name + ":":8}{value}\n' for name, value in rows if value)

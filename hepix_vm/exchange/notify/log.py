@@ -26,7 +26,8 @@ LOG = logging.getLogger(__name__)
 _WARNED = frozenset({
     Kind.LIST_REFUSED, Kind.LIST_STALE, Kind.LIST_CLASHES,
     Kind.IMAGE_REFUSED, Kind.IMAGE_WAITS, Kind.IMAGE_EXPIRED,
-    Kind.IMAGE_REVOKED, Kind.IMAGE_BLOCKED})
+    Kind.IMAGE_REVOKED, Kind.IMAGE_BLOCKED, Kind.SERVER_RUNS,
+    Kind.SERVER_LOCKED, Kind.SERVER_STOPPED})
 
 
 class Log(Notifier):
@@ -37,7 +38,8 @@ class Log(Notifier):
 
     def tell(self, event: Event) -> None:
         """Log one event."""
-        about = {'list': words.list_of(event), 'image': words.image_of(event)}
+        about = {'list': words.list_of(event), 'image': words.image_of(event),
+                 'server': words.server_of(event)}
         LOG.log(levels.WARNING if event.kind in _WARNED else levels.INFO,
                 '%s', ' '.join([
                     f'{words.happened(event)}:' if any(about.values())

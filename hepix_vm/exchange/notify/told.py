@@ -17,6 +17,7 @@ processes of the controller share: an event costs the same however many there
 were, and what was added survives whoever is killed.
 """
 
+from collections.abc import Collection
 from collections.abc import Iterable
 from collections.abc import Iterator
 from collections.abc import Sequence
@@ -76,6 +77,7 @@ def told_as(event: Event, queue: str = '') -> str:
         event.kind, about(event),
         event.image_list.version if event.image_list else '',
         event.entry.sha512 if event.entry else '',
+        *([event.server.identifier] if event.server else []),
         *(codes or [event.message]), *([queue] if queue else [])
     ]).encode()).hexdigest()
 
@@ -115,12 +117,23 @@ class Told:
         return self._database.execute(
             'SELECT 1 FROM told WHERE key = ?', (key,)).fetchone() is not None
 
-    def queue(self, items: Sequence[str]) -> None:
-        """Let something wait; what does not fit is counted."""
+    def only(self, about: str, keys: Collection[str]) -> None:
+        """Forget what was told about something, but for these."""
+        self._database.executemany(
+            'DELETE FROM told WHERE key = ?',
+            [(key,) for key, in self._database.execute(
+                'SELECT key FROM told WHERE about = ?', (about,)).fetchall()
+             if key not in keys])
+
+    def queue(self, items: Sequence[str], longest: int = 0) -> None:
+        """Let something wait; what does not fit is counted.
+
+        :param longest: how many may wait, if not as many as usual
+        """
         count, = self._database.execute(
             'SELECT count(*) FROM waiting WHERE queue = ?',
             (self._queue,)).fetchone()
-        room = max(0, self._longest - count)
+        room = max(0, (longest or self._longest) - count)
         self._database.executemany(
             'INSERT INTO waiting (queue, item) VALUES (?, ?)',
             [(self._queue, item) for item in items[:room]])

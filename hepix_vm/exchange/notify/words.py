@@ -35,6 +35,9 @@ _HAPPENED: Mapping[Kind, str] = {
     Kind.IMAGE_BLOCKED: 'An image was blocked',
     Kind.IMAGE_SUPERSEDED: 'An image was replaced by a newer version',
     Kind.IMAGE_ENDORSED: 'An image is endorsed again',
+    Kind.SERVER_RUNS: 'A server runs an image out of use',
+    Kind.SERVER_LOCKED: 'A server was locked for its image',
+    Kind.SERVER_STOPPED: 'A server was stopped for its image',
 }
 
 # Whoever follows the list can do something.
@@ -70,6 +73,16 @@ def image_of(event: Event) -> str:
         name = f' ({clean(event.name)})' if event.name else ''
         words.append(f'in Glance {clean(event.glance_image)}{name}')
     return ', '.join(words)
+
+
+def server_of(event: Event) -> str:
+    """Return the server that an event is about, and whose it is."""
+    server = event.server
+    if server is None:
+        return ''
+    name = f' ({clean(server.name)})' if server.name else ''
+    return (f'{clean(server.identifier)}{name} of user {clean(server.user)} '
+            f'in project {clean(server.project)}, {clean(server.status)}')
 
 
 def why(event: Event, for_operators: bool = False) -> list[str]:

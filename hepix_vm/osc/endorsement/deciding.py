@@ -14,6 +14,7 @@
 
 import argparse
 from collections.abc import Iterable
+from collections.abc import Mapping
 from collections.abc import Sequence
 from typing import Any
 from typing import TYPE_CHECKING
@@ -117,8 +118,32 @@ class Operator:
                 self._command.say(f'{each.image["id"]}: {each.error}')
                 self._command.status = 1
         servers = self._servers([each.image['id'] for each in done], refused)
+        if refused:
+            self._announce(done, servers)
         return COLUMNS, [_row(each, servers.get(each.image['id']))
                          for each in done]
+
+    def _announce(self, done: Iterable['Done'],
+                  servers: Mapping[str, list[str]]) -> None:
+        """Say what the next sweep does with the servers of images."""
+        from hepix_vm.exchange import marks
+        from hepix_vm.gate import utcnow
+        from hepix_vm.trust import running
+
+        for each in done:
+            if not (some := servers.get(each.image['id'])):
+                continue
+            measure = self._site and running.measure(
+                self._site.policy.running_servers,
+                marks.state(each.image, utcnow()))
+            self._command.say(
+                f'{len(some)} server{"s run" if len(some) > 1 else " runs"} '
+                f'the image {each.image["id"]}. ' + (
+                    f'The next sweep does with '
+                    f'{"them" if len(some) > 1 else "it"} what '
+                    f'running_servers of policy.yaml says' + (
+                        f': {measure}.' if measure else
+                        ' on the controllers.')))
 
     def _servers(self, ids: Sequence[str],
                  aloud: bool) -> dict[str, list[str]]:

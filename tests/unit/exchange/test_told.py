@@ -85,6 +85,21 @@ def test_what_is_forgotten_is_that_of_one_image(file):
     assert new(file, '123') == {'1', '3'}
 
 
+def test_what_is_so_no_more_is_forgotten(file):
+    with file.open() as told:
+        for key, about in (('1', 'a'), ('2', 'a'), ('3', 'b')):
+            told.add(key, about, AT, [])
+        told.only('a', {'2', '4'})
+    assert new(file, '1234') == {'1', '4'}
+
+
+def test_more_may_wait_of_some(file):
+    with file.open() as told:
+        told.queue([ITEM] * 500)
+        told.queue([ITEM] * 3, 502)
+        assert (len(told.waiting()), told.missed()) == (502, 1)
+
+
 def test_an_event_costs_the_same_however_many_there_were(file):
     """Not the whole file again, to the disk."""
     with file.open() as told:

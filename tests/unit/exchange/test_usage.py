@@ -16,11 +16,13 @@ import datetime
 import json
 import urllib.parse
 
+from keystoneauth1 import exceptions
 import pytest
 import requests
 
 from hepix_vm.errors import HepixVmError
 from hepix_vm.exchange import usage
+from hepix_vm.servers import Running
 
 NOW = datetime.datetime(2026, 11, 1, tzinfo=datetime.UTC)
 
@@ -261,6 +263,61 @@ def test_where_nova_does_not_say_there_is_no_list(answer):
         usage.running(Service(lambda path, asked: answer), False)
     assert 'Nova does not say which servers there are' in (
         caught.value.message)
+
+
+class Known(Service):
+    """A service of which Keystone may know."""
+
+    endpoint_override = None
+
+    def __init__(self, answer):
+        self._answer = answer
+
+    def get_endpoint(self):
+        if isinstance(self._answer, Exception):
+            raise self._answer
+        return self._answer
+
+
+@pytest.mark.parametrize(('keystone', 'answer', 'there'), [
+    (True, 'http://nova', True), (True, None, False),
+    (True, exceptions.EndpointNotFound('no'), False),
+    (False, 'http://glance', False)])
+def test_whether_there_is_a_service(keystone, answer, there):
+    service = Known(answer)
+    assert usage.is_there(service, keystone) is there
+    service.endpoint_override = 'http://nova'
+    assert usage.is_there(service, keystone)
+
+
+def test_whether_there_is_a_service_where_keystone_does_not_say():
+    with pytest.raises(HepixVmError, match='Keystone cannot be asked'):
+        usage.is_there(Known(exceptions.ConnectFailure('no')), True)
+
+
+def attached(name, image, **servers):
+    return {**volume(name, image), 'attachments': [
+        {'server_id': server, 'device': device}
+        for server, device in servers.items()]}
+
+
+def test_from_which_image_a_volume_was_made_that_a_server_runs_from():
+    def running(number, root, *volumes):
+        return Running(number, '', '', 'ACTIVE', '', volumes, root=root)
+    cinder = Cinder(
+        attached('boot', 'a', s1='/dev/vda'),
+        attached('data', 'b', s1='/dev/vdb'),
+        # Where it is not said which it is, any may be.
+        attached('odd', 'c', s2='/dev/vdb'), attached('late', 'd'),
+        attached('blank', '', s4='/dev/vda'), volume('other', 'e'))
+    assert usage.roots(cinder, [
+        running('s1', '/dev/vda', 'boot', 'data'), running('s2', '', 'odd'),
+        running('s3', '/dev/vda', 'late'), running('s4', '/dev/vda', 'blank'),
+        Running('s5', '', '', 'ACTIVE', 'f')]) == {
+        's1': 'a', 's2': 'c', 's3': 'd'}
+    with pytest.raises(HepixVmError, match='Cinder answers 403'):
+        usage.roots(Service(lambda path, asked: 403),
+                    [running('s1', '/dev/vda', 'boot')])
 
 
 def test_names_of_projects():

@@ -1,0 +1,368 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Servers whose image may not be used any more.
+
+What runs, runs on when its image expires, is revoked or blocked. The sweep
+finds these servers, says whose they are, and does with them what the site
+wants. Several sweeps may be at work at once: what was done is not done again,
+and whoever did it tells of it.
+"""
+
+from collections.abc import Callable
+from collections.abc import Collection
+from collections.abc import Iterator
+from collections.abc import Mapping
+import contextlib
+import dataclasses
+import logging
+
+from keystoneauth1 import adapter as keystone_adapter
+
+from hepix_vm.errors import HepixVmError
+from hepix_vm.exchange.event import Affected
+from hepix_vm.exchange.event import Event
+from hepix_vm.exchange.event import Kind
+from hepix_vm.exchange.measures import Measures
+from hepix_vm.exchange.notify.told import ToldFile
+from hepix_vm.exchange.owners import Owners
+from hepix_vm.exchange.settle import Settler
+from hepix_vm.exchange.steady import SERVICE
+from hepix_vm.exchange import tidings
+from hepix_vm.exchange import usage
+from hepix_vm.gate import utcnow
+from hepix_vm.held import Held
+from hepix_vm.held import Outcome
+from hepix_vm.journal import Journal
+from hepix_vm.servers import Running
+from hepix_vm.site import Site
+from hepix_vm.trust.imagelist import format_time
+from hepix_vm.trust import running
+from hepix_vm.trust.settings import Measure
+from hepix_vm.trust import standing
+from hepix_vm.trust.verdict import Mode
+
+LOG = logging.getLogger(__name__)
+
+_NO_NOVA = 'There is no Nova here, so its servers are not known.'
+_NO_CINDER = ('There is no Cinder here: of servers that run from volumes it '
+              'is not known from which image.')
+_SEEN, _LOCKED, _STOPPED = 'seen', 'locked', 'stopped'
+_KINDS = {_SEEN: Kind.SERVER_RUNS, _LOCKED: Kind.SERVER_LOCKED,
+          _STOPPED: Kind.SERVER_STOPPED}
+
+
+@dataclasses.dataclass
+class Tally:
+    """What was found and done, in servers.
+
+    :param unknown: whether the servers are not known
+    """
+
+    servers: int = 0
+    locked: int = 0
+    stopped: int = 0
+    failed: int = 0
+    unknown: bool = False
+
+    def __str__(self) -> str:
+        return 'servers unknown' if self.unknown else (
+            f'servers {self.servers}, locked {self.locked}, '
+            f'stopped {self.stopped}')
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Services:
+    """The ways to the services that know servers, as far as there are any.
+
+    :param nova: returns the way to Nova, if there is one; it is called where
+        an image is out of use
+    :param cinder: the same of Cinder; where a server runs from a volume
+    :param identity: the way to Keystone, if there is one
+    """
+
+    nova: Callable[[], keystone_adapter.Adapter | None]
+    cinder: Callable[[], keystone_adapter.Adapter | None]
+    identity: keystone_adapter.Adapter | None
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Ended:
+    """An image that may not be used any more.
+
+    :param state: as ``hepix_state`` says it now, or will
+    :param measure: what the site wants of the servers that run it
+    """
+
+    held: Held
+    outcome: Outcome
+    state: str
+    measure: Measure
+
+
+class Ended:
+    """Finds servers, and does with them what the site wants.
+
+    :param settler: judges images anew
+    :param site: what the site decided
+    :param state_dir: where the journal is, and what was told
+    :param say: says one line to who began the sweep
+    :param tell: tells of what was found or done
+    :param dry_run: whether it is only said what would be done
+    """
+
+    def __init__(self, settler: Settler, site: Site, services: Services,
+                 state_dir: str, say: Callable[[str], None],
+                 tell: Callable[[Event], None], dry_run: bool) -> None:
+        self._settler = settler
+        self._site = site
+        self._services = services
+        self._journal = Journal(state_dir, SERVICE)
+        self._memory = Memory(state_dir)
+        self._owners = Owners(services.identity)
+        self._say = say
+        self._tell = tell
+        self._dry_run = dry_run
+        self._here: set[str] = set()
+        # Whether all servers were seen that there may be.
+        self._all = True
+        self.tally = Tally()
+
+    def run(self, images: Collection[str]) -> Tally:
+        """Look after the servers that run images.
+
+        :param images: Glance's ids of those that are out of use
+        """
+        if images:
+            try:
+                self._look_after({*images})
+            except HepixVmError as error:
+                self._failed('The servers that run images which are out of '
+                             'use are not known', error)
+                self.tally.unknown = True
+        if self._all and not (self._dry_run or self.tally.unknown):
+            self._memory.only(self._here)
+        return self.tally
+
+    def _look_after(self, images: set[str]) -> None:
+        """Do what is to be done with all servers that run images.
+
+        :raises HepixVmError: Nova does not say which these are
+        """
+        nova = self._services.nova()
+        if nova is None:
+            self._say(_NO_NOVA)
+            self.tally.unknown = True
+            return
+        measures = Measures(nova)
+        for image_id, servers in sorted(self._found(nova, images).items()):
+            self._image(measures, image_id, servers)
+
+    def _found(self, nova: keystone_adapter.Adapter,
+               images: set[str]) -> Mapping[str, list[Running]]:
+        """Return the servers that run images, by these.
+
+        :raises HepixVmError: Nova does not say
+        """
+        servers, silent = usage.running(nova, everywhere=True)
+        if silent:
+            self._all = False
+            self._failed('There may be more servers', silent)
+        roots = self._roots(servers)
+        found: dict[str, list[Running]] = {}
+        for server in servers:
+            runs = {server.image_id or roots.get(server.identifier, ''),
+                    *server.boots}
+            for image_id in sorted(runs & images):
+                found.setdefault(image_id, []).append(server)
+        return found
+
+    def _roots(self, servers: Collection[Running]) -> Mapping[str, str]:
+        if not any(server.volumes for server in servers):
+            return {}
+        try:
+            cinder = self._services.cinder()
+            if cinder is not None:
+                return usage.roots(cinder, servers)
+            self._say(_NO_CINDER)
+        except HepixVmError as error:
+            self._failed('Of servers that run from volumes it is not known '
+                         'from which image', error)
+        self._all = False
+        return {}
+
+    def _image(self, measures: Measures, image_id: str,
+               servers: Collection[Running]) -> None:
+        try:
+            # It may be in use again, or another one be worse.
+            found = self._settler.look_now(image_id)
+        except HepixVmError as error:
+            self._all = False
+            self._failed(f'It is not known whether servers may run the '
+                         f'image {image_id}', error)
+            return
+        ended = self._judged(*found) if found else None
+        if ended is None:
+            return
+        for server in servers:
+            self.tally.servers += 1
+            try:
+                self._server(measures, ended, server)
+            except HepixVmError as error:
+                self._failed(f'It is not known who locked the server '
+                             f'{server.identifier}', error)
+
+    def _judged(self, held: Held, outcome: Outcome) -> _Ended | None:
+        state = outcome.values.get('hepix_state') or held.extra.get(
+            'hepix_state', '')
+        measure = running.measure(
+            self._site.policy.running_servers, state,
+            standing.undecided(outcome.verdict))
+        if (measure is None or outcome.verdict.mode is not Mode.ENFORCING
+                or (outcome.status or held.status) != 'deactivated'):
+            return None
+        return _Ended(held, outcome, state, measure)
+
+    def _server(self, measures: Measures, ended: _Ended,
+                server: Running) -> None:
+        """Do with a server what is to be done.
+
+        :raises ServiceError: Nova does not say by whom it is locked
+        """
+        key = f'server {ended.held.image_id} {server.identifier}'
+        self._here |= {f'{key} {ended.state}', f'{key} {_LOCKED}'}
+        locked = server.locked and ended.measure is not Measure.REPORT and (
+            self._memory.knows(f'{key} {_LOCKED}') or measures.holds(server))
+        due = running.due(ended.measure, server.state, server.power, locked)
+        if self._dry_run:
+            self._say_of(server, ended, 'would be', [
+                *[_LOCKED] * due.lock, *[_STOPPED] * due.stop])
+            return
+        did = self._act(measures, ended, server, due)
+        self._done(server, ended, did, locked)
+        if locked or _LOCKED in did:
+            self._memory.add(f'{key} {_LOCKED}')
+
+    def _act(self, measures: Measures, ended: _Ended, server: Running,
+             due: running.Due) -> list[str]:
+        """Lock and stop a server, as far as it is due; return what was done.
+
+        What fails is for the next sweep.
+        """
+        did: list[str] = []
+        try:
+            if due.lock:
+                if not measures.lock(server, (
+                        f'The image {ended.held.image_id} is {ended.state} '
+                        f'and may not be used any more (image trust policy '
+                        f'of this cloud).')):
+                    return did  # it is gone
+                did.append(_LOCKED)
+            if due.stop and measures.stop(server):
+                did.append(_STOPPED)
+        except HepixVmError as error:
+            self._failed(f'The server {server.identifier} cannot be locked '
+                         f'or stopped', error)
+            return did
+        if due.later or (due.stop and _STOPPED not in did):
+            self._say(f'{server.identifier} cannot be locked or stopped as '
+                      f'it should be while it is {server.status}; the next '
+                      f'sweep tries again')
+        return did
+
+    def _done(self, server: Running, ended: _Ended, did: list[str],
+              locked: bool) -> None:
+        """Journal and tell what was found or done, if that is news."""
+        key = (f'server {ended.held.image_id} {server.identifier} '
+               f'{ended.state}')
+        if not did and self._memory.knows(key):
+            return
+        self._say_of(server, ended, 'was', did)
+        self.tally.locked += _LOCKED in did
+        self.tally.stopped += _STOPPED in did
+        at = utcnow()
+        for action in did or [_SEEN]:
+            self._journal.record({
+                'time': format_time(at), 'event': 'server', 'action': action,
+                'server': server.identifier, 'project': server.project,
+                'user': server.user, 'image': ended.held.image_id,
+                'state': ended.state, 'reasons': [
+                    reason.as_dict()
+                    for reason in ended.outcome.verdict.reasons]})
+        # Whoever locked it told of it.
+        if did or not locked:
+            email, why = self._owner(server)
+            self._tell(tidings.of_server(
+                _KINDS[did[-1] if did else _SEEN], Affected(
+                    server.identifier, server.name, server.project,
+                    server.user, server.status, email),
+                ended.held, ended.outcome, self._site, at, why))
+        self._memory.add(key)
+
+    def _owner(self, server: Running) -> tuple[str, str]:
+        """Return the address of who made a server, or why there is none."""
+        try:
+            email = self._owners.email(server.user)
+        except HepixVmError as error:
+            self._failed('Who made servers is not told', error)
+            return '', 'It is not known to whom it belongs.'
+        return email, '' if email else (
+            'Who made it has no mail address in Keystone, and is not told.')
+
+    def _say_of(self, server: Running, ended: _Ended, verb: str,
+                did: list[str]) -> None:
+        what = ' and '.join(did) or 'reported'
+        self._say(f'{server.identifier} {verb} {what}: its image '
+                  f'{ended.held.image_id} is {ended.state}')
+
+    def _failed(self, what: str, error: HepixVmError) -> None:
+        self.tally.failed += 1
+        LOG.error('%s: %s %s', what, error.message, error.remedy)
+
+
+class Memory:
+    """What was told of servers on this controller, as long as it is so.
+
+    Who cannot remember tells it again: rather that than not at all.
+
+    :param state_dir: where it is kept
+    """
+
+    _ABOUT = 'servers'
+
+    def __init__(self, state_dir: str) -> None:
+        self._file = ToldFile(state_dir, 'servers')
+
+    def knows(self, key: str) -> bool:
+        """Return whether something was told."""
+        known = False
+        with _remembering(), self._file.open() as told:
+            known = told.knows(key)
+        return known
+
+    def add(self, key: str) -> None:
+        """Remember that something was told."""
+        with _remembering(), self._file.open() as told:
+            told.add(key, self._ABOUT, utcnow(), [])
+
+    def only(self, keys: Collection[str]) -> None:
+        """Forget all else: it is told again when it is so again."""
+        with _remembering(), self._file.open() as told:
+            told.only(self._ABOUT, keys)
+
+
+@contextlib.contextmanager
+def _remembering() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        LOG.error('What was told of servers cannot be remembered: %s', error)

@@ -1,0 +1,95 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Locking and stopping servers, as Nova's administrator."""
+
+from typing import Any
+
+from keystoneauth1 import adapter as keystone_adapter
+import requests
+
+from hepix_vm.exchange.rest import Rest
+from hepix_vm.servers import Running
+from hepix_vm.servers import VERSION
+
+_NOVA = {
+    0: 'Look whether Nova runs and is in Keystone\'s catalogue, or give '
+       'compute_endpoint in [service_credentials] of hepix-vm.conf.',
+    403: 'Give the account in [service_credentials] the role admin.',
+    -1: 'Look into the log of nova-api.'}
+# The last in which Nova tells of all actions at once.
+_ALL_AT_ONCE = 'compute 2.57'
+_LONGEST = 255  # characters of a reason, as Nova has it
+_GONE, _NOT_NOW = 404, 409
+
+
+class Measures:
+    """What may be done with servers.
+
+    :param nova: the way to Nova
+    """
+
+    def __init__(self, nova: keystone_adapter.Adapter) -> None:
+        self._rest = Rest(nova, 'Nova', _NOVA)
+
+    def holds(self, server: Running) -> bool:
+        """Return whether none but an administrator may unlock a server.
+
+        Its owner may have locked it, and then takes the lock off as he
+        likes. Nova says that it is locked, not by whom; it keeps who asked
+        for it, and calls whoever is in the server's project its owner.
+
+        :raises ServiceError: Nova does not say
+        """
+        if not server.locked:
+            return False
+        answer = self._rest.request(
+            'GET', f'/servers/{server.identifier}/os-instance-actions',
+            (200, _GONE), headers=_version(_ALL_AT_ONCE))
+        if answer.status_code == _GONE:
+            return True
+        try:
+            # The newest comes first.
+            last = next((each for each in answer.json()['instanceActions']
+                         if each['action'] in ('lock', 'unlock')), None)
+            return last is not None and last['project_id'] != server.project
+        except (LookupError, TypeError, ValueError) as error:
+            raise self._rest.strange() from error
+
+    def lock(self, server: Running, reason: str) -> bool:
+        """Lock a server, so that its owner cannot unlock it.
+
+        :param reason: which he reads in ``locked_reason``
+        :returns: False if it is gone
+        :raises ServiceError: Nova does not do it
+        """
+        return self._act(server, {'lock': {
+            'locked_reason': reason[:_LONGEST]}}, (202,)).status_code == 202
+
+    def stop(self, server: Running) -> bool:
+        """Let a server be shut down.
+
+        :returns: False if it is gone, or cannot be stopped now
+        :raises ServiceError: Nova does not do it
+        """
+        return self._act(server, {'os-stop': None},
+                         (202, _NOT_NOW)).status_code == 202
+
+    def _act(self, server: Running, body: dict[str, Any],
+             accepted: tuple[int, ...]) -> requests.Response:
+        return self._rest.request(
+            'POST', f'/servers/{server.identifier}/action',
+            (*accepted, _GONE), json=body, headers=_version(VERSION))
+
+
+def _version(version: str) -> dict[str, str]:
+    return {'OpenStack-API-Version': version}

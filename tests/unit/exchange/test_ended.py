@@ -1,0 +1,256 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Servers whose image may not be used any more, without a cloud."""
+
+import datetime
+import json
+import types
+
+import pytest
+
+from hepix_vm.errors import Code
+from hepix_vm.errors import ServiceError
+from hepix_vm.exchange.ended import Ended
+from hepix_vm.exchange.ended import Services
+from hepix_vm.exchange.event import Kind
+from hepix_vm.exchange.measures import Measures
+from hepix_vm.exchange.owners import Owners
+from hepix_vm.held import Held
+from hepix_vm.held import Outcome
+from hepix_vm.servers import Running
+from hepix_vm.trust.settings import Measure
+from hepix_vm.trust.settings import Policy
+from hepix_vm.trust.settings import RunningServers
+from hepix_vm.trust.verdict import Mode
+from hepix_vm.trust.verdict import Reason
+from hepix_vm.trust.verdict import Verdict
+from tests.unit.exchange.test_usage import Service
+
+AT = datetime.datetime(2026, 11, 1, tzinfo=datetime.UTC)
+IMAGE = '452c18f3-0b61-46f2-9d9a-9c7c79edbb42'
+
+
+class Nova(Service):
+    """A Nova with servers.
+
+    :param answers: to actions, in place of doing them
+    :param actions: that are on record of all servers, the newest first
+    """
+
+    def __init__(self, *present, answers=None, actions=()):
+        self.did = []
+        self.answers = answers or {}
+
+        def answer(path, asked):
+            if path == '/os-services':
+                return {'services': []}
+            if path == '/servers/detail':
+                return {'servers': list(present)}
+            if path.endswith('/os-instance-actions'):
+                return {'instanceActions': list(actions)}
+            return self.answers.get(self.did[-1][1], 202)
+        super().__init__(answer)
+        self.endpoint_override = 'http://nova'
+
+    def request(self, path, method, **more):
+        if method == 'POST':
+            name, = more['json']
+            assert path.endswith('/action')
+            assert more['headers'] == {
+                'OpenStack-API-Version': 'compute 2.73'}
+            self.did.append((path.split('/')[2], name))
+        return super().request(path, method, **more)
+
+
+def server(number='1', state='active', **more):
+    return {'id': number, 'name': 'x', 'tenant_id': 'atlas',
+            'user_id': 'alice', 'status': state.upper(),
+            'image': {'id': IMAGE}, 'OS-EXT-STS:vm_state': state,
+            'OS-EXT-STS:power_state': 1, 'locked': False, **more}
+
+
+class Keystone(Service):
+    """A Keystone with one user."""
+
+    def __init__(self, answer=None):
+        super().__init__(lambda path, asked: (
+            answer or {'user': {'email': f'{path[7:]}@example.org'}}))
+
+
+class Images:
+    """Judges the one image as it is told."""
+
+    def __init__(self, state='revoked', code=Code.IMAGE_REVOKED,
+                 mode=Mode.ENFORCING, status='deactivated'):
+        self.answer = (
+            Held(IMAGE, status, 'atlas', AT, extra={'hepix_state': state}),
+            Outcome(Verdict((Reason(code, 'It is so.'),), mode=mode), '', {}))
+        self.failed = None
+
+    def look_now(self, image_id):
+        assert image_id == IMAGE
+        if self.failed:
+            raise self.failed
+        return self.answer
+
+
+@pytest.fixture
+def look(tmp_path):
+    """Return what sweeps once: with what was said and told."""
+    def look(nova, measure=Measure.STOP, images=None, keystone=None,
+             dry_run=False, out=(IMAGE,)):
+        site = types.SimpleNamespace(
+            policy=Policy(running_servers=RunningServers(
+                *[measure] * 5)), accepted=types.SimpleNamespace(by_uuid={}))
+        said, told = [], []
+        tally = Ended(
+            images or Images(), site,
+            Services(lambda: nova, lambda: None, keystone or Keystone()),
+            str(tmp_path), said.append, told.append, dry_run).run(out)
+        return types.SimpleNamespace(tally=tally, said=said, told=told)
+    return look
+
+
+def journal(tmp_path):
+    return [json.loads(line) for line in (
+        tmp_path / 'journal' / 'hepix-vm-sync.jsonl').read_text().splitlines()
+        if line]
+
+
+def test_a_server_is_locked_before_it_is_stopped(look, tmp_path):
+    nova = Nova(server())
+    done = look(nova)
+    assert nova.did == [('1', 'lock'), ('1', 'os-stop')]
+    assert str(done.tally) == 'servers 1, locked 1, stopped 1'
+    event, = done.told
+    assert event.kind is Kind.SERVER_STOPPED
+    assert event.glance_image == IMAGE
+    assert (event.server.identifier, event.server.email) == (
+        '1', 'alice@example.org')
+    assert [(record['action'], record['server'], record['state'])
+            for record in journal(tmp_path)] == [
+        ('locked', '1', 'revoked'), ('stopped', '1', 'revoked')]
+
+
+def test_what_is_not_locked_is_not_stopped(look, caplog):
+    """Its user would only start it again."""
+    nova = Nova(server(), server('2'), answers={'lock': 500})
+    done = look(nova)
+    assert [name for _, name in nova.did] == ['lock', 'lock']
+    assert (done.tally.failed, done.tally.stopped) == (2, 0)
+    assert 'Nova answers 500' in caplog.text
+    # That they run is told all the same.
+    assert [event.kind for event in done.told] == [Kind.SERVER_RUNS] * 2
+
+
+@pytest.mark.parametrize('answer', [404, 409])
+def test_what_is_gone_or_busy_is_no_failure(look, answer):
+    nova = Nova(server(), answers={'os-stop': answer})
+    done = look(nova)
+    assert str(done.tally) == 'servers 1, locked 1, stopped 0'
+    assert done.tally.failed == 0
+    assert done.told[0].kind is Kind.SERVER_LOCKED
+    assert look(Nova(server(), answers={'lock': 404})).tally.failed == 0
+
+
+def test_only_what_an_administrator_locked_is_locked(look):
+    owners = {'action': 'lock', 'project_id': 'atlas'}
+    ours = {'action': 'lock', 'project_id': 'admin'}
+    unlock = {'action': 'unlock', 'project_id': 'admin'}
+    stop = {'action': 'stop', 'project_id': 'atlas'}
+    for actions, holds in (
+            ([owners], False), ([ours], True), ([stop, ours, owners], True),
+            ([owners, unlock, ours], False), ([stop], False), ([], False)):
+        nova = Nova(server(locked=True), actions=actions)
+        assert Measures(nova).holds(Running(
+            '1', 'x', 'atlas', 'ACTIVE', IMAGE, locked=True)) is holds
+        look(Nova(), out=())  # and nothing is remembered
+        look(nova, Measure.LOCK)
+        assert [name for _, name in nova.did] == ['lock'] * (not holds)
+
+
+def test_it_is_told_once_and_again_when_it_is_so_again(look, tmp_path):
+    assert len(look(Nova(server()), Measure.REPORT).told) == 1
+    again = look(Nova(server(), server('2')), Measure.REPORT)
+    assert [event.server.identifier for event in again.told] == ['2']
+    worse = look(Nova(server()), Measure.REPORT, Images(
+        'blocked', Code.IMAGE_BLOCKED))
+    assert len(worse.told) == 1
+    # It was in use again.
+    assert look(Nova(server()), out=()).told == []
+    assert len(look(Nova(server()), Measure.REPORT).told) == 1
+    assert [record['action'] for record in journal(tmp_path)] == ['seen'] * 4
+
+
+@pytest.mark.parametrize('images', [
+    Images(mode=Mode.PERMISSIVE), Images(mode=Mode.DISABLED),
+    Images('endorsed'), Images('adopted'), Images(''),
+    Images(status='active')])
+def test_what_may_be_used_is_let_alone(look, images):
+    nova = Nova(server())
+    done = look(nova, images=images)
+    assert (nova.did, done.told, done.tally.servers) == ([], [], 0)
+
+
+def test_what_cannot_be_read_stops_nothing(look, caplog):
+    nova = Nova(server())
+    images = Images('refused', Code.INTERNAL_ERROR)
+    assert look(nova, images=images).told[0].kind is Kind.SERVER_RUNS
+    images.failed = ServiceError('Glance is away.', 0, 'Mend it.')
+    assert look(nova, images=images).tally.failed == 1
+    assert 'Glance is away. Mend it.' in caplog.text
+    assert nova.did == []
+
+
+def test_a_dry_run_does_nothing(look, tmp_path):
+    nova = Nova(server())
+    done = look(nova, dry_run=True)
+    assert (nova.did, done.told) == ([], [])
+    assert done.said == [
+        f'1 would be locked and stopped: its image {IMAGE} is revoked']
+    assert [*tmp_path.iterdir()] == []
+
+
+def test_without_an_image_that_is_out_of_use_nova_is_not_asked(look):
+    nova = Nova(server())
+    assert str(look(nova, out=()).tally) == 'servers 0, locked 0, stopped 0'
+    assert nova.asked == []
+
+
+def test_a_user_without_an_address(look, caplog):
+    done = look(Nova(server()), keystone=Keystone({'user': {'id': 'alice'}}))
+    assert done.told[0].server.email == ''
+    assert done.told[0].message == (
+        'Who made it has no mail address in Keystone, and is not told.')
+    # One that does not answer is asked once.
+    keystone = Keystone(403)
+    done = look(Nova(server('2'), server('3', user_id='bob')),
+                keystone=keystone)
+    assert len(keystone.asked) == 1
+    assert done.told[0].message == 'It is not known to whom it belongs.'
+    assert done.tally.failed
+    assert 'Keystone answers 403' in caplog.text
+
+
+@pytest.mark.parametrize('answer', [{}, {'user': None}, {'user': []}])
+def test_what_is_no_keystone(answer):
+    with pytest.raises(ServiceError, match='not Keystone'):
+        Owners(Service(lambda path, asked: answer)).email('alice')
+
+
+def test_a_user_that_is_gone_and_one_whose_id_is_odd():
+    keystone = Service(lambda path, asked: 404)
+    assert Owners(keystone).email('alice') == ''
+    assert Owners(None).email('alice') == ''
+    Owners(keystone).email('a?b=c')
+    assert keystone.asked == [{}, {}]

@@ -14,11 +14,13 @@
 
 from collections.abc import Callable
 import logging
+import threading
 from typing import TypeVar
 
 from oslo_config import cfg
 
 from hepix_vm import credentials
+from hepix_vm.deadline import within
 from hepix_vm.errors import Code
 from hepix_vm.errors import HepixVmError
 from hepix_vm.errors import ServiceError
@@ -41,18 +43,24 @@ class Unknown(HepixVmError):
     default_code = Code.UNAVAILABLE
 
 
-def asked(service: str, ask: Callable[[], _Said]) -> _Said:
+def asked(service: str, seconds: float, ask: Callable[[], _Said]) -> _Said:
     """Return what a service says.
 
     :param service: what users know it by
+    :param seconds: for which it is waited for, with all attempts and with
+        Keystone, whose token is needed
     :raises Unknown: it does not say; the log has the cause
     """
+    cause: Exception
     try:
-        return ask()
+        return within(seconds, ask)
     except ServiceError as error:
         LOG.error('%s %s', error.message, error.remedy)
-        raise Unknown(f'{service} does not say now what would boot.'
-                      ) from error
+        cause = error
+    except TimeoutError as error:
+        LOG.error('%s does not answer within %s seconds.', service, seconds)
+        cause = error
+    raise Unknown(f'{service} does not say now what would boot.') from cause
 
 
 class Lookup:
@@ -64,6 +72,10 @@ class Lookup:
 
     def __init__(self, conf: cfg.ConfigOpts) -> None:
         group = conf[opts.GROUP]
+        self._seconds = group.boot_timeout
+        # Who was waited for in vain goes on, and must not bring back what
+        # was before.
+        self._refreshing = threading.Lock()
         self._catalogue = Catalogue(credentials.adapter(
             conf, credentials.IMAGE, group.boot_timeout))
         self._ledger = LedgerCopy(self._catalogue, group.ledger_owner)
@@ -80,7 +92,7 @@ class Lookup:
         # Glance takes ids in capitals as well.
         key = image_id.lower()
         return self._images.get(key, lambda: asked(
-            'Glance', lambda: self._find(key)))
+            'Glance', self._seconds, lambda: self._find(key)))
 
     def _find(self, image_id: str) -> Held | None:
         found = self._catalogue.find(image_id)
@@ -92,8 +104,12 @@ class Lookup:
         :raises Unknown: Glance does not say
         """
         self._refreshed.get('', lambda: asked(
-            'Glance', self._ledger.refresh))
+            'Glance', self._seconds, self._refresh))
         return self._ledger.search
+
+    def _refresh(self) -> None:
+        with self._refreshing:
+            self._ledger.refresh()
 
 
 def _is_active(image: Held | None) -> bool:

@@ -64,6 +64,7 @@ class Volumes:
 
     def __init__(self, conf: cfg.ConfigOpts) -> None:
         group = conf[opts.GROUP]
+        self._seconds = group.boot_timeout
         self._rest = Rest(credentials.adapter(
             conf, credentials.BLOCK_STORAGE, group.boot_timeout),
             'Cinder', _REMEDIES)
@@ -100,7 +101,8 @@ class Volumes:
             except (LookupError, TypeError, AttributeError,
                     ValueError) as error:
                 raise self._rest.strange() from error
-        return self._found.get(path, lambda: asked('Cinder', ask))
+        return self._found.get(path, lambda: asked(
+            'Cinder', self._seconds, ask))
 
 
 def _volume(said: Any) -> Volume:

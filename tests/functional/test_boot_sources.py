@@ -36,7 +36,7 @@ from tests.functional.test_boot_filter import until
 VOLUME = {**DISK, 'source_type': 'volume'}
 SNAPSHOT = {**DISK, 'source_type': 'snapshot'}
 LOCAL = {**DISK, 'destination_type': 'local'}
-# What Cinder says when it was given time to forget.
+SLACK = 5  # seconds that a busy machine may take besides
 OTHER = 'http://127.0.0.1:9/v2/images/'
 
 
@@ -112,13 +112,11 @@ def test_an_image_without_bytes(world, good, bad, inherit):
         """Boot one that only names disks, as Nova makes it."""
         volume = world.cinder.volume('atlas', {'image_id': made_of})
         snapshot = world.cinder.snapshot('atlas', volume)
-        image = change(world, world.endorsed(), **{
+        image = change(world, world.base(b''), **{
             'block_device_mapping': json.dumps([{
                 'source_type': 'snapshot', 'destination_type': 'volume',
                 'snapshot_id': snapshot, 'boot_index': 0, **more}]),
             'bdm_v2': 'True'})
-        world.cloud.glance.query('UPDATE images SET size = 0 WHERE id = ?',
-                                 (image,))
         return world.boot(image)
     assert 'trust policy' not in boot(good).text
     refused(boot(bad), 'not-endorsed')
@@ -247,8 +245,11 @@ def test_what_others_have_is_not_shown(world, good, inherit):
         assert first.text.replace(image, gone) == second.text
     refused(world.boot(image, user='bob'), 'not-endorsed')
     refused(world.boot(image, user='admin'), 'not-endorsed')
-    assert bob.call('POST', f'/v2/images/{image}/members', json={
-        'member': world.keystone.project('atlas')}).status_code == 200
+    # As it was shared before it lost its endorsement.
+    world.cloud.glance.query(
+        'INSERT INTO image_members (image_id, member, can_share, created_at, '
+        "deleted, status) VALUES (?, ?, 0, '2026-01-01', 0, 'accepted')",
+        (image, world.keystone.project('atlas')))
     refused(world.boot(image), 'not-endorsed')
     volume = world.cinder.volume('cms')
     first, second = (world.boot(devices=[{**VOLUME, 'uuid': each}])
@@ -349,7 +350,7 @@ def test_glance_is_down(world, good):
     try:
         start = time.monotonic()
         response = world.boot(image)
-        assert time.monotonic() - start < 3 * PATIENCE
+        assert time.monotonic() - start < PATIENCE + SLACK
         assert response.status_code == 503
         said = response.json()['serviceUnavailable']
         assert said['code'] == 503
@@ -383,5 +384,5 @@ def test_glance_says_nothing(world):
         each.close()
     world.cloud.glance.start()
     assert response.status_code == 503
-    assert PATIENCE <= passed < 3 * PATIENCE
+    assert PATIENCE <= passed < PATIENCE + SLACK
     until(lambda: world.boot(image), 202)

@@ -159,7 +159,7 @@ class Boots:
         except Unknown as error:
             # What is certain already needs no other answer.
             if not look.refusals:
-                return self.unknown(error, booter, **who)
+                return self.unknown(error, booter, **{**who, **look.asking})
         except Exception:
             LOG.exception('It cannot be judged what would boot')
             return self.failed(booter, **who)
@@ -219,6 +219,8 @@ class _Look:
         self._booter = booter
         self._who = who
         self.refusals: list[Refusal] = []
+        # What is looked at, as the journal names it.
+        self.asking: Mapping[str, str] = {}
 
     def at(self, wanted: Wanted) -> None:
         """Judge all of it.
@@ -234,6 +236,7 @@ class _Look:
             if key in seen:
                 continue
             seen.add(key)
+            self.asking = {source.kind: source.identifier[:64]}
             if len(seen) > _MOST:
                 self._refuse(Code.TOO_LARGE, f'More than {_MOST} images and '
                              f'volumes would be booted.', source)
@@ -333,7 +336,7 @@ class _Look:
         """Refuse; there is nothing to follow then."""
         verdict = self._boots.gate.refuse(
             Reason(code, message), self._booter,
-            **{**self._who, source.kind: source.identifier[:64]})
+            **{**self._who, **self.asking})
         if not verdict.allowed:
             self._add(verdict, source, owner)
         return ()

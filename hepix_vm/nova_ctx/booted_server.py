@@ -140,7 +140,9 @@ def unshelved(server: Server) -> Wanted:
     return Wanted(
         _given(server.shelved_image_id) + found.images,
         _given(server.kernel_id, server.ramdisk_id),
-        _given(server.image_id), found.volumes, found.snapshots)
+        # A rebuilt volume has the second.
+        _given(server.image_id, server.base_image_id),
+        found.volumes, found.snapshots)
 
 
 def running(server: Server) -> Wanted:

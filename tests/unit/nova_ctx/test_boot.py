@@ -314,8 +314,8 @@ def test_glance_does_not_answer(cloud):
     assert not answer.allowed
     assert answer.refusals == ()
     assert '[unavailable] Glance does not say.' in answer.explain()
-    assert [each['reason'].code for each in cloud.journal] == [
-        Code.UNAVAILABLE]
+    assert [(each['reason'].code, each['image']) for each in cloud.journal
+            ] == [(Code.UNAVAILABLE, OTHER)]
     # It is not asked for the others: each would be waited for.
     assert cloud.asked == [OTHER]
     # What is certain needs no other answer.
@@ -330,7 +330,8 @@ def test_it_may_pass_when_glance_does_not_answer(cloud):
     assert entry['allowed'] is True
     assert entry['endorsed'] is False
     assert (entry['event'], entry['moment'], entry['project'],
-            entry['request']) == ('verdict', 'run', 'p1', 'req-1')
+            entry['request'], entry['image']) == (
+                'verdict', 'run', 'p1', 'req-1', OTHER)
     assert [each['code'] for each in entry['reasons']] == ['unavailable']
     # What is certain is refused all the same.
     assert cloud.codes(REVOKED, OTHER) == [Code.IMAGE_REVOKED]
@@ -368,6 +369,9 @@ def test_unshelve():
                   kernel_id=REVOKED) == Wanted(
                       (OTHER,), (REVOKED,), (GOOD,))
     assert wanted(root=Root(VOLUME, '', GOOD)) == Wanted((GOOD,))
+    # It was built anew of another image.
+    assert wanted(root=Root(VOLUME, '', GOOD), base_image_id=OTHER) == (
+        Wanted((GOOD,), former=(OTHER,)))
     assert wanted(root=Root(VOLUME, SNAPSHOT)) == Wanted(volumes=(VOLUME,))
     assert wanted(root=Root('', SNAPSHOT)) == Wanted(snapshots=(SNAPSHOT,))
     assert wanted(root=Root()) == Wanted()

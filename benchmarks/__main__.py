@@ -19,6 +19,7 @@ import sys
 import tempfile
 
 from benchmarks import audit
+from benchmarks import boot
 from benchmarks import commands
 from benchmarks import core
 from benchmarks import drives
@@ -44,6 +45,7 @@ BENCHMARKS: dict[str, Benchmark] = {
     'operators': operators.operators,
     'drives': drives.drives,
     'vendordata': vendordata.vendordata,
+    'boot': boot.boot,
     'reading': exchange.reading,
     'following': exchange.following,
     'fetching': exchange.fetching,

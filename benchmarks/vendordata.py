@@ -17,7 +17,6 @@ from collections.abc import Iterator
 import contextlib
 import http.client
 import json
-import os
 import pathlib
 import threading
 import time
@@ -27,12 +26,12 @@ import yaml
 
 from benchmarks.measure import Figure
 from benchmarks.measure import times
+from benchmarks.workspace import environment
 from benchmarks.workspace import Run
 from hepix_vm import config
 from hepix_vm.context.facts import Facts
 from hepix_vm.context.facts import Image
 from hepix_vm.nova_ctx import vendor
-from hepix_vm import paths
 from hepix_vm.sitecontext import compiler
 from tests.testbed import client as testbed_client
 from tests.testbed.glance import Glance
@@ -199,7 +198,7 @@ def _running(run: Run) -> Iterator[tuple[Vendordata, str, str]]:
         _write_accounts(site, keystone, glance)
         image = _image(keystone, glance)
         with contextlib.ExitStack() as stack:
-            stack.enter_context(_environment(site))
+            stack.enter_context(environment(site))
             service = stack.enter_context(
                 Vendordata(folder / 'service', site.config))
             yield service, keystone.token('nova', 'service'), image
@@ -234,16 +233,3 @@ def _image(keystone: Keystone, glance: Glance) -> str:
         glance.url, token).create(  # type: ignore[arg-type]
         hepix_state='endorsed', hepix_image_id=str(uuid.uuid4()),
         hepix_endorser_dn=ALICE, hepix_vo='vo.example.org')
-
-
-@contextlib.contextmanager
-def _environment(site: Site) -> Iterator[None]:
-    """Read the settings of a site in this process as well."""
-    before = os.environ.get(paths.ENVIRONMENT)
-    os.environ[paths.ENVIRONMENT] = str(site.config)
-    try:
-        yield
-    finally:
-        del os.environ[paths.ENVIRONMENT]
-        if before is not None:
-            os.environ[paths.ENVIRONMENT] = before

@@ -13,12 +13,16 @@
 """What the benchmarks work on: images, a site, settings of the run."""
 
 from collections.abc import Callable
+from collections.abc import Iterator
+import contextlib
 import dataclasses
 import functools
+import os
 import pathlib
 
 from benchmarks.measure import Figure
 from benchmarks.measure import MIB
+from hepix_vm import paths
 from tests.testbed import images
 from tests.testbed.site import file_entry
 from tests.testbed.site import Site
@@ -72,6 +76,19 @@ def endorsement(site: Site, image: Image) -> str:
     """Return the value of hepix_endorsement for an image."""
     return site.encode(site.sign(site.image_list(
         file_entry(image.sha512, image.size)), site.alice))
+
+
+@contextlib.contextmanager
+def environment(site: Site) -> Iterator[None]:
+    """Read the settings of a site in this process as well."""
+    before = os.environ.get(paths.ENVIRONMENT)
+    os.environ[paths.ENVIRONMENT] = str(site.config)
+    try:
+        yield
+    finally:
+        del os.environ[paths.ENVIRONMENT]
+        if before is not None:
+            os.environ[paths.ENVIRONMENT] = before
 
 
 @functools.cache

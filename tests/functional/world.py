@@ -111,10 +111,11 @@ class World:
         self._done(self.upload(server, image, data))
         return image
 
-    def write(self, fact: Fact, kind: Blockable, value: str) -> None:
+    def write(self, fact: Fact, kind: Blockable, value: str,
+              **more: Any) -> None:
         """Write a record of the ledger, as an operator's command does."""
         record = Record(fact, kind, value, 'CVE-2026-0001',
-                        'ops@example.org', pki.utcnow())
+                        'ops@example.org', pki.utcnow(), **more)
         self.admin.create(
             name=record.name, owner='hepix-vm', visibility='private',
             os_hidden=True, protected=True, disk_format=None,

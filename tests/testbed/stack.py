@@ -162,6 +162,7 @@ class Stack:
                         'allow_resize_to_same_host': 'true',
                         # They run again where a cloud is gone on with.
                         'resume_guests_state_on_host_boot': 'true'},
+            'filter_scheduler': _scheduler_filters(),
             'api': {
                 'vendordata_providers': 'StaticJSON,DynamicJSON',
                 'vendordata_dynamic_targets':
@@ -200,3 +201,17 @@ class Stack:
             path = self.site.folder / name
             path.write_text(text)
             path.chmod(0o755 if name.endswith('.sh') else 0o644)
+
+
+def _scheduler_filters() -> dict[str, str]:
+    """Return the options that add ours to those that Nova has."""
+    from nova.conf import scheduler
+
+    ours = 'hepix_vm.nova_ctx.scheduler_filter.EndorsedImageFilter'
+    usual, = (option.default for option in scheduler.filter_scheduler_opts
+              if option.name == 'enabled_filters')
+    return {
+        # An option that may be there more than once, and has to be.
+        'available_filters': 'nova.scheduler.filters.all_filters\n'
+                             f'available_filters = {ours}',
+        'enabled_filters': ','.join((*usual, 'EndorsedImageFilter'))}

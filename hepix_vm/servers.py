@@ -87,6 +87,7 @@ class Running:
     :param state: ``vm_state``, as nova.compute.vm_states has it
     :param power: as nova.compute.power_state has it; None if it is not said
     :param locked: whether somebody locked it
+    :param reason: that he gave
     """
 
     identifier: str
@@ -101,6 +102,7 @@ class Running:
     state: str = ''
     power: int | None = None
     locked: bool = False
+    reason: str = ''
 
 
 def running(nova: adapter.Adapter, **asked: str) -> Iterator[Running]:
@@ -124,7 +126,8 @@ def running(nova: adapter.Adapter, **asked: str) -> Iterator[Running]:
             root=server.get(f'{_MORE}:root_device_name') or '',
             state=server.get('OS-EXT-STS:vm_state', ''),
             power=server.get('OS-EXT-STS:power_state'),
-            locked=server.get('locked', False))
+            locked=server.get('locked', False),
+            reason=server.get('locked_reason') or '')
 
 
 def cells_answer(nova: adapter.Adapter) -> bool:

@@ -108,6 +108,12 @@ class _Ended:
     state: str
     measure: Measure
 
+    @property
+    def reason(self) -> str:
+        """Why its servers are locked."""
+        return (f'The image {self.held.image_id} is {self.state} and may not '
+                f'be used any more (image trust policy of this cloud).')
+
 
 class Ended:
     """Finds servers, and does with them what the site wants.
@@ -261,10 +267,7 @@ class Ended:
         did: list[str] = []
         try:
             if due.lock:
-                if not measures.lock(server, (
-                        f'The image {ended.held.image_id} is {ended.state} '
-                        f'and may not be used any more (image trust policy '
-                        f'of this cloud).')):
+                if not measures.lock(server, ended.reason):
                     return did  # it is gone
                 did.append(_LOCKED)
             if due.stop and measures.stop(server):
@@ -298,8 +301,8 @@ class Ended:
                 'state': ended.state, 'reasons': [
                     reason.as_dict()
                     for reason in ended.outcome.verdict.reasons]})
-        # Whoever locked it told of it.
-        if did or not locked:
+        # Another controller locked it, and told of it.
+        if did or not (locked and server.reason == ended.reason):
             email, why = self._owner(server)
             self._tell(tidings.of_server(
                 _KINDS[did[-1] if did else _SEEN], Affected(

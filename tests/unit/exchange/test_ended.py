@@ -49,6 +49,7 @@ class Nova(Service):
 
     def __init__(self, *present, answers=None, actions=()):
         self.did = []
+        self.reasons = []
         self.answers = answers or {}
 
         def answer(path, asked):
@@ -69,6 +70,8 @@ class Nova(Service):
             assert more['headers'] == {
                 'OpenStack-API-Version': 'compute 2.73'}
             self.did.append((path.split('/')[2], name))
+            if name == 'lock':
+                self.reasons.append(more['json'][name]['locked_reason'])
         return super().request(path, method, **more)
 
 
@@ -177,6 +180,26 @@ def test_only_what_an_administrator_locked_is_locked(look):
         look(Nova(), out=())  # and nothing is remembered
         look(nova, Measure.LOCK)
         assert [name for _, name in nova.did] == ['lock'] * (not holds)
+
+
+def test_whoever_locked_it_for_that_told_of_it(look, tmp_path):
+    """Which is another controller; others lock servers for their reasons."""
+    nova = Nova(server())
+    look(nova)
+    reason = nova.reasons[0]
+    assert f'The image {IMAGE} is revoked' in reason
+    ours = [{'action': 'lock', 'project_id': 'admin'}]
+    for given, told in ((reason, 0), ('forensics', 1), (None, 1)):
+        look(Nova(), out=())
+        assert len(look(Nova(server(
+            'x', 'stopped', locked=True, locked_reason=given), actions=ours),
+            ).told) == told
+    assert [record['action'] for record in journal(tmp_path)] == [
+        'locked', 'stopped', 'seen', 'seen', 'seen']
+    # Nor does its owner keep it quiet by saying the same.
+    look(Nova(), out=())
+    assert len(look(Nova(server(locked=True, locked_reason=reason)),
+                    Measure.REPORT).told) == 1
 
 
 def test_it_is_told_once_and_again_when_it_is_so_again(look, tmp_path):

@@ -48,12 +48,17 @@ from hepix_vm.site import Site
 from hepix_vm.trust.imagelist import format_time
 from hepix_vm.trust import running
 from hepix_vm.trust.settings import Measure
+from hepix_vm.trust.settings import RunningServers
 from hepix_vm.trust import standing
 from hepix_vm.trust.verdict import Mode
 
 LOG = logging.getLogger(__name__)
 
 _NO_NOVA = 'There is no Nova here, so its servers are not known.'
+_GIVE_NOVA = ('Correct region_name or valid_interfaces in '
+              '[service_credentials] of hepix-vm.conf, or give '
+              'compute_endpoint there; or take running_servers out of '
+              'policy.yaml.')
 _NO_CINDER = ('There is no Cinder here: of servers that run from volumes it '
               'is not known from which image.')
 _SEEN, _LOCKED, _STOPPED = 'seen', 'locked', 'stopped'
@@ -162,10 +167,13 @@ class Ended:
     def _look_after(self, images: set[str]) -> None:
         """Do what is to be done with all servers that run images.
 
-        :raises HepixVmError: Nova does not say which these are
+        :raises HepixVmError: Nova does not say which these are, or the site
+            wants more than to know, and there is no Nova
         """
         nova = self._services.nova()
         if nova is None:
+            if self._site.policy.running_servers != RunningServers():
+                raise HepixVmError(_NO_NOVA, remedy=_GIVE_NOVA)
             self._say(_NO_NOVA)
             self.tally.unknown = True
             return

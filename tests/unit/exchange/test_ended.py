@@ -250,6 +250,16 @@ def test_without_an_image_that_is_out_of_use_nova_is_not_asked(look):
     assert nova.asked == []
 
 
+def test_where_there_is_no_nova(look, caplog):
+    tally = look(None, Measure.REPORT).tally
+    assert (str(tally), tally.failed) == ('servers unknown', 0)
+    # A site that wants more would wait for it for ever.
+    tally = look(None, Measure.LOCK).tally
+    assert (str(tally), tally.failed) == ('servers unknown', 1)
+    assert 'There is no Nova here' in caplog.text
+    assert look(None, Measure.LOCK, out=()).tally.failed == 0
+
+
 def test_a_user_without_an_address(look, caplog):
     done = look(Nova(server()), keystone=Keystone({'user': {'id': 'alice'}}))
     assert done.told[0].server.email == ''

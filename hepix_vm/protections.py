@@ -17,11 +17,13 @@ Glance takes the first section whose expression is found in a property's
 name, and denies every property that none matches.
 """
 
+from collections.abc import Iterable
 import configparser
 import dataclasses
 import re
 
 from hepix_vm.errors import ConfigError
+from hepix_vm import properties
 
 # What hepix-vm alone writes, besides what else begins with hepix_.
 WRITTEN = (
@@ -33,6 +35,11 @@ WRITTEN = (
     'hepix_shareable', 'hepix_altered', 'hepix_withdrawn', 'hepix_untold',
     'hepix_subscription', 'hepix_shared', 'hepix_parked', 'hepix_bringer',
     'hepix_tried', 'hepix_ledger')
+
+# What services would copy from an image to what they make of it, though it
+# is true of that image alone.
+UNCOPIED = (*WRITTEN, properties.ENDORSEMENT, properties.CONFIG_DRIVE,
+            properties.TRAIT)
 
 # What decides which bytes Nova boots.
 BOOT = (
@@ -86,6 +93,15 @@ class _Section:
             f'{operation} = '
             f'{_EVERYBODY if self.free or operation == "read" else writers}\n'
             for operation in _OPERATIONS)
+
+
+def not_in(given: Iterable[str]) -> list[str]:
+    """Return what a service must not copy, and is not told not to.
+
+    :param given: what it is told not to copy
+    """
+    told = {*given}
+    return [name for name in UNCOPIED if name not in told]
 
 
 _OURS = (

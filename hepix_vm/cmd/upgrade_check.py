@@ -23,24 +23,29 @@ COLUMNS = ('Check', 'Result', 'Details')
 
 GLANCE = 'glance'
 NOVA = 'nova'
-_PROGRAMS = {GLANCE: 'glance-api', NOVA: 'nova-compute'}
+CINDER = 'cinder'
+# The parts of Nova, each of which may run on hosts of its own.
+PARTS = ('nova-api', 'nova-scheduler', 'nova-compute')
+_PROGRAMS = {GLANCE: 'glance-api', NOVA: 'Nova', CINDER: 'cinder-api'}
 
 
 class UpgradeCheck(lister.Lister):
     """Show what the settings of a service leave open.
 
     For Glance these are the checks with which glance-api starts. For Nova
-    they say whether every server gets its context; run it where
-    nova-compute runs. The exit status is 0 if all is well, 1 if there are
-    warnings, 2 if there are failures.
+    they say whether it asks before servers boot, and whether every server
+    gets its context: nova is for a host that runs all of it, and nova-api,
+    nova-scheduler and nova-compute for one that runs only that. For Cinder
+    they say whether its users can tell lies about volumes. The exit status
+    is 0 if all is well, 1 if there are warnings, 2 if there are failures.
     """
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         """Return the parser of the arguments."""
         parser = super().get_parser(prog_name)
         parser.add_argument(
-            'service', nargs='?', choices=sorted(_PROGRAMS), default=GLANCE,
-            help='which service (%(default)s by default)')
+            'service', nargs='?', choices=(GLANCE, NOVA, *PARTS, CINDER),
+            default=GLANCE, help='which service (%(default)s by default)')
         for service, program in _PROGRAMS.items():
             parser.add_argument(
                 f'--{service}-config', action='append', default=[],
@@ -59,8 +64,9 @@ class UpgradeCheck(lister.Lister):
             self, parsed_args: argparse.Namespace
             ) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
         """Return the table."""
-        findings = (_of_nova if parsed_args.service == NOVA
-                    else _of_glance)(parsed_args)
+        look = {GLANCE: _of_glance, CINDER: _of_cinder}.get(
+            parsed_args.service, _of_nova)
+        findings = look(parsed_args)
         self._status = max(finding.severity for finding in findings)
         return COLUMNS, [
             (finding.what, str(finding.severity), finding.message)
@@ -83,5 +89,14 @@ def _of_glance(arguments: argparse.Namespace) -> list[Finding]:
 def _of_nova(arguments: argparse.Namespace) -> list[Finding]:
     from hepix_vm.nova_ctx import preflight
 
+    parts = [preflight.Part(part) for part in PARTS
+             if arguments.service in (part, NOVA)]
     return preflight.check(preflight.load(
-        arguments.nova_config, arguments.nova_config_dir))
+        arguments.nova_config, arguments.nova_config_dir, parts), parts)
+
+
+def _of_cinder(arguments: argparse.Namespace) -> list[Finding]:
+    from hepix_vm.cinder_checks import preflight
+
+    return preflight.check(preflight.load(
+        arguments.cinder_config, arguments.cinder_config_dir))

@@ -13,13 +13,16 @@
 """Who may say of which image a volume was made, in a real Cinder."""
 
 from collections.abc import Iterator
+import json
 import pathlib
+import subprocess
 from typing import Any
 import uuid
 
 import pytest
 
 from tests.testbed.cinder_api import CinderApi
+from tests.testbed.glance import program
 from tests.testbed.keystone import Keystone
 from tests.testbed import service
 from tests.testbed import site
@@ -51,6 +54,17 @@ def _image_of(cinder: CinderApi, token: str, volume: str) -> str | None:
     return found.get('image_id')
 
 
+def _checked(cinder: CinderApi) -> tuple[int, set[str]]:
+    """Return what upgrade check says: its status, and what is not ok."""
+    finished = subprocess.run(
+        [program('hepix-vm-status'), 'upgrade', 'check', 'cinder',
+         '--cinder-config', str(cinder.conf), '-f', 'json'],
+        capture_output=True, text=True, timeout=120)
+    return finished.returncode, {
+        row['Check'] for row in json.loads(finished.stdout)
+        if row['Result'] != 'ok'}
+
+
 def test_by_default_members_say_it(
         tmp_path: pathlib.Path, keystone: Keystone) -> None:
     """What the shipped rules are for; without need they can go."""
@@ -62,6 +76,9 @@ def test_by_default_members_say_it(
         assert _image_of(cinder, alice, volume) == IMAGE
         assert _act(cinder, alice, volume, UNSET) == 200
         assert _image_of(cinder, alice, volume) is None
+        assert _checked(cinder) == (2, {
+            'Image of a volume', 'Volumes that can be booted',
+            'Properties of images of volumes'})
 
 
 def test_with_the_shipped_rules_only_administrators_do(
@@ -76,3 +93,4 @@ def test_with_the_shipped_rules_only_administrators_do(
         admin = keystone.token('admin', 'admin')
         assert [_act(cinder, admin, volume, body)
                 for body in (SET, UNSET, BOOTABLE)] == [200, 200, 200]
+        assert _checked(cinder) == (1, {'Properties of images of volumes'})

@@ -12,44 +12,110 @@
 
 """``hepix-vm-status upgrade check nova`` reads Nova's own configuration."""
 
+from collections.abc import Iterator
+from collections.abc import Mapping
 import json
 import os
 import pathlib
 import subprocess
+import sys
 
 import pytest
 
+from hepix_vm import protections
 from tests.testbed.contexts import ContextSite
 from tests.testbed.glance import program
+from tests.testbed.keystone import Keystone
 from tests.testbed import service
+from tests.testbed import site as testbed_site
 
+_FILTER = 'hepix_vm.nova_ctx.scheduler_filter.EndorsedImageFilter'
 _GOOD = {
-    'DEFAULT': {'force_config_drive': 'true',
-                'mkisofs_cmd': program('hepix-vm-mkisofs')},
+    'DEFAULT': {
+        'force_config_drive': 'true',
+        'mkisofs_cmd': program('hepix-vm-mkisofs'),
+        'non_inheritable_image_properties': ','.join(protections.UNCOPIED)},
     'api': {'vendordata_providers': 'StaticJSON,DynamicJSON',
             'vendordata_dynamic_targets': 'hepix_vm@http://127.0.0.1:1/x',
             'vendordata_dynamic_failure_fatal': 'true'},
-    'vendordata_dynamic_auth': {'auth_type': 'password'}}
+    'vendordata_dynamic_auth': {'auth_type': 'password'},
+    'filter_scheduler': {
+        'available_filters': 'nova.scheduler.filters.all_filters\n'
+                             f'available_filters = {_FILTER}',
+        'enabled_filters': 'EndorsedImageFilter'}}
+# No Glance runs here, so that nobody can say who asks.
+_SILENT = {'Account of hepix-vm'}
 
 
-@pytest.mark.parametrize('options, status, bad', [
-    (_GOOD, 0, set()),
-    ({'DEFAULT': {'config_drive_format': 'vfat'}}, 2, {
-        'Program that makes drives', 'Format of drives',
-        'Every server has a drive', 'Vendordata'})])
-def test_upgrade_check(
-        tmp_path: pathlib.Path, options: dict[str, dict[str, str]],
-        status: int, bad: set[str]) -> None:
-    site = ContextSite(tmp_path)
-    conf = tmp_path / 'nova.conf'
+@pytest.fixture(scope='module')
+def keystone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Keystone]:
+    with Keystone(tmp_path_factory.mktemp('identity') / 'k') as keystone:
+        yield keystone
+
+
+def _account(keystone: Keystone, project: str) -> dict[str, str]:
+    return {'send_service_user_token': 'true',
+            **keystone.account('nova', project)}
+
+
+def _check(folder: pathlib.Path, part: str, keystone: Keystone,
+           options: Mapping[str, Mapping[str, str]],
+           ) -> tuple[int, set[str]]:
+    """Return the status, and what is not ok."""
+    site = ContextSite(folder)
+    policy = folder / 'policy.yaml'
+    policy.write_text('{}')
+    site.write_settings(policy_file=str(policy))
+    with site.config.open('a') as config:
+        config.write(service.ini({'service_credentials': {
+            **keystone.account('nova', 'service'),
+            'image_endpoint': 'http://127.0.0.1:1'}}))
+    conf = folder / 'nova.conf'
     conf.write_text(service.ini(options))
-    environment = {**os.environ, **site.environment}
+    environment = {**os.environ, **site.environment,
+                   'OS_NOVA_CONFIG_DIR': str(folder)}
     subprocess.run([program('hepix-vm-status'), 'context', 'compile'],
                    check=True, env=environment, capture_output=True)
     finished = subprocess.run(
-        [program('hepix-vm-status'), 'upgrade', 'check', 'nova',
+        [program('hepix-vm-status'), 'upgrade', 'check', part,
          '--nova-config', str(conf), '-f', 'json'], capture_output=True,
         text=True, env=environment, timeout=120)
-    assert finished.returncode == status, finished.stderr
-    assert {row['Check'] for row in json.loads(finished.stdout)
-            if row['Result'] != 'ok'} == bad
+    assert finished.stdout, finished.stderr
+    return finished.returncode, {
+        row['Check'] for row in json.loads(finished.stdout)
+        if row['Result'] != 'ok'}
+
+
+@pytest.mark.parametrize('part, status, bad', [
+    ('nova-compute', 0, set()), ('nova', 1, _SILENT)])
+def test_all_is_well(tmp_path: pathlib.Path, keystone: Keystone, part: str,
+                     status: int, bad: set[str]) -> None:
+    shipped = pathlib.Path(sys.prefix, 'etc/nova/api-paste.ini').read_text()
+    (tmp_path / 'api-paste.ini').write_text(shipped.replace(
+        ' osapi_compute_app_v21\n', ' hepix_boot osapi_compute_app_v21\n',
+        ) + testbed_site.NOVA_PASTE.read_text())
+    assert _check(tmp_path, part, keystone, {
+        **_GOOD, 'service_user': _account(keystone, 'service'),
+        }) == (status, bad)
+
+
+def test_what_is_wrong_is_said(
+        tmp_path: pathlib.Path, keystone: Keystone) -> None:
+    assert _check(tmp_path, 'nova', keystone, {
+        'DEFAULT': {'config_drive_format': 'vfat'},
+        'keystone_authtoken': {'service_token_roles_required': 'false'},
+        'libvirt': {'inject_partition': '-1'}}) == (2, {
+            'Filter in the pipeline', 'Scheduler filter',
+            'Account of hepix-vm', 'Service tokens',
+            'Tokens that Nova takes', 'Properties of snapshots',
+            'Images stay as they are', 'Program that makes drives',
+            'Format of drives', 'Every server has a drive', 'Vendordata'})
+
+
+def test_an_account_that_is_no_service(
+        tmp_path: pathlib.Path, keystone: Keystone) -> None:
+    keystone.add_user('other', 'admin', 'member')
+    assert _check(tmp_path, 'nova-compute', keystone, {
+        **_GOOD, 'service_user': {
+            **_account(keystone, 'admin'), 'username': 'other'},
+        }) == (1, {'Service tokens'})

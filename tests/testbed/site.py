@@ -40,6 +40,9 @@ _ETC = pathlib.Path(__file__).parents[2] / 'etc' / 'hepix_vm'
 PROPERTY_PROTECTIONS = _ETC / 'property-protections.conf'
 POLICY = _ETC / 'glance-policy.yaml'
 CINDER_POLICY = _ETC / 'cinder-policy.yaml'
+CINDER_CONF = _ETC / 'cinder.snippet.conf'
+NOVA_CONF = _ETC / 'nova.snippet.conf'
+NOVA_PASTE = _ETC / 'nova-api-paste.snippet.ini'
 
 
 class Site:

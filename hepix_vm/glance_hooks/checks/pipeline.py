@@ -17,22 +17,16 @@ PasteDeploy reads the file, as it does when Glance starts; nothing of it is
 started here.
 """
 
-from collections.abc import Callable
-from collections.abc import Iterator
-from typing import Any
-
 from hepix_vm.findings import Found
 from hepix_vm.findings import Severity
 from hepix_vm.glance_hooks.checks.finding import Checked
-
-_Factory = Callable[..., Any]
-_Chain = tuple[_Factory, ...]
+from hepix_vm.pastefile import Chain
+from hepix_vm.pastefile import Ways
 
 
 def check(glance: Checked) -> Found:
     """Whether the filter is where it sees every request as Glance does."""
     from glance.common import config
-    from paste.deploy import loadwsgi
 
     # As glance.common.config.load_paste_app finds them.
     name = 'glance-api' + config._get_deployment_flavor()
@@ -44,8 +38,7 @@ def check(glance: Checked) -> Found:
             f'{error} Set config_file to glance-api-paste.ini.')
         return
     try:
-        chains = list(_chains(loadwsgi.loadcontext(
-            loadwsgi.APP, f'config:{path}', name), ()))
+        chains = _ways().chains(path, name)
     except Exception as error:
         yield Severity.FAILURE, (
             f'{path}: the application {name} cannot be loaded: {error}. '
@@ -61,7 +54,7 @@ def check(glance: Checked) -> Found:
             f'[filter:hepix_trust] with use = egg:hepix-vm#hepix_trust.')
 
 
-def _wrong(chains: list[_Chain]) -> str:
+def _wrong(chains: list[Chain]) -> str:
     """Return what is wrong, as the middle of a sentence."""
     from hepix_vm.glance_hooks import upload_filter
 
@@ -76,43 +69,12 @@ def _wrong(chains: list[_Chain]) -> str:
     return ''
 
 
-def _chains(context: Any, before: _Chain) -> Iterator[_Chain]:
-    """Yield the filters, outermost first, on each way to Glance's API.
-
-    :param context: what PasteDeploy knows of an application
-    :param before: the filters on the way to it
-    """
+def _ways() -> Ways:
     from glance import api
     from glance.api.v2 import router
-    from paste.deploy import loadwsgi
     from paste import urlmap
 
-    kind, loader = context.object_type, context.loader
-    if kind in (loadwsgi.FILTER_WITH, loadwsgi.FILTER_APP):
-        yield from _chains(context.next_context,
-                           before + _factories(context.filter_context))
-    elif kind is loadwsgi.PIPELINE:
-        yield from _chains(context.app_context, before + tuple(
-            factory for each in context.filter_contexts
-            for factory in _factories(each)))
-    elif context.object is api.pipeline_factory:
-        *filters, app = context.local_conf[
-            api.CONF.paste_deploy.flavor or 'default'].split()
-        yield from _chains(loader.app_context(app), before + tuple(
-            factory for name in filters
-            for factory in _factories(loader.filter_context(name))))
-    elif context.object in (api.root_app_factory, urlmap.urlmap_factory):
-        for name in context.local_conf.values():
-            yield from _chains(loader.app_context(name), before)
-    elif context.object == router.API.factory:
-        yield before
-
-
-def _factories(context: Any) -> _Chain:
-    """Return the factories of a filter, and of those that filter it."""
-    from paste.deploy import loadwsgi
-
-    if context.object_type is loadwsgi.FILTER_WITH:
-        return (_factories(context.filter_context)
-                + _factories(context.next_context))
-    return (context.object,)
+    return Ways(
+        router.API.factory,
+        {api.pipeline_factory: api.CONF.paste_deploy.flavor or 'default'},
+        (api.root_app_factory, urlmap.urlmap_factory))

@@ -13,18 +13,21 @@
 """What is said of a Nova whose servers would lack their context."""
 
 import os
-import types
 
 import pytest
 
 from hepix_vm import config
 from hepix_vm.findings import Severity
 from hepix_vm.nova_ctx import preflight
+from hepix_vm.nova_ctx.preflight import Part
 from hepix_vm.sitecontext import compiler
 from tests.testbed.contexts import ContextSite
-from tests.testbed.glance import program
+from tests.unit.nova_ctx import settings
+from tests.unit.nova_ctx.settings import nova
+from tests.unit.nova_ctx.settings import TARGET
 
-TARGET = 'hepix_vm@http://127.0.0.1:9755/hepix_vm'
+DRIVES = {'Images stay as they are', 'Service tokens',
+          'Properties of snapshots'}
 
 
 @pytest.fixture
@@ -37,117 +40,104 @@ def site(tmp_path, monkeypatch):
     return site
 
 
-def nova(api=(), **options):
-    """Nova's options as they should be, but for these."""
-    return types.SimpleNamespace(**{
-        'mkisofs_cmd': program('hepix-vm-mkisofs'),
-        'vendordata_dynamic_auth': types.SimpleNamespace(
-            auth_type='password'),
-        'config_file': [], 'config_dir': [],
-        'config_drive_format': 'iso9660', 'force_config_drive': True,
-        'api': types.SimpleNamespace(**{
-            'vendordata_providers': ['StaticJSON', 'DynamicJSON'],
-            'vendordata_dynamic_targets': [TARGET],
-            'vendordata_dynamic_failure_fatal': True, **dict(api)}),
-        **options})
+def bad(conf):
+    """Return what is found of the drives."""
+    found = settings.bad(conf, Part.COMPUTE)
+    return {what: message for what, (message, ) in found.items()
+            if what not in DRIVES}
 
 
-def bad(checked):
-    return {finding.what: (finding.severity, finding.message)
-            for finding in preflight.check(checked)
-            if finding.severity is not Severity.OK}
-
-
-def test_all_is_well(site):
-    found = preflight.check(nova())
-    assert [(finding.what, finding.severity) for finding in found] == [
-        (what, Severity.OK) for what in (
-            'Program that makes drives', 'Format of drives',
-            'Every server has a drive', 'Settings of hepix-vm', 'Vendordata',
-            'Context of the site', 'Rights on files')], found
+def test_all_is_well(site, tmp_path):
+    found = preflight.check(nova(tmp_path), [Part.COMPUTE])
+    assert {finding.what for finding in found
+            if finding.severity is Severity.OK} - DRIVES == {
+        'Program that makes drives', 'Format of drives',
+        'Every server has a drive', 'Settings of hepix-vm', 'Vendordata',
+        'Context of the site', 'Rights on the context'}, found
 
 
 @pytest.mark.parametrize('options, what, severity, text', [
-    ({'mkisofs_cmd': 'genisoimage'}, 'Program that makes drives',
+    ({'DEFAULT': {'mkisofs_cmd': 'genisoimage'}}, 'Program that makes drives',
      Severity.FAILURE, 'mkisofs_cmd = /'),
-    ({'mkisofs_cmd': '/none/hepix-vm-mkisofs'}, 'Program that makes drives',
-     Severity.FAILURE, 'not found in PATH'),
-    ({'config_drive_format': 'vfat'}, 'Format of drives', Severity.FAILURE,
+    ({'DEFAULT': {'mkisofs_cmd': '/none/hepix-vm-mkisofs'}},
+     'Program that makes drives', Severity.FAILURE, 'not found in PATH'),
+    ({'DEFAULT': {'config_drive_format': 'vfat'}}, 'Format of drives',
+     Severity.FAILURE,
      'config_drive_format = iso9660'),
-    ({'force_config_drive': False}, 'Every server has a drive',
+    ({'DEFAULT': {'force_config_drive': 'false'}}, 'Every server has a drive',
      Severity.FAILURE, 'force_config_drive = True'),
-    ({'api': {'vendordata_providers': ['DynamicJSON']}}, 'Vendordata',
+    ({'api': {'vendordata_providers': 'DynamicJSON'}}, 'Vendordata',
      Severity.FAILURE, 'StaticJSON,DynamicJSON'),
-    ({'api': {'vendordata_providers': ['StaticJSON']}}, 'Vendordata',
+    ({'api': {'vendordata_providers': 'StaticJSON'}}, 'Vendordata',
      Severity.WARNING, 'never apply'),
-    ({'api': {'vendordata_dynamic_targets': ['x@http://x']}}, 'Vendordata',
+    ({'api': {'vendordata_dynamic_targets': 'x@http://x'}}, 'Vendordata',
      Severity.WARNING, 'hepix_vm@URL'),
-    ({'api': {'vendordata_dynamic_failure_fatal': False}}, 'Vendordata',
+    ({'api': {'vendordata_dynamic_failure_fatal': 'false'}}, 'Vendordata',
      Severity.WARNING, 'failure_fatal = True')])
-def test_what_leaves_servers_without_context(site, options, what, severity,
-                                             text):
-    (found, (grade, message)), = bad(nova(**options)).items()
+def test_what_leaves_servers_without_context(
+        site, tmp_path, options, what, severity, text):
+    (found, (grade, message)), = bad(nova(tmp_path, **options)).items()
     assert (found, grade) == (what, severity)
     assert text in message
 
 
-def test_a_service_that_nova_cannot_ask(site):
-    grade, message = bad(nova(vendordata_dynamic_auth=types.SimpleNamespace(
-        auth_type=None)))['Vendordata']
+def test_a_service_that_nova_cannot_ask(site, tmp_path):
+    grade, message = bad(nova(
+        tmp_path, vendordata_dynamic_auth={'auth_type': ''}))['Vendordata']
     assert grade is Severity.FAILURE
     assert '[vendordata_dynamic_auth] has no auth_type' in message
 
 
-def test_a_token_that_goes_over_http(site):
-    grade, message = bad(nova(api={'vendordata_dynamic_targets': [
-        TARGET, 'cloud-init@http://controller.example.org/x']}))['Vendordata']
+def test_a_token_that_goes_over_http(site, tmp_path):
+    grade, message = bad(nova(tmp_path, api={'vendordata_dynamic_targets':
+        f'{TARGET},cloud-init@http://controller.example.org/x'}))['Vendordata']
     assert grade is Severity.WARNING
     assert 'controller.example.org without TLS' in message
 
 
 def test_settings_of_ours_that_nobody_reads(site, tmp_path):
     path = tmp_path / 'nova.conf'
-    path.write_text('[DEFAULT]\n[hepix_vm]\ncontext_failure = warn\n')
-    grade, message = bad(nova(config_file=[str(path)]))[
+    grade, message = bad(nova(
+        tmp_path, hepix_vm={'context_failure': 'warn'}))[
         'Settings of hepix-vm']
     assert grade is Severity.FAILURE
     assert f'{path}: [hepix_vm] is not read' in message
 
 
-def test_a_context_that_cannot_be_used(site):
+def test_a_context_that_cannot_be_used(site, tmp_path):
     site.write('rulez: []')
-    grade, message = bad(nova())['Context of the site']
+    grade, message = bad(nova(tmp_path))['Context of the site']
     assert grade is Severity.FAILURE
     assert 'rulez' in message
 
 
-def test_a_cache_that_is_not_there(site):
+def test_a_cache_that_is_not_there(site, tmp_path):
     site.cache.unlink()
-    grade, message = bad(nova())['Context of the site']
+    grade, message = bad(nova(tmp_path))['Context of the site']
     assert grade is Severity.WARNING
     assert 'hepix-vm-status context compile' in message
 
 
-def test_the_cache_is_that_of_nova_compute(site):
+def test_the_cache_is_that_of_nova_compute(site, tmp_path):
     for path in (site.cache, site.cache.parent):
         # Only root gives files away.
         os.chown(path, 12345 if os.geteuid() == 0 else -1, -1)
-    assert bad(nova()) == {}
+    assert bad(nova(tmp_path)) == {}
 
 
-def test_servers_that_start_without_context(site):
+def test_servers_that_start_without_context(site, tmp_path):
     site.write_settings(context_failure='warn')
     compiler.refresh(config.load())
-    grade, message = bad(nova())['Context of the site']
+    grade, message = bad(nova(tmp_path))['Context of the site']
     assert grade is Severity.WARNING
     assert 'context_failure = warn' in message
 
 
 @pytest.mark.parametrize('name', ['context.yaml', 'context',
                                   'context/10-log.sh', 'hepix-vm.conf'])
-def test_files_that_others_may_write(site, name):
+def test_files_that_others_may_write(site, tmp_path, name):
     (site.folder / name).chmod(0o775)
     compiler.refresh(config.load())
-    grade, message = bad(nova())['Rights on files']
+    grade, message = bad(nova(tmp_path))['Rights on the context']
     assert grade is Severity.WARNING
     assert str(site.folder / name) in message

@@ -22,13 +22,11 @@ from typing import Any
 
 import requests
 
-from tests.functional import world as worlds
 from tests.functional.conftest import start
 from tests.functional.world import World
 from tests.testbed.cinder_api import CinderApi
 from tests.testbed.keystone import Keystone
 from tests.testbed.nova import Nova
-from tests.testbed import service
 
 # For which the gate keeps what Glance said, in seconds.
 KEPT = 1

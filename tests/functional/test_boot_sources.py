@@ -110,8 +110,6 @@ def test_an_image_without_bytes(world, good, bad):
         # Nothing that can be endorsed: an operator said that it may stay.
         world.write(Fact.ADOPTED, Blockable.GLANCE_IMAGE, image,
                     sha512=world.admin.image(image)['os_hash_value'])
-        world.cloud.glance.query('UPDATE images SET size = 0 WHERE id = ?',
-                                 (image,))
         world.site.write_policy(volumes='inherit')
         volume = world.cinder.volume('atlas', {'image_id': made_of})
         snapshot = world.cinder.snapshot('atlas', volume)
@@ -120,6 +118,9 @@ def test_an_image_without_bytes(world, good, bad):
                 'source_type': 'snapshot', 'destination_type': 'volume',
                 'snapshot_id': snapshot, 'boot_index': 0, **more}]),
             'bdm_v2': 'True'})
+        world.cloud.glance.query('UPDATE images SET size = 0 WHERE id = ?',
+                                 (image,))
+        assert world.admin.image(image)['size'] == 0
         return world.boot(image)
     assert 'trust policy' not in boot(good).text
     refused(boot(bad), 'not-endorsed')

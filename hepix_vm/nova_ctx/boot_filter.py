@@ -34,6 +34,8 @@ from hepix_vm.nova_ctx.boot import IMAGE
 from hepix_vm.nova_ctx.boot import Refusal
 from hepix_vm.nova_ctx import bootable
 from hepix_vm.nova_ctx.bootable import Asked
+from hepix_vm.nova_ctx.bootable import UNSHELVE
+from hepix_vm.nova_ctx.bootable import Wanted
 from hepix_vm.nova_ctx import booted_server
 from hepix_vm.nova_ctx.booted_server import Server
 from hepix_vm.nova_ctx.lookup import Unknown
@@ -157,6 +159,10 @@ class _Judged:
                 return self._imaging(server)
             else:
                 wanted += booted_server.wanted(asked, server)
+                if asked.action == UNSHELVE and wanted == Wanted():
+                    return self._boots.refused(Reason(
+                        Code.VOLUME_REFUSED, 'Nova does not say from what '
+                        'the server would boot.'), self._booter, **self._who)
         return self._boots.judge(wanted, self._booter, **self._who)
 
     def _imaging(self, server: Server) -> Answer:

@@ -220,6 +220,15 @@ def test_servers(api):
                                     'server': B})]
 
 
+def test_a_server_of_which_nova_knows_no_disk(api):
+    api.server = Server('p1', root=Root())
+    status, _, said = api.act('unshelve')
+    assert (status, api.boots.asked[0][0]) == (403, Code.VOLUME_REFUSED)
+    assert 'does not say from what' in said['forbidden']['message']
+    # What it is rescued with is an image of Nova's configuration then.
+    assert api.act('rescue')[0] == 202
+
+
 def test_a_rebuilt_server_is_not_looked_for(api):
     assert api.act('rebuild', {'imageRef': A})[0] == 202
     assert api.found == []

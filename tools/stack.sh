@@ -23,8 +23,9 @@ usage() {
 usage: tools/stack.sh start|status|stop|clean [--folder DIR]
 
 A whole cloud on 127.0.0.1 whose servers boot, without KVM: Keystone, Glance,
-Placement, Nova with libvirt and QEMU, RabbitMQ and the vendordata service,
-all real, with the gate of hepix-vm in them; only Neutron has a stand-in.
+Placement, Nova with libvirt and QEMU, RabbitMQ, the API of Cinder and the
+vendordata service, all real, with the gate of hepix-vm in them; only Neutron
+has a stand-in, and volumes have no bytes.
 
   start   set up what it needs (packages of the system by apt, Python
           packages in $VENV), start it, and say how to use it; where it was

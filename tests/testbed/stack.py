@@ -20,6 +20,7 @@ no volumes with bytes. Only Neutron has a stand-in.
 from collections.abc import Mapping
 import contextlib
 import pathlib
+import subprocess
 from typing import Self
 
 import yaml
@@ -29,6 +30,7 @@ from hepix_vm.sitecontext import compiled
 from tests.testbed import cache
 from tests.testbed.cinder_api import CinderApi
 from tests.testbed.compute import Compute
+from tests.testbed.daemon import clean_environment
 from tests.testbed.daemon import Daemon
 from tests.testbed.glance import Glance
 from tests.testbed.glance import program
@@ -47,7 +49,8 @@ BOOT_CACHE = 2
 CINDER_POLICY = cache.ROOT / 'etc' / 'hepix_vm' / 'cinder-policy.yaml'
 
 # Who is in clouds.yaml, and the project of each.
-ACCOUNTS = {'alice': 'atlas', 'bob': 'cms', 'admin': 'admin'}
+ACCOUNTS = {'alice': 'atlas', 'bob': 'cms', 'carol': 'lhcb',
+            'admin': 'admin'}
 
 _CONTEXT = {
     'variables': {'name': 'Example Site'},
@@ -65,8 +68,9 @@ _SCRIPTS = {
 class Stack:
     """Starts and stops it; a context manager.
 
-    Alice and Bob are plain users of the projects atlas and cms, and the
-    account of the site is hepix-vm; there is a flavor, :data:`FLAVOR`.
+    Alice, Bob and Carol are plain users of the projects atlas, cms and lhcb,
+    and the account of the site is hepix-vm; there is a flavor,
+    :data:`FLAVOR`.
 
     :param folder: where all its files are; one that is there is gone on with
     :param download_ports: loopback ports from which Glance may fetch
@@ -116,6 +120,18 @@ class Stack:
     def __exit__(self, *unused: object) -> None:
         """Stop all of it."""
         self._stack.close()
+
+    def sync(self, *arguments: str) -> str:
+        """Run ``hepix-vm-sync`` here; return what it says.
+
+        :raises AssertionError: it failed
+        """
+        done = subprocess.run(
+            [program('hepix-vm-sync'), *arguments], text=True, timeout=300,
+            capture_output=True,
+            env={**clean_environment(), **self.environment})
+        assert done.returncode == 0, done.stderr
+        return done.stdout
 
     def daemons(self) -> tuple[Daemon, ...]:
         """Return all that it starts."""
@@ -174,8 +190,9 @@ class Stack:
     def _write_accounts(self) -> None:
         self.keystone.add_endpoint('image', self.glance.url)
         self.keystone.add_endpoint('volumev3', f'{self.cinder.url}/v3')
-        for user in ('alice', 'bob'):
-            self.keystone.add_user(user, ACCOUNTS[user], 'member', 'reader')
+        for user, project in ACCOUNTS.items():
+            if user != 'admin':
+                self.keystone.add_user(user, project, 'member', 'reader')
         self.keystone.add_user('hepix-vm', 'service', 'admin')
         self.clouds.write_text(yaml.safe_dump({'clouds': {
             user: {'region_name': 'RegionOne', 'auth': {

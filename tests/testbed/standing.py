@@ -187,7 +187,7 @@ class Standing:
     def _help(self, site: pathlib.Path) -> str:
         return f"""\
 The cloud runs. What leads the command openstack to it, as alice of the
-project atlas (OS_CLOUD=bob, of cms; OS_CLOUD=admin):
+project atlas (OS_CLOUD=bob, of cms; carol, of lhcb; admin):
   . {shlex.quote(str(self.openrc))}
 The files of its site: {site}
 An image that boots: tools/image.sh FILE

@@ -34,15 +34,25 @@ def image(alice: User, disk: Callable[[], bytes]) -> str:
 
 
 @pytest.fixture(scope='module')
-def server(alice: User, image: str) -> Iterator[Server]:
+def other(alice: User, disk: Callable[[], bytes]) -> str:
+    """Another one; what Glance looks at after an upload it has seen."""
+    return alice.endorsed(disk())
+
+
+@pytest.fixture(scope='module')
+def server(alice: User, admin: User, image: str,
+           other: str) -> Iterator[Server]:
     """A server that runs it, and does so until the end."""
     made = alice.boot(image)
     yield made
+    # It may be locked, and not for her to delete.
+    admin.action(made, unlock=None)
     alice.delete(made)
 
 
 @pytest.fixture(scope='module')
-def shelved(stack: Stack, alice: User, image: str) -> Iterator[Server]:
+def shelved(stack: Stack, alice: User, admin: User,
+            image: str) -> Iterator[Server]:
     """A server that ran it, and is shelved."""
     stack.site.write_policy(derived_images='inherit')
     made = alice.boot(image)
@@ -51,6 +61,7 @@ def shelved(stack: Stack, alice: User, image: str) -> Iterator[Server]:
          lambda status: status == 'SHELVED_OFFLOADED')
     stack.site.write_policy()
     yield made
+    admin.action(made, unlock=None)
     alice.delete(made)
 
 
@@ -70,6 +81,16 @@ def refused(answer: Any, code: str = 'image-revoked') -> None:
     assert list(body) == ['forbidden']
     assert body['forbidden']['code'] == 403
     assert f'[{code}]' in body['forbidden']['message']
+
+
+def refused_hosts(stack: Stack) -> list[tuple[str, str, str]]:
+    """Return for what nova-scheduler found no host because of us."""
+    journal = stack.site.state / 'journal' / 'nova-scheduler.jsonl'
+    records = (map(json.loads, journal.read_text().splitlines())
+               if journal.exists() else ())
+    return [(record['server'], record['action'],
+             record['reasons'][0]['code'])
+            for record in records if not record['allowed']]
 
 
 def test_who_revokes_reads_which_servers_run_it(
@@ -127,9 +148,20 @@ def test_what_was_shelved_stays_so(said: str, alice: User,
 def test_a_running_server_may_go_on(
         said: str, stack: Stack, alice: User, admin: User,
         server: Server) -> None:
-    """Resized, with the scheduler asked, and moved if there were a host."""
+    """Resized and moved, unless the site wants it otherwise."""
     bigger = admin.sdk.compute.create_flavor(
         name='bigger', ram=320, vcpus=1, disk=1)
+    stack.configure(enforce_on='create,rebuild,unshelve,resize')
+    stack.compute.configure({}, stack.compute.scheduler)
+    try:
+        asked = alice.action(server, resize={'flavorRef': bigger.id})
+        assert asked.status_code == 202, asked.text
+        wait(lambda: refused_hosts(stack), lambda found: found == [
+            (server.id, 'resize', 'image-revoked')])
+        assert alice.settled(server).status == 'ACTIVE'
+    finally:
+        stack.configure()
+        stack.compute.configure({}, stack.compute.scheduler)
     asked = alice.action(server, resize={'flavorRef': bigger.id})
     assert asked.status_code == 202, asked.text
     wait(lambda: alice.sdk.compute.get_server(server.id),
@@ -141,17 +173,30 @@ def test_a_running_server_may_go_on(
     asked = admin.action(server, migrate=None)
     assert asked.status_code in (202, 400), asked.text
     assert alice.settled(server).status == 'ACTIVE'
-    journal = stack.site.state / 'journal' / 'nova-scheduler.jsonl'
-    assert server.id not in (
-        journal.read_text() if journal.exists() else '')
+    assert len(refused_hosts(stack)) == 1
+
+
+def test_a_sweep_reports_a_server_and_stops_it(
+        said: str, stack: Stack, alice: User, server: Server) -> None:
+    told = stack.sync('--sweep')
+    assert 'locked 0' in told, told
+    journal = stack.site.state / 'journal' / 'hepix-vm-sync.jsonl'
+    assert [record for record in map(
+        json.loads, journal.read_text().splitlines())
+        if record.get('server') == server.id]
+    stack.site.write_policy(running_servers={'revoked': 'stop'})
+    # The shelved one may not be had back by other ways either.
+    assert 'locked 2, stopped 1' in stack.sync('--sweep')
+    assert alice.settled(server).status == 'SHUTOFF'
+    assert alice.action(server, **{'os-start': None}).status_code == 409
 
 
 def test_a_block_counts_though_glance_says_active(
-        stack: Stack, alice: User, disk: Callable[[], bytes]) -> None:
+        stack: Stack, alice: User, other: str) -> None:
     """Nothing looked at the image since: as before a sweep."""
-    image = alice.endorsed(disk())
-    shown = alice.glance.image(image)
+    shown = alice.glance.image(other)
+    assert (shown['status'], shown['hepix_state']) == ('active', 'endorsed')
     stack.site.write_policy(blocked=[{
         'sha512': shown['os_hash_value'], 'reason': REASON}])
-    refused(alice.try_begin(image), 'image-blocked')
-    assert alice.glance.status(image) == 'active'
+    refused(alice.try_begin(other), 'image-blocked')
+    assert alice.glance.status(other) == 'active'

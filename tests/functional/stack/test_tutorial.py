@@ -111,6 +111,8 @@ def test_every_command_of_the_tutorial(
         stack: Stack, folder: pathlib.Path) -> None:
     environment = {
         **daemon.clean_environment(), **stack.environment,
+        # Who has nothing there yet.
+        'OS_CLOUD': 'carol',
         'HOME': str(folder), 'PATH': os.pathsep.join((
             str(pathlib.Path(sys.executable).parent), os.environ['PATH']))}
     page = steps(PAGE.read_text())

@@ -15,12 +15,8 @@
 from collections.abc import Callable
 import hashlib
 import pathlib
-import subprocess
 
 from tests.functional.guests import assert_order
-from tests.testbed.client import LIMIT
-from tests.testbed.daemon import clean_environment
-from tests.testbed.glance import program
 from tests.testbed.listserver import ListServer
 from tests.testbed import pki
 from tests.testbed.publishing import declared
@@ -34,16 +30,6 @@ from tests.testbed.user import User
 from tests.testbed.web import WebServer
 
 CA_A = '/C=EU/O=Example Grid/CN=Site A CA'
-
-
-def sync(stack: Stack, *arguments: str) -> str:
-    """Run the command that follows lists; return what it says."""
-    done = subprocess.run(
-        [program('hepix-vm-sync'), *arguments], text=True, timeout=LIMIT,
-        capture_output=True,
-        env={**clean_environment(), **stack.environment})
-    assert done.returncode == 0, done.stderr
-    return done.stdout
 
 
 def in_base(stack: Stack, image: str) -> str:
@@ -71,7 +57,7 @@ def test_published_at_another_site_and_booted_here(
             'uuid': LIST, 'share': 'public', 'internal_addresses': True,
             'ca_bundle': server.bundle(tmp_path),
             'endorsers': [{'dn': ALICE, 'ca': CA_A}]}])
-        assert f'{LIST} accepted: version 1, 1 image,' in sync(stack)
+        assert f'{LIST} accepted: version 1, 1 image,' in stack.sync()
     image, = alice.sdk.image.images(status='active', visibility='public')
     assert image.hash_value == sha512
 

@@ -35,6 +35,7 @@ from hepix_vm import paths
 FILTER = 'hepix_vm.nova_ctx.scheduler_filter.EndorsedImageFilter'
 
 _NAME = FILTER.rpartition('.')[2]
+_USUAL = 'nova.scheduler.filters.all_filters'
 _APPLICATION = 'osapi_compute'
 _TIMEOUT = 10  # seconds
 
@@ -107,12 +108,20 @@ def check_scheduler(nova: cfg.ConfigOpts) -> Found:
             f'{available} has a filter that cannot be loaded: {error}. '
             f'Correct its name, or install what it is part of.')
         return
+    unknown = [name for name in group.enabled_filters if name not in found]
+    if unknown:
+        yield Severity.FAILURE, (
+            f'nova-scheduler does not start: {enabled} has '
+            f'{", ".join(unknown)}, which available_filters lacks. Add '
+            f'available_filters = '
+            f'{FILTER if unknown == [_NAME] else _USUAL}.')
+        return
     ours = found.get(_NAME)
     if ours is None or f'{ours.__module__}.{_NAME}' != FILTER:
         yield Severity.WARNING, (
             f'What nova-api did not see is scheduled unasked: {available} '
             f'lacks the filter. Add available_filters = {FILTER}, beside '
-            f'available_filters = nova.scheduler.filters.all_filters, and '
+            f'available_filters = {_USUAL}, and '
             f'{_NAME} to enabled_filters.')
     elif _NAME not in group.enabled_filters:
         yield Severity.WARNING, (

@@ -187,8 +187,14 @@ def test_the_pipeline(site, write, word):
 @pytest.mark.parametrize('options, severity, word', [
     ({'enabled_filters': 'ComputeFilter'}, Severity.WARNING,
      'Set enabled_filters = ComputeFilter,EndorsedImageFilter'),
-    ({'available_filters': 'nova.scheduler.filters.all_filters'},
+    ({'available_filters': 'nova.scheduler.filters.all_filters',
+      'enabled_filters': 'ComputeFilter'},
      Severity.WARNING, f'Add available_filters = {gate.FILTER}'),
+    ({'available_filters': 'nova.scheduler.filters.all_filters'},
+     Severity.FAILURE, f'Add available_filters = {gate.FILTER}'),
+    ({'available_filters': gate.FILTER}, Severity.FAILURE,
+     'has ComputeFilter, which available_filters lacks. Add '
+     'available_filters = nova.scheduler.filters.all_filters'),
     ({'available_filters': f'{FILTERS}\navailable_filters = nowhere.Filter'},
      Severity.FAILURE, 'cannot be loaded')])
 def test_the_scheduler(site, options, severity, word):

@@ -30,6 +30,7 @@ from typing import Any
 from oslo_config import cfg
 
 from hepix_vm.errors import Code
+from hepix_vm.errors import HepixVmError
 from hepix_vm.errors import MalformedError
 from hepix_vm.gate import Case
 from hepix_vm.gate import Gate
@@ -48,6 +49,7 @@ from hepix_vm.trust.model import Endorsement
 from hepix_vm.trust.model import Endorser
 from hepix_vm.trust.model import ImageEntry
 from hepix_vm.trust.model import ImageList
+from hepix_vm.trust import modes
 from hepix_vm.trust.policy import Found
 from hepix_vm.trust.policy import Moment
 from hepix_vm.trust.policy import Subject
@@ -183,12 +185,19 @@ class BootGate(Gate):
 
         It is journalled if it is refused, or allowed all the same.
 
+        The mode is the stricter one of that of the project that owns the
+        image, and that of the project that wants the server: what one may
+        try out, others need not run.
+
         :param who: what the journal says besides: action, server, request
         :raises HepixVmError: what the ledger says is not known
         """
         case = Case(_ImageGate(self, image, self._ledger_now()),
                     self._subject(image, booter), **_named(booter, who))
         verdict = case.look()
+        verdict = dataclasses.replace(verdict, mode=min(
+            verdict.mode, self._mode_of(booter, verdict.codes),
+            key=list(Mode).index))
         if verdict.mode is not Mode.DISABLED and (verdict.override or (
                 verdict.reasons and not verdict.exemption)):
             case.record(verdict)
@@ -200,11 +209,22 @@ class BootGate(Gate):
         :param reason: what speaks against it
         :param who: what the journal says besides: action, server, request
         """
-        case = Case(self, Subject(
-            self.now(), projects=booter.names | {booter.project},
-            domains=booter.domains, roles=booter.roles, moment=Moment.RUN,
-            ), **_named(booter, who))
+        case = Case(self, self._of_no_image(booter), **_named(booter, who))
         return case.refuse(reason)
+
+    def _of_no_image(self, booter: Booter) -> Subject:
+        return Subject(
+            self.now(), projects=booter.names | {booter.project},
+            domains=booter.domains, roles=booter.roles, moment=Moment.RUN)
+
+    def _mode_of(self, booter: Booter, codes: Iterable[Code]) -> Mode:
+        subject = self._of_no_image(booter)
+        try:
+            site = self.site()
+        except HepixVmError:  # the verdict says it
+            return self.fallback_mode(subject)
+        return modes.mode_for(
+            subject, site.policy.enforcement, site.mode, codes)
 
     def _subject(self, image: Held, booter: Booter) -> Subject:
         subject = dataclasses.replace(

@@ -27,6 +27,7 @@ import math
 import time
 
 from hepix_vm.errors import MalformedError
+from hepix_vm.errors import ServiceError
 from hepix_vm.exchange.catalogue import Catalogue
 from hepix_vm.exchange.catalogue import Image
 from hepix_vm.exchange.catalogue import time_of
@@ -186,8 +187,8 @@ class LedgerCopy:
     def refresh(self) -> None:
         """Bring it up to date; in one thread at a time.
 
-        :raises ServiceError: Glance does not say all records; others than
-            administrators find the ledger empty, and are refused
+        :raises ServiceError: Glance does not say all records, or has no
+            ledger; others than administrators find it empty, and are refused
         """
         now = self._clock()
         whole = now - self._whole_at >= _WHOLE
@@ -198,6 +199,11 @@ class LedgerCopy:
             hidden=(True,), owner=self._owner,
             updated_at=f'gte:{format_time(since)}')
             if image.get('owner') == self._owner}
+        if whole and not any(map(_is_installed, found.values())):
+            raise ServiceError(
+                f'Glance has no ledger of the owner {self._owner}.', 0,
+                'Start a glance-api with the gate, and let ledger_owner of '
+                '[hepix_vm] be the same everywhere.')
         known = found if whole else {**self._known, **found}
         if known != self._known:
             self._index(known)
@@ -234,3 +240,12 @@ class LedgerCopy:
 
 def _entry(image: Image) -> _Entry:
     return _Entry(image['id'], str(image.get(ledger.PROPERTY, '')))
+
+
+def _is_installed(image: Image) -> bool:
+    """Return whether a record is the one that every ledger has.
+
+    Who finds an empty one has asked another Glance, or for another
+    owner.
+    """
+    return image.get('name') == ledger.name_of(None, '')

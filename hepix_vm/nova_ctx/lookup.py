@@ -87,16 +87,18 @@ class Lookup:
     def image(self, image_id: str) -> Held | None:
         """Return an image; None if Glance has no such.
 
+        :param image_id: as Nova will ask for it: in capitals and in small
+            letters, it may be of two images
         :raises Unknown: Glance does not say
         """
-        # Glance takes ids in capitals as well.
-        key = image_id.lower()
-        return self._images.get(key, lambda: asked(
-            'Glance', self._seconds, lambda: self._find(key)))
+        return self._images.get(image_id, lambda: asked(
+            'Glance', self._seconds, lambda: self._find(image_id)))
 
     def _find(self, image_id: str) -> Held | None:
         found = self._catalogue.find(image_id)
-        return None if found is None else held_of(found)
+        if found is None or found['id'] != image_id:
+            return None
+        return held_of(found)
 
     def ledger(self) -> Search:
         """Return what searches the ledger as it is now.

@@ -296,6 +296,19 @@ def test_a_mode_by_project_or_role(cloud):
     assert len(cloud.journal()) == journalled
 
 
+def test_the_mode_of_one_project_opens_no_other(cloud):
+    plain = dict.fromkeys(cloud.image().extra)
+    tester = Booter('u2', 'p2')
+    for mode in ('permissive', 'disabled'):
+        cloud.site.write_policy(enforcement=[{'project': 'p2',
+                                              'mode': mode}])
+        refused = cloud.judge(extra=plain, owner='p2')
+        assert refused.mode is Mode.ENFORCING and not refused.allowed
+        assert not cloud.judge(tester, extra=plain, owner='p1').allowed
+        assert cloud.judge(tester, extra=plain, owner='p2').allowed
+    assert len(cloud.journal()) == 5
+
+
 def test_policy_that_cannot_be_read_refuses(cloud):
     assert cloud.judge().allowed
     (cloud.site.folder / 'policy.yaml').write_text('blocked: [')

@@ -228,6 +228,7 @@ def mapping(*devices):
     ({'block_device_mapping': 'x'}, False),
     ({'block_device_mapping': '[' * 100000}, False),
     ({'mappings': '[{"virtual": "root", "device": "vdb"}]'}, False),
+    ({'mappings': 'x'}, False),
     (mapping({'volume_id': VOLUME, 'boot_index': -1}), False)])
 def test_disks_that_an_image_with_bytes_names(cloud, extra, allowed):
     for version in ({}, {'bdm_v2': 'true'}):
@@ -281,6 +282,9 @@ def test_volumes(cloud, rule, metadata, code):
     expected = [code] if code else []
     assert cloud.codes(volumes=(VOLUME,)) == expected
     assert cloud.codes(snapshots=(SNAPSHOT,)) == expected
+    # Of what was made of it there is a copy.
+    assert not any(refusal.missing for refusal in cloud.answer(
+        volumes=(VOLUME,)).refusals)
     if rule == 'refuse':
         # Cinder need not be there.
         assert cloud.asked == []

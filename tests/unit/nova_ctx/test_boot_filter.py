@@ -273,6 +273,9 @@ def test_images_of_servers(api, action):
         elsewhere = {'nova.context': context(project_id='p2')}
         assert asked(own, refuse, **elsewhere) == (
             202 if project == 'p1' else 403)
+    # Nor is it known then that it is not the server's project's.
+    assert asked(DerivedRule(Choice.REFUSE, project='cms'), allow,
+                 **{'nova.context': context(project_id='p2')}) == 403
     assert asked(DerivedRule(Choice.ALLOW, role='member'), refuse) == 202
     assert asked(DerivedRule(Choice.ALLOW, role='other'), refuse) == 403
     api.server = Server('p1', root=Root(A))

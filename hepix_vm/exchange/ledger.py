@@ -17,6 +17,7 @@ They are the records that :mod:`hepix_vm.glance_hooks.ledger` keeps.
 
 from collections.abc import Callable
 from collections.abc import Collection
+from collections.abc import Iterable
 from collections.abc import Mapping
 from collections.abc import Sequence
 import contextlib
@@ -182,7 +183,7 @@ class LedgerCopy:
         self._latest = _LONG_AGO
         self._known: dict[str, Image] = {}
         self._by_name: Mapping[str, Sequence[_Entry]] = {}
-        self._endorsers: Sequence[Record] = ()
+        self._endorsers: Mapping[str, Record] = {}
 
     def refresh(self) -> None:
         """Bring it up to date; in one thread at a time.
@@ -205,24 +206,30 @@ class LedgerCopy:
                 'Start a glance-api with the gate, and let ledger_owner of '
                 '[hepix_vm] be the same everywhere.')
         known = found if whole else {**self._known, **found}
-        if known != self._known:
-            self._index(known)
+        new = [image for image in found.values()
+               if image != self._known.get(image['id'])]
+        if new or whole:
+            self._index(known, new)
         self._known = known
         self._latest = max([self._latest, *(
             time_of(image, 'updated_at') for image in found.values())])
         if whole:
             self._whole_at = now
 
-    def _index(self, known: Mapping[str, Image]) -> None:
+    def _index(self, known: Mapping[str, Image],
+               new: Iterable[Image]) -> None:
         by_name: dict[str, list[_Entry]] = {}
-        endorsers = []
         for image in known.values():
-            entry = _entry(image)
-            by_name.setdefault(str(image.get('name')), []).append(entry)
+            by_name.setdefault(str(image.get('name')), []).append(
+                _entry(image))
+        endorsers = {image_id: record for image_id, record
+                     in self._endorsers.items() if image_id in known}
+        # To read one takes longer than all else.
+        for image in new:
             with contextlib.suppress(MalformedError):
-                record = entry.record()
+                record = _entry(image).record()
                 if record.kind is Blockable.ENDORSER:
-                    endorsers.append(record)
+                    endorsers[image['id']] = record
         self._by_name, self._endorsers = by_name, endorsers
 
     def search(self, names: Collection[str]) -> list[Record]:
@@ -233,7 +240,7 @@ class LedgerCopy:
         :raises MalformedError: one of them cannot be read, and nobody
             knows what it says of the image that is judged
         """
-        return [*self._endorsers, *(
+        return [*self._endorsers.values(), *(
             entry.record() for name in sorted(names)
             for entry in self._by_name.get(name, ()))]
 

@@ -33,6 +33,7 @@ from hepix_vm.held import judge
 from hepix_vm.held import LOCK
 from hepix_vm.held import Outcome
 from hepix_vm.held import STATUSES
+from hepix_vm.projects import name_of
 from hepix_vm import properties
 from hepix_vm.trust.policy import Subject
 
@@ -105,7 +106,7 @@ def subject_without_image(context: Any, at: datetime.datetime) -> Subject:
 def _whose(owner: str | None, context: Any) -> dict[str, Any]:
     """Return what is known of an image's owner, and of who asks."""
     own = context.project_id == owner
-    projects = {owner, _name(context) if own else ''}
+    projects = {owner, name_of(context) if own else ''}
     domains = {context.project_domain_id, context.project_domain_name}
     return {
         'projects': frozenset(filter(None, projects)), 'names_known': own,
@@ -140,18 +141,6 @@ def _keeps_sha512(image: Any) -> bool:
     """Return whether Glance will know the digest that lists have."""
     kept: str = image.os_hash_algo or cfg.CONF.hashing_algorithm
     return kept == 'sha512'
-
-
-def _name(context: Any) -> str:
-    """Return the name of the requester's project.
-
-    Names are unique within a domain only, and its own administrator gives
-    them: outside the default domain they carry the domain's.
-    """
-    name: str = context.project_name or ''
-    if not name or (context.project_domain_id or 'default') == 'default':
-        return name
-    return f'{context.project_domain_name}/{name}'
 
 
 def mark(repo: Any, image_id: str,
@@ -208,7 +197,7 @@ def held(image: Any, context: Any | None = None) -> Held:
         image_id=image.image_id, status=image.status,
         owner=image.owner or '',
         created=image.created_at.replace(tzinfo=datetime.UTC),
-        projects=frozenset(filter(None, {_name(context) if own else ''})),
+        projects=frozenset(filter(None, {name_of(context) if own else ''})),
         names_known=own, visibility=image.visibility,
         disk_format=image.disk_format or '',
         container_format=image.container_format or '', size=image.size,

@@ -39,6 +39,7 @@ from hepix_vm.nova_ctx.bootable import Wanted
 from hepix_vm.nova_ctx.lookup import Lookup
 from hepix_vm.nova_ctx.lookup import Unknown
 from hepix_vm.nova_ctx.volumes import Volumes
+from hepix_vm.projects import name_of
 from hepix_vm.trust.imagelist import format_time
 from hepix_vm.trust.settings import Choice
 from hepix_vm.trust.verdict import Mode
@@ -113,7 +114,7 @@ def booter_of(context: Any) -> Booter:
     """
     return Booter(
         context.user_id or '', context.project_id or '',
-        frozenset(filter(None, {context.project_name})),
+        frozenset(filter(None, {name_of(context)})),
         frozenset(filter(None, {context.project_domain_id,
                                 context.project_domain_name})),
         frozenset(context.roles or ()))

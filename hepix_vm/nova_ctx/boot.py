@@ -233,7 +233,8 @@ class _Look:
         waiting, seen = deque(_sources(wanted)), set()
         while waiting:
             source = waiting.popleft()
-            key = source.kind, source.identifier.lower()
+            # In capitals it may be another image to Glance.
+            key = source.kind, source.identifier
             if key in seen:
                 continue
             seen.add(key)

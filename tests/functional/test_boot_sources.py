@@ -346,3 +346,39 @@ def test_other_forms_of_an_id(world, bad):
                  f'urn:uuid:{bad}', f'{OTHER}{bad}', f'{bad}\n', f' {bad}'):
         response = world.boot(name)
         assert response.status_code in (400, 403), response.text
+
+
+@pytest.fixture(scope='module')
+def twins(world):
+    """Two images of Alice's, whose ids differ in capitals alone."""
+    low, data = f'abcdef{str(uuid.uuid4())[6:]}', os.urandom(64)
+    world.alice.create(id=low, hepix_endorsement=world.site.endorse(data))
+    assert world.alice.put(low, data).status_code == 204
+    return low, world.stranger(id=low.upper())
+
+
+TWINS = {
+    'image': lambda world, low, up: world.boot(up),
+    'mapping': lambda world, low, up: world.boot(
+        devices=[{**DISK, 'uuid': up}]),
+    'old form': lambda world, low, up: world.boot(more={
+        'block_device_mapping': [{
+            'device_name': 'vda', 'source_type': 'image', 'uuid': up}]}),
+    'rebuild': lambda world, low, up: world.act(
+        world.server(low), 'rebuild', {'imageRef': up}),
+    'rescue': lambda world, low, up: world.act(
+        world.server(low), 'rescue', {'rescue_image_ref': up}),
+    'kernel': lambda world, low, up: world.boot(
+        change(world, world.endorsed(), kernel_id=up)),
+    'both': lambda world, low, up: world.boot(low, devices=[
+        {**LOCAL, 'uuid': low}, {**DISK, 'uuid': up, 'boot_index': -1}]),
+    'both as kernels': lambda world, low, up: world.boot(change(
+        world, world.endorsed(), kernel_id=low, ramdisk_id=up))}
+
+
+@pytest.mark.parametrize('way', TWINS)
+def test_an_id_in_capitals_is_that_of_another_image(world, twins, way):
+    """Users choose the ids of their images, and Glance minds capitals."""
+    low, up = twins
+    refused(TWINS[way](world, low, up), 'not-endorsed')
+    assert 'trust policy' not in TWINS[way](world, low, low).text

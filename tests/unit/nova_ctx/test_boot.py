@@ -112,7 +112,7 @@ class Cloud:
 
     def _find(self, known, identifier):
         self.asked.append(identifier)
-        found = known.get(identifier.lower())
+        found = known.get(identifier)
         if isinstance(found, Exception):
             raise found
         return found
@@ -157,10 +157,20 @@ def test_whose_an_image_is(cloud, visibility, owner):
 
 
 def test_each_is_asked_for_once(cloud):
-    cloud.add(GOOD, kernel_id=OTHER, ramdisk_id=OTHER.upper())
+    cloud.add(GOOD, kernel_id=OTHER, ramdisk_id=OTHER)
     cloud.add(OTHER, kernel_id=GOOD)
-    assert cloud.answer(GOOD, GOOD.upper(), kept=(GOOD,)).allowed
+    assert cloud.answer(GOOD, GOOD, kept=(GOOD,)).allowed
     assert sorted(cloud.asked) == sorted([GOOD, OTHER])
+
+
+def test_an_id_in_capitals_is_another_one(cloud):
+    twins = f'abcdef{GOOD[6:]}', f'ABCDEF{GOOD[6:]}'
+    for twin in twins:
+        cloud.add(twin)
+    cloud.add(GOOD, kernel_id=twins[0], ramdisk_id=twins[1])
+    assert cloud.answer(GOOD, twins[1]).allowed
+    assert sorted(cloud.asked) == sorted([GOOD, *twins])
+    assert cloud.codes(twins[0].replace('ab', 'Ab')) == [Code.NOT_ENDORSED]
 
 
 def test_what_is_not_there(cloud):

@@ -63,6 +63,8 @@ _DECIDED: Mapping[str, Code] = {
     State.REVOKED: Code.IMAGE_REVOKED, State.BLOCKED: Code.IMAGE_BLOCKED,
     State.SUPERSEDED: Code.IMAGE_SUPERSEDED,
     State.REFUSED: Code.NOT_ENDORSED}
+# Of whose own bytes nobody but the ledger says that they may be used.
+_ON_RECORD = (State.ADOPTED, State.DERIVED)
 # An image bears the date that comes first, its own or that of its list.
 _NEVER = datetime.datetime.max.replace(tzinfo=datetime.UTC)
 
@@ -190,18 +192,30 @@ class BootGate(Gate):
         try out, others need not run.
 
         :param who: what the journal says besides: action, server, request
-        :raises HepixVmError: what the ledger says is not known
+        :raises HepixVmError: what the ledger says is not known, and without
+            it the image might boot
         """
-        case = Case(_ImageGate(self, image, self._ledger_now()),
-                    self._subject(image, booter), **_named(booter, who))
-        verdict = case.look()
-        verdict = dataclasses.replace(verdict, mode=min(
-            verdict.mode, self._mode_of(booter, verdict.codes),
-            key=list(Mode).index))
+        try:
+            search = self._ledger_now()
+        except HepixVmError:
+            case, verdict = self._looked_at(image, booter, _nothing, who)
+            if verdict.allowed or not _is_certain(image, verdict):
+                raise
+        else:
+            case, verdict = self._looked_at(image, booter, search, who)
         if verdict.mode is not Mode.DISABLED and (verdict.override or (
                 verdict.reasons and not verdict.exemption)):
             case.record(verdict)
         return verdict
+
+    def _looked_at(self, image: Held, booter: Booter, search: Search,
+                   who: Mapping[str, str]) -> tuple[Case, Verdict]:
+        case = Case(_ImageGate(self, image, search),
+                    self._subject(image, booter), **_named(booter, who))
+        verdict = case.look()
+        return case, dataclasses.replace(verdict, mode=min(
+            verdict.mode, self._mode_of(booter, verdict.codes),
+            key=list(Mode).index))
 
     def refuse(self, reason: Reason, booter: Booter, **who: str) -> Verdict:
         """Return the verdict on what is not known to be an image.
@@ -234,6 +248,18 @@ class BootGate(Gate):
         return dataclasses.replace(
             subject, projects=subject.projects | booter.names,
             names_known=True, domains=booter.domains)
+
+
+def _nothing(names: Collection[str]) -> Iterable[Record]:
+    """Stand in for a ledger that is not known."""
+    return ()
+
+
+def _is_certain(image: Held, verdict: Verdict) -> bool:
+    """Return whether a refusal stands whatever the ledger says."""
+    # An approval may be on record, and what came before it was converted.
+    return set(verdict.codes) != {Code.NOT_APPROVED} and not (
+        image.altered or image.extra.get('hepix_state') in _ON_RECORD)
 
 
 def _named(booter: Booter, who: Mapping[str, str]) -> dict[str, str]:

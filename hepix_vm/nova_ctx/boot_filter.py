@@ -27,18 +27,20 @@ import webob
 import webob.exc
 
 from hepix_vm.errors import Code
-from hepix_vm.nova_ctx.boot import Answer
 from hepix_vm.nova_ctx.boot import booter_of
 from hepix_vm.nova_ctx.boot import Boots
-from hepix_vm.nova_ctx.boot import IMAGE
-from hepix_vm.nova_ctx.boot import Refusal
 from hepix_vm.nova_ctx import bootable
 from hepix_vm.nova_ctx.bootable import Asked
+from hepix_vm.nova_ctx.bootable import IMAGE
 from hepix_vm.nova_ctx.bootable import UNSHELVE
+from hepix_vm.nova_ctx.bootable import VOLUME
 from hepix_vm.nova_ctx.bootable import Wanted
 from hepix_vm.nova_ctx import booted_server
 from hepix_vm.nova_ctx.booted_server import Server
 from hepix_vm.nova_ctx.lookup import Unknown
+from hepix_vm.nova_ctx.refusal import Answer
+from hepix_vm.nova_ctx.refusal import Named
+from hepix_vm.nova_ctx.refusal import Refusal
 from hepix_vm.trust import derived
 from hepix_vm.trust.policy import Moment
 from hepix_vm.trust.policy import Subject
@@ -105,8 +107,6 @@ class BootFilter:
         body = request.body
         if not body:
             return None  # Nova refuses it
-        # What is judged is what Nova reads.
-        request.body = body
         try:
             asked = bootable.asked(route, body)
         except bootable.Unreadable as error:
@@ -196,40 +196,46 @@ class _Judged:
             return webob.exc.HTTPServiceUnavailable(
                 explanation=answer.explain(),
                 headers={'Retry-After': _LATER})
-        shown = tuple(each for each in answer.refusals
-                      if not each.missing and self._visible(each))
+        hidden = [self._hidden(each) for each in answer.refusals]
+        shown = tuple(each for each, unseen in zip(
+            answer.refusals, hidden, strict=True)
+            if not each.missing and unseen is None)
         if shown:
             return webob.exc.HTTPForbidden(
                 explanation=Answer(shown).explain())
-        return webob.exc.HTTPBadRequest(
-            explanation=_not_found(self._asked, answer.refusals[0]))
+        return webob.exc.HTTPBadRequest(explanation=_not_found(
+            self._asked, hidden[0] or answer.refusals[0].named))
 
-    def _visible(self, refusal: Refusal) -> bool:
-        """Return whether the user may know of what is refused."""
+    def _hidden(self, refusal: Refusal) -> Named | None:
+        """Return the first that led there of which the user may not know."""
+        return next((each for each in refusal.chain
+                     if not self._may_know(each)), None)
+
+    def _may_know(self, named: Named) -> bool:
         context = self._context
-        if context.is_admin or refusal.owner in ('', context.project_id):
+        if context.is_admin or named.owner in ('', context.project_id):
             return True
-        if refusal.kind != IMAGE:
+        if named.kind != IMAGE:
             return False
         # It may be shared with him.
         from nova.image import glance
 
         try:
-            glance.API().get(context, refusal.identifier)
+            glance.API().get(context, named.identifier)
         except Exception as error:  # of python-glanceclient, what it likes
             LOG.info('The image %s is not shown to its user: %s',
-                     refusal.identifier, type(error).__name__)
+                     named.identifier, type(error).__name__)
             return False
         return True
 
 
-def _not_found(asked: Asked, refusal: Refusal) -> str:
+def _not_found(asked: Asked, named: Named) -> str:
     """Return what Nova says of what it does not find, in its words."""
     from nova import exception
 
-    name = refusal.identifier
-    if refusal.kind != IMAGE:
-        found = (exception.InvalidBDMVolume if refusal.kind == 'volume'
+    name = named.identifier
+    if named.kind != IMAGE:
+        found = (exception.InvalidBDMVolume if named.kind == VOLUME
                  else exception.InvalidBDMSnapshot)
         return str(found(id=name).format_message())
     if asked.action == bootable.RESCUE:

@@ -42,7 +42,7 @@ REBUILD, RESCUE, UNSHELVE = 'rebuild', 'rescue', 'unshelve'
 IMAGING = ('shelve', 'createImage', 'createBackup')
 _ACTIONS = (REBUILD, RESCUE, UNSHELVE, *IMAGING)
 # The names that an image or a volume has in a block device mapping.
-_IMAGE, _VOLUME, _SNAPSHOT = 'image', 'volume', 'snapshot'
+IMAGE, VOLUME, SNAPSHOT = 'image', 'volume', 'snapshot'
 
 
 class Unreadable(Exception):
@@ -155,7 +155,7 @@ def _created(server: dict[str, Any]) -> Wanted:
     """Return what a new server boots from."""
     mapped = [*sources(server.get('block_device_mapping'), legacy=True),
               *sources(server.get('block_device_mapping_v2'), legacy=False)]
-    return wanted_of([*((_IMAGE, image)
+    return wanted_of([*((IMAGE, image)
                         for image in _one(server.get('imageRef'))), *mapped])
 
 
@@ -164,7 +164,7 @@ def wanted_of(found: Iterable[tuple[str, str]]) -> Wanted:
     unique = dict.fromkeys(found)
     images, volumes, snapshots = (
         tuple(name for kind, name in unique if kind == wanted)
-        for wanted in (_IMAGE, _VOLUME, _SNAPSHOT))
+        for wanted in (IMAGE, VOLUME, SNAPSHOT))
     return Wanted(images, volumes=volumes, snapshots=snapshots)
 
 
@@ -189,12 +189,12 @@ def sources(mapping: Any, legacy: bool) -> Iterator[tuple[str, str]]:
         device = _object(device)
         bootable = legacy or _boots(device.get('boot_index'))
         kinds = {kind: _one(device.get(f'{kind}_id'))
-                 for kind in (_IMAGE, _VOLUME, _SNAPSHOT)}
+                 for kind in (IMAGE, VOLUME, SNAPSHOT)}
         kind = device.get('source_type')
         if isinstance(kind, str) and kind in kinds:
             kinds[kind] += _one(device.get('uuid'))
         for kind, names in kinds.items():
-            if kind == _IMAGE or bootable:
+            if kind == IMAGE or bootable:
                 yield from ((kind, name) for name in names)
 
 

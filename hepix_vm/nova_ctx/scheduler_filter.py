@@ -27,11 +27,11 @@ from oslo_log import log as logging
 
 from hepix_vm.boot import Booter
 from hepix_vm.errors import Code
-from hepix_vm.nova_ctx.boot import Answer
 from hepix_vm.nova_ctx.boot import booter_of
 from hepix_vm.nova_ctx.boot import Boots
 from hepix_vm.nova_ctx.bootable import Wanted
 from hepix_vm.nova_ctx.lookup import Unknown
+from hepix_vm.nova_ctx.refusal import Answer
 from hepix_vm.nova_ctx import scheduled
 from hepix_vm.nova_ctx.scheduled import Scheduled
 from hepix_vm.trust.verdict import Reason

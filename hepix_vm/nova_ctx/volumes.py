@@ -36,7 +36,8 @@ _REMEDIES = {
     403: 'Give the account in [service_credentials] the role admin.',
     -1: 'Look into the log of Cinder.'}
 # Of volumes and snapshots, as an administrator is shown them (API of the
-# Block Storage service, version 3).
+# Block Storage service, version 3). Who is not shown it may not be shown what
+# a volume was made of either.
 _PROJECT = 'os-vol-tenant-attr:tenant_id'
 _PROJECT_OF_SNAPSHOT = 'os-extended-snapshot-attributes:project_id'
 
@@ -45,7 +46,7 @@ _PROJECT_OF_SNAPSHOT = 'os-extended-snapshot-attributes:project_id'
 class Volume:
     """A volume, or a snapshot of one.
 
-    :param project: id of the project that owns it; empty if not said
+    :param project: id of the project that owns it
     :param volume_id: of a snapshot, the volume it was made of
     :param metadata: what Cinder remembers of the image it was made of
     """
@@ -75,7 +76,7 @@ class Volumes:
     def volume(self, identifier: str) -> Volume | None:
         """Return a volume; None if Cinder has no such.
 
-        :param identifier: a UUID
+        :param identifier: a UUID, as Nova will ask for it
         :raises Unknown: Cinder does not say
         """
         return self._ask('volume', identifier, _volume)
@@ -83,21 +84,24 @@ class Volumes:
     def snapshot(self, identifier: str) -> Volume | None:
         """Return a snapshot; None if Cinder has no such.
 
-        :param identifier: a UUID
+        :param identifier: a UUID, as Nova will ask for it
         :raises Unknown: Cinder does not say
         """
         return self._ask('snapshot', identifier, _snapshot)
 
     def _ask(self, kind: str, identifier: str,
              read: Callable[[Any], Volume]) -> Volume | None:
-        path = f'/{kind}s/{identifier.lower()}'
+        path = f'/{kind}s/{identifier}'
 
         def ask() -> Volume | None:
             response = self._rest.request('GET', path, (200, 404))
             if response.status_code == 404:
                 return None
             try:
-                return read(response.json()[kind])
+                said = response.json()[kind]
+                # A database may not mind capitals, of which Nova asks for
+                # what it was given.
+                return read(said) if said['id'] == identifier else None
             except (LookupError, TypeError, AttributeError,
                     ValueError) as error:
                 raise self._rest.strange() from error
@@ -106,14 +110,13 @@ class Volumes:
 
 
 def _volume(said: Any) -> Volume:
-    return Volume(said.get(_PROJECT) or '', metadata={
+    return Volume(str(said[_PROJECT]), metadata={
         str(name): str(value) for name, value in (
             said.get('volume_image_metadata') or {}).items()})
 
 
 def _snapshot(said: Any) -> Volume:
-    return Volume(said.get(_PROJECT_OF_SNAPSHOT) or '',
-                  str(said['volume_id']))
+    return Volume(str(said[_PROJECT_OF_SNAPSHOT]), str(said['volume_id']))
 
 
 def _size(volume: Volume | None) -> int:

@@ -319,6 +319,34 @@ def test_it_is_blocked_in_the_policy(world):
     refused(world.boot(image), 'image-blocked', 'CVE-2026-0002')
 
 
+def test_an_operator_takes_it_out_of_use(world, good):
+    image = world.endorsed()
+    taken(world.boot(image))
+    assert world.admin.call('POST', f'/v2/images/{image}/actions/deactivate'
+                            ).status_code == 204
+    kernel = change(world, world.endorsed(), kernel_id=image)
+    response, _ = until(lambda: world.boot(image), 403)
+    refused(response, 'image-blocked', 'taken out of use')
+    refused(world.boot(kernel), 'image-blocked')
+    for server, action, said in (
+            (world.server(good), 'rescue', {'rescue_image_ref': image}),
+            (world.server(image), 'rescue', None),
+            (world.server(image, vm_state='shelved_offloaded', more={
+                'shelved_image_id': good}), 'unshelve', None),
+            (world.server(good), 'rebuild', {'imageRef': image})):
+        refused(world.act(server, action, said), 'image-blocked')
+
+
+def test_an_image_whose_bytes_are_not_there_yet(world, good):
+    image = world.alice.create()
+    response = world.boot(image)
+    assert response.status_code == 400
+    assert response.json()['badRequest']['message'] == (
+        'Can not find requested image')
+    assert world.act(world.server(good), 'rescue', {
+        'rescue_image_ref': image}).status_code == 400
+
+
 def test_nobody_approved_it(world):
     image = change(world, world.endorsed(), hepix_approved='false')
     refused(world.boot(image), 'not-approved')

@@ -255,11 +255,18 @@ def test_what_others_have_is_not_shown(world, good, inherit):
         "deleted, status) VALUES (?, ?, 0, '2026-01-01', 0, 'accepted')",
         (image, world.keystone.project('atlas')))
     refused(world.boot(image), 'not-endorsed')
-    volume = world.cinder.volume('cms')
-    first, second = (world.boot(devices=[{**VOLUME, 'uuid': each}])
-                     for each in (volume, gone))
-    assert first.status_code == second.status_code == 400
-    assert first.text.replace(volume, gone) == second.text
+    # Of a public image, too, that may not boot: a volume says its name.
+    bad = world.stranger()
+    world.cloud.glance.query(
+        "UPDATE images SET visibility = 'public' WHERE id = ?", (bad,))
+    for metadata in ({}, {'image_id': bad}, {'image_id': gone}):
+        volume = world.cinder.volume('cms', metadata)
+        for device, each in ((VOLUME, volume), (
+                SNAPSHOT, world.cinder.snapshot('cms', volume))):
+            first, second = (world.boot(devices=[{**device, 'uuid': name}])
+                             for name in (each, gone))
+            assert first.status_code == second.status_code == 400
+            assert first.text.replace(each, gone) == second.text
 
 
 def test_servers_of_others(world, good, bad):

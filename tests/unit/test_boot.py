@@ -21,6 +21,7 @@ import pytest
 from hepix_vm.boot import Booter
 from hepix_vm.boot import BootGate
 from hepix_vm.errors import Code
+from hepix_vm.errors import ServiceError
 from hepix_vm.held import Held
 from hepix_vm.trust.imagelist import format_time
 from hepix_vm.trust.ledger import Fact
@@ -313,3 +314,37 @@ def test_policy_that_cannot_be_read_refuses(cloud):
     assert cloud.judge().allowed
     (cloud.site.folder / 'policy.yaml').write_text('blocked: [')
     assert cloud.judge().codes == (Code.INTERNAL_ERROR,)
+
+
+@pytest.mark.parametrize('changes', [
+    {'extra': {'hepix_list_id': None}}, {'sha512': OTHER},
+    {'extra': {'hepix_state': 'revoked'}},
+    {'extra': {'hepix_state': 'refused',
+               'hepix_reason': 'signer-revoked: Her key is known.'}},
+    {'extra': {'hepix_expires': '2026-01-01T00:00:00Z'}}])
+def test_what_is_certain_without_the_ledger(cloud, changes):
+    cloud.gate._ledger_now = silent
+    verdict = cloud.judge(**changes)
+    assert verdict.reasons and not verdict.allowed
+    assert len(cloud.journal()) == 1
+    cloud.site.write_policy(enforcement=[
+        {'project': 'atlas', 'mode': 'permissive'}])
+    with pytest.raises(ServiceError):
+        cloud.judge(**changes)
+
+
+@pytest.mark.parametrize('changes', [
+    {}, {'extra': {'hepix_approved': 'false'}},
+    # It is on record what they may be.
+    {'extra': {'hepix_state': 'derived'}, 'sha512': OTHER},
+    {'extra': {'hepix_state': 'adopted', 'hepix_list_id': None}},
+    {'extra': {'hepix_altered': 'true'}, 'sha512': OTHER}])
+def test_what_the_ledger_has_to_say(cloud, changes):
+    cloud.gate._ledger_now = silent
+    with pytest.raises(ServiceError):
+        cloud.judge(**changes)
+    assert cloud.journal() == []
+
+
+def silent():
+    raise ServiceError('Glance does not answer.', 0, 'Look for it.')

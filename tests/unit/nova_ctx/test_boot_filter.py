@@ -28,8 +28,6 @@ import webob.exc
 from hepix_vm.boot import Booter
 from hepix_vm.errors import Code
 from hepix_vm.errors import ConfigError
-from hepix_vm.nova_ctx.boot import Answer
-from hepix_vm.nova_ctx.boot import Refusal
 from hepix_vm.nova_ctx import boot_filter
 from hepix_vm.nova_ctx.boot_filter import BootFilter
 from hepix_vm.nova_ctx.bootable import Wanted
@@ -37,6 +35,9 @@ from hepix_vm.nova_ctx import booted_server
 from hepix_vm.nova_ctx.booted_server import Root
 from hepix_vm.nova_ctx.booted_server import Server
 from hepix_vm.nova_ctx.lookup import Unknown
+from hepix_vm.nova_ctx.refusal import Answer
+from hepix_vm.nova_ctx.refusal import Named
+from hepix_vm.nova_ctx.refusal import Refusal
 from hepix_vm.trust.settings import Choice
 from hepix_vm.trust.settings import DerivedRule
 from hepix_vm.trust.verdict import Reason
@@ -174,7 +175,7 @@ def test_what_is_not_looked_at(api, request_):
 
 
 def test_a_refusal(api):
-    api.boots.says = Answer((Refusal(REVOKED, identifier=A),))
+    api.boots.says = Answer((Refusal(REVOKED, Named(identifier=A)),))
     status, headers, said = api.ask(
         HTTP_OPENSTACK_API_VERSION='compute 2.42')
     assert status == 403
@@ -240,7 +241,7 @@ def test_a_server_that_nova_does_not_find(api):
         assert api.act(action)[0] == 202
     assert api.boots.asked == []
     # What the request names is judged all the same: it may be there soon.
-    api.boots.says = Answer((Refusal(REVOKED, identifier=A),))
+    api.boots.says = Answer((Refusal(REVOKED, Named(identifier=A)),))
     assert api.act('rescue', {'rescue_image_ref': A})[0] == 403
 
 
@@ -282,8 +283,13 @@ def test_images_of_servers(api, action):
     assert asked(refuse) == 202
 
 
-def hidden(**more):
-    return Refusal(REVOKED, identifier=A, **{'owner': 'p2', **more})
+def hidden(kind='image', owner='p2', **more):
+    return Refusal(REVOKED, Named(kind, A, owner), **more)
+
+
+NO_VOLUME = ('Block Device Mapping is Invalid: failed to get volume '
+             f'{B}.')
+THEIRS, OURS, ALL = (Named('volume', B, owner) for owner in ('p2', 'p1', ''))
 
 
 @pytest.mark.parametrize('refusal, act, message', [
@@ -294,7 +300,11 @@ def hidden(**more):
     (hidden(kind='volume'), None, 'Block Device Mapping is Invalid: failed '
      f'to get volume {A}.'),
     (hidden(kind='snapshot'), None, 'Block Device Mapping is Invalid: '
-     f'failed to get snapshot {A}.')])
+     f'failed to get snapshot {A}.'),
+    # What leads there is not his to know either.
+    (hidden(owner='p1', led=(THEIRS,)), None, NO_VOLUME),
+    (hidden(owner='', led=(OURS, THEIRS)), None, NO_VOLUME),
+    (hidden(led=(THEIRS,), missing=True), None, NO_VOLUME)])
 def test_what_is_not_shown(api, monkeypatch, refusal, act, message):
     monkeypatch.setattr(glance, 'API', lambda: SimpleNamespace(get=absent))
     api.boots.says = Answer((refusal,))
@@ -311,8 +321,10 @@ def absent(context, identifier):
 
 @pytest.mark.parametrize('refusal, more', [
     (hidden(), {'is_admin': True}), (hidden(owner='p1'), {}),
-    (hidden(owner=''), {}), (hidden(kind='volume', owner='p1'), {}),
-    (hidden(kind='volume'), {'is_admin': True})])
+    (hidden(owner=''), {}), (hidden('volume', 'p1'), {}),
+    (hidden(kind='volume'), {'is_admin': True}),
+    (hidden(owner='', led=(OURS, ALL)), {}),
+    (hidden(owner='', led=(THEIRS,)), {'is_admin': True})])
 def test_what_is_shown(api, monkeypatch, refusal, more):
     monkeypatch.setattr(glance, 'API', lambda: SimpleNamespace(get=absent))
     api.boots.says = Answer((refusal,))
@@ -331,8 +343,8 @@ def test_an_image_that_is_shared(api, monkeypatch):
 def test_only_what_is_shown_is_explained(api, monkeypatch):
     monkeypatch.setattr(glance, 'API', lambda: SimpleNamespace(get=absent))
     secret = Verdict((Reason(Code.NOT_ENDORSED, 'A secret.'),))
-    api.boots.says = Answer((Refusal(secret, owner='p2'),
-                             Refusal(REVOKED, owner='p1')))
+    api.boots.says = Answer((Refusal(secret, Named(owner='p2')),
+                             Refusal(REVOKED, Named(owner='p1'))))
     _, _, said = api.ask()
     assert 'A secret.' not in said['forbidden']['message']
     assert 'It was revoked.' in said['forbidden']['message']
@@ -366,21 +378,18 @@ def test_both_pipelines_share_what_is_kept(site, factory):
     ('volumes: perhaps\n', {}, 'policy.yaml:1: '),
     ('[', {}, 'policy.yaml'), (None, {}, 'policy.yaml'),
     ('endorsers: []\n', {'on_unknown': 'perhaps'}, 'on_unknown'),
-    ('endorsers: []\n', {'boot_cache': 'x'}, 'boot_cache')])
+    ('endorsers: []\n', {'boot_cache': 'x'}, 'boot_cache'),
+    ('endorsers: []\n', None, 'service_credentials')])
 def test_it_does_not_start(site, factory, policy, settings, words):
     path = site.folder / 'policy.yaml'
-    site.write_config(policy_file=str(path), **settings)
+    if settings is None:
+        # There is no account then.
+        site.config.write_text(f'[hepix_vm]\npolicy_file = {path}\n')
+    else:
+        site.write_config(policy_file=str(path), **settings)
     if policy is not None:
         path.write_text(policy)
     with pytest.raises(ConfigError, match=words):
-        factory({})
-
-
-def test_it_does_not_start_without_an_account(site, factory):
-    path = site.folder / 'policy.yaml'
-    path.write_text('endorsers: []\n')
-    site.config.write_text(f'[hepix_vm]\npolicy_file = {path}\n')
-    with pytest.raises(ConfigError, match='service_credentials'):
         factory({})
 
 

@@ -26,10 +26,10 @@ import pytest
 
 from hepix_vm.boot import Booter
 from hepix_vm.errors import Code
-from hepix_vm.nova_ctx.boot import Answer
 from hepix_vm.nova_ctx.boot import Boots
 from hepix_vm.nova_ctx.bootable import Wanted
 from hepix_vm.nova_ctx.lookup import Unknown
+from hepix_vm.nova_ctx.refusal import Answer
 from hepix_vm.nova_ctx.scheduler_filter import EndorsedImageFilter
 from hepix_vm.opts import Occasion
 from hepix_vm.trust.verdict import Reason

@@ -29,6 +29,7 @@ from hepix_vm.nova_ctx.volumes import Volumes
 from tests.testbed import serving
 
 ID = 'aaaaaaaa-0000-4000-8000-000000000000'
+OTHER = 'bbbbbbbb-0000-4000-8000-000000000000'
 VOLUME = {'volume': {
     'id': ID, 'os-vol-tenant-attr:tenant_id': 'p1',
     'volume_image_metadata': {'image_id': 'i', 'min_ram': 0}}}
@@ -84,10 +85,19 @@ def test_a_volume(cinder, make):
     volumes = make()
     cinder.says[f'/volumes/{ID}'] = 200, VOLUME
     expected = Volume('p1', metadata={'image_id': 'i', 'min_ram': '0'})
-    assert volumes.volume(ID) == volumes.volume(ID.upper()) == expected
+    assert volumes.volume(ID) == volumes.volume(ID) == expected
     assert cinder.asked == [(f'/volumes/{ID}', 't')]
-    cinder.says[f'/volumes/{ID}'] = 200, {'volume': {'id': ID}}
-    assert make().volume(ID) == Volume('')
+
+
+def test_a_volume_of_another_id(cinder, make):
+    """Nova may be given another one than whoever answers us found."""
+    volumes = make()
+    for kind, said in (('volumes', VOLUME), ('snapshots', SNAPSHOT)):
+        cinder.says[f'/{kind}/{ID.upper()}'] = 200, said
+        cinder.says[f'/{kind}/{OTHER}'] = 200, said
+    for identifier in (ID.upper(), OTHER):
+        assert volumes.volume(identifier) is None
+        assert volumes.snapshot(identifier) is None
 
 
 def test_a_snapshot(cinder, make):
@@ -114,13 +124,23 @@ def test_it_is_kept_for_as_long_as_is_set(cinder, make):
 
 @pytest.mark.parametrize('answer', [
     (403, {}), (500, {}), (200, b'x'), (200, []), (200, {}),
-    (200, {'volume': None}), (200, {'volume': []}),
-    (200, {'volume': {'volume_image_metadata': [1]}})])
+    (200, {'volume': None}), (200, {'volume': []}), (200, {'volume': {}}),
+    # An account that is not shown whose it is.
+    (200, {'volume': {'id': ID}}),
+    (200, {'volume': {**VOLUME['volume'], 'volume_image_metadata': [1]}})])
 def test_what_is_no_answer(cinder, make, answer, caplog):
     cinder.says[f'/volumes/{ID}'] = answer
     with pytest.raises(Unknown, match='Cinder does not say now what'):
         make().volume(ID)
     assert 'Cinder' in caplog.text
+
+
+@pytest.mark.parametrize('said', [
+    {}, {'id': ID}, {'id': ID, 'volume_id': 'v'}])
+def test_what_is_no_snapshot(cinder, make, said):
+    cinder.says[f'/snapshots/{ID}'] = 200, {'snapshot': said}
+    with pytest.raises(Unknown):
+        make().snapshot(ID)
 
 
 def test_it_says_nothing(cinder, make, caplog):

@@ -339,10 +339,8 @@ def test_an_operator_takes_it_out_of_use(world, good):
 
 def test_an_image_whose_bytes_are_not_there_yet(world, good):
     image = world.alice.create()
-    response = world.boot(image)
-    assert response.status_code == 400
-    assert response.json()['badRequest']['message'] == (
-        'Can not find requested image')
+    said = world.boot(image).json()['badRequest']
+    assert said['message'] == 'Can not find requested image'
     assert world.act(world.server(good), 'rescue', {
         'rescue_image_ref': image}).status_code == 400
 

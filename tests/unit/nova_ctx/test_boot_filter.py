@@ -353,8 +353,7 @@ def test_only_what_is_shown_is_explained(api, monkeypatch):
 def test_a_version_that_there_is_not(api):
     api.boots.says = Answer((Refusal(REVOKED),))
     for version in ('compute 9.9', 'compute x', 'compute'):
-        status, headers, _ = api.ask(HTTP_OPENSTACK_API_VERSION=version)
-        assert status == 403
+        assert api.ask(HTTP_OPENSTACK_API_VERSION=version)[0] == 403
 
 
 @pytest.fixture
@@ -382,8 +381,7 @@ def test_both_pipelines_share_what_is_kept(site, factory):
     ('endorsers: []\n', None, 'service_credentials')])
 def test_it_does_not_start(site, factory, policy, settings, words):
     path = site.folder / 'policy.yaml'
-    if settings is None:
-        # There is no account then.
+    if settings is None:  # and no account
         site.config.write_text(f'[hepix_vm]\npolicy_file = {path}\n')
     else:
         site.write_config(policy_file=str(path), **settings)

@@ -137,3 +137,16 @@ class User:
         """Delete a server, and wait until it is gone."""
         self.sdk.compute.delete_server(server)
         self.sdk.compute.wait_for_delete(server)
+
+
+def refused(answer: Any, code: str = 'image-revoked') -> None:
+    """See that Nova refused a request in its own way, with a reason.
+
+    :param code: of the reason
+    :raises AssertionError: it did not, or for another one
+    """
+    assert answer.status_code == 403, answer.text
+    body = answer.json()
+    assert list(body) == ['forbidden']
+    assert body['forbidden']['code'] == 403
+    assert f'[{code}]' in body['forbidden']['message']

@@ -39,14 +39,12 @@ def in_base(stack: Stack, image: str) -> str:
         return hashlib.file_digest(base, 'sha512').hexdigest()
 
 
-def test_published_at_another_site_and_booted_here(
-        stack: Stack, alice: User, web: WebServer,
-        disk: Callable[[], bytes], tmp_path: pathlib.Path) -> None:
-    data = disk()
-    sha512 = entry(data).sha512
+def follow(stack: Stack, web: WebServer, data: bytes,
+           folder: pathlib.Path) -> None:
+    """Publish an image at another site, and follow its list here."""
     web.contents['/guest.raw'] = data
-    site_a = Site(tmp_path / 'a', CA_A)
-    publisher = Publisher(site_a, tmp_path / 'alice')
+    site_a = Site(folder / 'a', CA_A)
+    publisher = Publisher(site_a, folder / 'alice')
     publisher.write(declared(data, uri=web.url('/guest.raw')))
     publisher.publish()
     pki.write_folder(stack.site.anchors,
@@ -55,9 +53,17 @@ def test_published_at_another_site_and_booted_here(
         stack.site.write_subscriptions([{
             'url': server.serve('/image.list', publisher.output.read_bytes()),
             'uuid': LIST, 'share': 'public', 'internal_addresses': True,
-            'ca_bundle': server.bundle(tmp_path),
+            'ca_bundle': server.bundle(folder),
             'endorsers': [{'dn': ALICE, 'ca': CA_A}]}])
         assert f'{LIST} accepted: version 1, 1 image,' in stack.sync()
+
+
+def test_published_at_another_site_and_booted_here(
+        stack: Stack, alice: User, web: WebServer,
+        disk: Callable[[], bytes], tmp_path: pathlib.Path) -> None:
+    data = disk()
+    sha512 = entry(data).sha512
+    follow(stack, web, data, tmp_path)
     image, = alice.sdk.image.images(status='active', visibility='public')
     assert image.hash_value == sha512
 

@@ -87,6 +87,14 @@ def add(project: str, image: str, token: str, state: str | None = None,
     instance.info_cache = objects.InstanceInfoCache(
         ctxt, network_info=network_model.NetworkInfo())
     instance.create()
+    _complete(ctxt, instance, root)
+    return str(instance.uuid)
+
+
+def _complete(ctxt: nova_context.RequestContext, instance: objects.Instance,
+              root: Mapping[str, str]) -> None:
+    """Make what Nova keeps of a server beside it."""
+    image = instance.image_ref
     objects.BlockDeviceMapping(ctxt, instance_uuid=instance.uuid, **{
         'boot_index': 0, 'device_name': '/dev/vda',
         'delete_on_termination': True,
@@ -97,14 +105,14 @@ def add(project: str, image: str, token: str, state: str | None = None,
         'guest_format': None, 'device_type': 'disk', 'disk_bus': 'virtio',
         **root}).create()
     objects.InstanceMapping(
-        ctxt, instance_uuid=instance.uuid, project_id=project, user_id=user,
+        ctxt, instance_uuid=instance.uuid, project_id=instance.project_id,
+        user_id=instance.user_id,
         cell_mapping=objects.CellMapping.get_by_uuid(
             nova_context.get_admin_context(), ctxt.cell_uuid)).create()
     # Without it Nova neither rebuilds nor unshelves one.
     objects.RequestSpec.from_components(
         ctxt, instance.uuid, None, instance.flavor, None, None, {}, None,
         None).create()
-    return instance.uuid
 
 
 def state(server: str, state: str | None) -> None:

@@ -32,7 +32,7 @@ from hepix_vm.errors import HepixVmError
 from hepix_vm.exchange.event import Affected
 from hepix_vm.exchange.event import Event
 from hepix_vm.exchange.event import Kind
-from hepix_vm.exchange.measures import Measures
+from hepix_vm.exchange.locking import Locking
 from hepix_vm.exchange.notify.told import ToldFile
 from hepix_vm.exchange.owners import Owners
 from hepix_vm.exchange.settle import Settler
@@ -177,9 +177,9 @@ class Ended:
             self._say(_NO_NOVA)
             self.tally.unknown = True
             return
-        measures = Measures(nova)
+        locking = Locking(nova)
         for image_id, servers in sorted(self._found(nova, images).items()):
-            self._image(measures, image_id, servers)
+            self._image(locking, image_id, servers)
 
     def _found(self, nova: keystone_adapter.Adapter,
                images: set[str]) -> Mapping[str, list[Running]]:
@@ -214,7 +214,7 @@ class Ended:
         self._all = False
         return {}
 
-    def _image(self, measures: Measures, image_id: str,
+    def _image(self, locking: Locking, image_id: str,
                servers: Collection[Running]) -> None:
         try:
             # It may be in use again, or another one be worse.
@@ -230,7 +230,7 @@ class Ended:
         for server in servers:
             self.tally.servers += 1
             try:
-                self._server(measures, ended, server)
+                self._server(locking, ended, server)
             except HepixVmError as error:
                 self._failed(f'It is not known who locked the server '
                              f'{server.identifier}', error)
@@ -246,7 +246,7 @@ class Ended:
             return None
         return _Ended(held, outcome, state, measure)
 
-    def _server(self, measures: Measures, ended: _Ended,
+    def _server(self, locking: Locking, ended: _Ended,
                 server: Running) -> None:
         """Do with a server what is to be done.
 
@@ -255,18 +255,18 @@ class Ended:
         key = f'server {ended.held.image_id} {server.identifier}'
         self._here |= {f'{key} {ended.state}', f'{key} {_LOCKED}'}
         locked = server.locked and ended.measure is not Measure.REPORT and (
-            self._memory.knows(f'{key} {_LOCKED}') or measures.holds(server))
+            self._memory.knows(f'{key} {_LOCKED}') or locking.holds(server))
         due = running.due(ended.measure, server.state, server.power, locked)
         if self._dry_run:
             self._say_of(server, ended, 'would be', [
                 *[_LOCKED] * due.lock, *[_STOPPED] * due.stop])
             return
-        did = self._act(measures, ended, server, due)
+        did = self._act(locking, ended, server, due)
         self._done(server, ended, did, locked)
         if locked or _LOCKED in did:
             self._memory.add(f'{key} {_LOCKED}')
 
-    def _act(self, measures: Measures, ended: _Ended, server: Running,
+    def _act(self, locking: Locking, ended: _Ended, server: Running,
              due: running.Due) -> list[str]:
         """Lock and stop a server, as far as it is due; return what was done.
 
@@ -275,10 +275,10 @@ class Ended:
         did: list[str] = []
         try:
             if due.lock:
-                if not measures.lock(server, ended.reason):
+                if not locking.lock(server, ended.reason):
                     return did  # it is gone
                 did.append(_LOCKED)
-            if due.stop and measures.stop(server):
+            if due.stop and locking.stop(server):
                 did.append(_STOPPED)
         except HepixVmError as error:
             self._failed(f'The server {server.identifier} cannot be locked '

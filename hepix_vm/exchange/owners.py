@@ -19,12 +19,6 @@ from keystoneauth1 import adapter as keystone_adapter
 from hepix_vm.errors import ServiceError
 from hepix_vm.exchange.rest import Rest
 
-_KEYSTONE = {
-    0: 'Look whether Keystone runs, and correct [service_credentials] of '
-       'hepix-vm.conf.',
-    403: 'Give the account in [service_credentials] the role admin.',
-    -1: 'Look into the log of Keystone.'}
-
 
 class Owners:
     """Knows the mail addresses of Keystone's users.
@@ -36,7 +30,7 @@ class Owners:
         self._rest: Rest | None = None
         if identity is not None:
             identity.version = '3'
-            self._rest = Rest(identity, 'Keystone', _KEYSTONE)
+            self._rest = Rest(identity, 'Keystone')
         self._known: dict[str, str] = {}
         self._failed: ServiceError | None = None
 

@@ -31,6 +31,23 @@ _PIECE = 64 * 1024  # bytes
 # Of what a refusal says: the gate has several reasons, each with a remedy.
 _LONGEST = 2000  # characters
 _ERRNO = re.compile(r'\[Errno -?[0-9]+\] ([^\'")]+)', re.ASCII)
+_ADMIN = {403: 'Give the account in [service_credentials] the role admin.'}
+# What to do about services that are asked with [service_credentials], by
+# the status of an answer; 0 is none, and -1 any other.
+REMEDIES: Mapping[str, Mapping[int, str]] = {
+    'Keystone': _ADMIN | {
+        0: 'Look whether Keystone runs, and correct [service_credentials] '
+           'of hepix-vm.conf.',
+        -1: 'Look into the log of Keystone.'},
+    'Nova': _ADMIN | {
+        0: 'Look whether Nova runs and is in Keystone\'s catalogue, or give '
+           'compute_endpoint in [service_credentials] of hepix-vm.conf.',
+        -1: 'Look into the log of nova-api.'},
+    'Cinder': _ADMIN | {
+        0: 'Look whether Cinder runs and is in Keystone\'s catalogue, or '
+           'give block_storage_endpoint in [service_credentials] of '
+           'hepix-vm.conf.',
+        -1: 'Look into the log of Cinder.'}}
 _NO_ANSWER = (exceptions.ClientException, requests.RequestException)
 
 
@@ -39,15 +56,14 @@ class Rest:
 
     :param adapter: the way to it, of :mod:`hepix_vm.credentials`
     :param name: what messages call it
-    :param remedies: what to do, by the status of an answer; 0 is none, and
-        -1 any other
+    :param remedies: other than those of :data:`REMEDIES`
     """
 
     def __init__(self, adapter: keystone_adapter.Adapter, name: str,
-                 remedies: Mapping[int, str]) -> None:
+                 remedies: Mapping[int, str] | None = None) -> None:
         self._adapter = adapter
         self._name = name
-        self._remedies = remedies
+        self._remedies = remedies or REMEDIES[name]
 
     def request(self, method: str, path: str,
                 accepted: Collection[int] = (200,),

@@ -34,25 +34,16 @@ import requests
 from hepix_vm.errors import HepixVmError
 from hepix_vm.errors import ServiceError
 from hepix_vm.exchange.rest import cause_of
+from hepix_vm.exchange.rest import REMEDIES
 from hepix_vm.exchange.rest import Rest
 from hepix_vm.gate import utcnow
 from hepix_vm import servers
 
 LOG = logging.getLogger(__name__)
 
-_REMEDIES = {
-    0: 'Look whether Keystone runs, and correct [service_credentials] of '
-       'hepix-vm.conf.',
-    403: 'Give the account in [service_credentials] the role admin.',
-    -1: 'Look into the log of Keystone.'}
 _NOVA = ('Look whether Nova runs, and whether the account is an '
          'administrator\'s: --os-cloud of openstack, or '
          '[service_credentials] of hepix-vm.conf.')
-_CINDER = {
-    0: 'Look whether Cinder runs and is in Keystone\'s catalogue, or give '
-       'block_storage_endpoint in [service_credentials] of hepix-vm.conf.',
-    403: _REMEDIES[403],
-    -1: 'Look into the log of Cinder.'}
 _LOST = ('The next run asks again; where it says so again, give the account '
          'in [service_credentials] the role admin, and where it has it, '
          'delete the server: its volume is lost.')
@@ -71,7 +62,7 @@ def project_ids(identity: keystone_adapter.Adapter | None,
     if identity is None:
         return {name: name for name in named}
     identity.version = '3'
-    keystone = Rest(identity, 'Keystone', _REMEDIES)
+    keystone = Rest(identity, 'Keystone')
     found = {}
     for name in sorted(set(named)):
         if identifier := _project_id(keystone, name):
@@ -88,7 +79,7 @@ def own_project(identity: keystone_adapter.Adapter) -> str:
         return identity.get_project_id() or ''
     except exceptions.ClientException as error:
         raise HepixVmError(f'Keystone cannot be asked: {error}',
-                           remedy=_REMEDIES[0]) from error
+                           remedy=REMEDIES['Keystone'][0]) from error
 
 
 def _project_id(keystone: Rest, named: str) -> str:
@@ -227,7 +218,7 @@ def is_there(service: keystone_adapter.Adapter, keystone: bool) -> bool:
         return False
     except exceptions.ClientException as error:
         raise HepixVmError(f'Keystone cannot be asked: {cause_of(error)}',
-                           remedy=_REMEDIES[0]) from error
+                           remedy=REMEDIES['Keystone'][0]) from error
 
 
 def project_names(identity: keystone_adapter.Adapter) -> Mapping[str, str]:
@@ -236,7 +227,7 @@ def project_names(identity: keystone_adapter.Adapter) -> Mapping[str, str]:
     :raises ServiceError: Keystone does not say them
     """
     identity.version = '3'
-    keystone = Rest(identity, 'Keystone', _REMEDIES)
+    keystone = Rest(identity, 'Keystone')
     found = keystone.document('GET', '/projects')
     try:
         return {str(each['id']): str(each['name'])
@@ -293,7 +284,7 @@ def _volumes(cinder: keystone_adapter.Adapter,
 
     :raises ServiceError: Cinder does not say
     """
-    rest = Rest(cinder, 'Cinder', _CINDER)
+    rest = Rest(cinder, 'Cinder')
     left: set[str] = set(wanted)
     marker, more = '', True
     while left and more:

@@ -30,11 +30,6 @@ from hepix_vm.nova_ctx.answers import Answers
 from hepix_vm.nova_ctx.lookup import asked
 from hepix_vm import opts
 
-_REMEDIES = {
-    0: 'Look whether Cinder runs and is in Keystone\'s catalogue, or give '
-       'block_storage_endpoint in [service_credentials] of hepix-vm.conf.',
-    403: 'Give the account in [service_credentials] the role admin.',
-    -1: 'Look into the log of Cinder.'}
 # Of volumes and snapshots, as an administrator is shown them (API of the
 # Block Storage service, version 3). Who is not shown it may not be shown what
 # a volume was made of either.
@@ -68,7 +63,7 @@ class Volumes:
         self._seconds = group.boot_timeout
         self._rest = Rest(credentials.adapter(
             conf, credentials.BLOCK_STORAGE, group.boot_timeout),
-            'Cinder', _REMEDIES)
+            'Cinder')
         self._found: Answers[Volume | None] = Answers(
             # Whoever waits for one that comes asks again and again.
             group.boot_cache, _size, lasting=bool)

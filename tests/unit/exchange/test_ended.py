@@ -23,7 +23,7 @@ from hepix_vm.errors import ServiceError
 from hepix_vm.exchange.ended import Ended
 from hepix_vm.exchange.ended import Services
 from hepix_vm.exchange.event import Kind
-from hepix_vm.exchange.measures import Measures
+from hepix_vm.exchange.locking import Locking
 from hepix_vm.exchange.owners import Owners
 from hepix_vm.held import Held
 from hepix_vm.held import Outcome
@@ -175,7 +175,7 @@ def test_only_what_an_administrator_locked_is_locked(look):
             ([owners], False), ([ours], True), ([stop, ours, owners], True),
             ([owners, unlock, ours], False), ([stop], False), ([], False)):
         nova = Nova(server(locked=True), actions=actions)
-        assert Measures(nova).holds(Running(
+        assert Locking(nova).holds(Running(
             '1', 'x', 'atlas', 'ACTIVE', IMAGE, locked=True)) is holds
         look(Nova(), out=())  # and nothing is remembered
         look(nova, Measure.LOCK)

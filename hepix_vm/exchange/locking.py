@@ -21,25 +21,20 @@ from hepix_vm.exchange.rest import Rest
 from hepix_vm.servers import Running
 from hepix_vm.servers import VERSION
 
-_NOVA = {
-    0: 'Look whether Nova runs and is in Keystone\'s catalogue, or give '
-       'compute_endpoint in [service_credentials] of hepix-vm.conf.',
-    403: 'Give the account in [service_credentials] the role admin.',
-    -1: 'Look into the log of nova-api.'}
 # The last in which Nova tells of all actions at once.
 _ALL_AT_ONCE = 'compute 2.57'
 _LONGEST = 255  # characters of a reason, as Nova has it
 _GONE, _NOT_NOW = 404, 409
 
 
-class Measures:
-    """What may be done with servers.
+class Locking:
+    """Keeps servers from being used.
 
     :param nova: the way to Nova
     """
 
     def __init__(self, nova: keystone_adapter.Adapter) -> None:
-        self._rest = Rest(nova, 'Nova', _NOVA)
+        self._rest = Rest(nova, 'Nova')
 
     def holds(self, server: Running) -> bool:
         """Return whether none but an administrator may unlock a server.

@@ -75,10 +75,11 @@ class Running:
     """A server that is there, and from what it runs.
 
     :param status: as Nova says it; ``UNKNOWN`` if its cell does not answer
-    :param image_id: Glance's id; empty if it runs from a volume, and None if
-        Nova does not say
+    :param image_id: Glance's id, as it was given to Nova; empty if it runs
+        from a volume, and None if Nova does not say
     :param volumes: Cinder's ids of those that are attached to it, if it runs
-        from one of them
+        from one of them; in lower case, as Cinder makes them, whatever Nova
+        was given
     :param user: the id of who made it
     :param boots: Glance's ids of kernel and ramdisk, where they are images of
         their own; told to administrators
@@ -117,8 +118,9 @@ def running(nova: adapter.Adapter, **asked: str) -> Iterator[Running]:
             server['id'], server.get('name', ''),
             server.get('tenant_id', ''), server.get('status', ''),
             None if image is _NOT_SAID else image['id'] if image else '',
-            () if image else tuple(volume['id'] for volume in server.get(
-                'os-extended-volumes:volumes_attached', ())),
+            () if image else tuple(
+                volume['id'].lower() for volume in server.get(
+                    'os-extended-volumes:volumes_attached', ())),
             user=server.get('user_id', ''),
             boots=tuple(dict.fromkeys(filter(None, (
                 server.get(f'{_MORE}:{part}_id')

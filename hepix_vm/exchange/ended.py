@@ -20,10 +20,9 @@ and whoever did it tells of it.
 
 from collections.abc import Callable
 from collections.abc import Collection
-from collections.abc import Iterator
 from collections.abc import Mapping
-import contextlib
 import dataclasses
+import functools
 import logging
 
 from keystoneauth1 import adapter as keystone_adapter
@@ -33,7 +32,7 @@ from hepix_vm.exchange.event import Affected
 from hepix_vm.exchange.event import Event
 from hepix_vm.exchange.event import Kind
 from hepix_vm.exchange.locking import Locking
-from hepix_vm.exchange.notify.told import ToldFile
+from hepix_vm.exchange.memory import Memory
 from hepix_vm.exchange.owners import Owners
 from hepix_vm.exchange.settle import Settler
 from hepix_vm.exchange.steady import SERVICE
@@ -192,13 +191,37 @@ class Ended:
             self._all = False
             self._failed('There may be more servers', silent)
         roots = self._roots(servers)
+        meant = functools.cache(functools.partial(
+            self._meant, images, {each.lower() for each in images}))
         found: dict[str, list[Running]] = {}
         for server in servers:
             runs = {server.image_id or roots.get(server.identifier, ''),
                     *server.boots}
-            for image_id in sorted(runs & images):
+            for image_id in sorted({*map(meant, runs)} - {''}):
                 found.setdefault(image_id, []).append(server)
         return found
+
+    def _meant(self, images: Collection[str], small: Collection[str],
+               named: str) -> str:
+        """Return which of some images is named; empty if none of them is.
+
+        Nova keeps ids as they were typed. Whether capitals matter is a
+        question of Glance's database, and where they do the other image is
+        another one.
+        """
+        if named in images:
+            return named
+        if named.lower() not in small:
+            return ''
+        try:
+            found = self._settler.look_now(named)
+        except HepixVmError as error:
+            self._all = False
+            self._failed(f'It is not known whether servers may run the '
+                         f'image {named}', error)
+            return ''
+        image_id = found[0].image_id if found else ''
+        return image_id if image_id in images else ''
 
     def _roots(self, servers: Collection[Running]) -> Mapping[str, str]:
         if not any(server.volumes for server in servers):
@@ -338,42 +361,3 @@ class Ended:
     def _failed(self, what: str, error: HepixVmError) -> None:
         self.tally.failed += 1
         LOG.error('%s: %s %s', what, error.message, error.remedy)
-
-
-class Memory:
-    """What was told of servers on this controller, as long as it is so.
-
-    Who cannot remember tells it again: rather that than not at all.
-
-    :param state_dir: where it is kept
-    """
-
-    _ABOUT = 'servers'
-
-    def __init__(self, state_dir: str) -> None:
-        self._file = ToldFile(state_dir, 'servers')
-
-    def knows(self, key: str) -> bool:
-        """Return whether something was told."""
-        known = False
-        with _remembering(), self._file.open() as told:
-            known = told.knows(key)
-        return known
-
-    def add(self, key: str) -> None:
-        """Remember that something was told."""
-        with _remembering(), self._file.open() as told:
-            told.add(key, self._ABOUT, utcnow(), [])
-
-    def only(self, keys: Collection[str]) -> None:
-        """Forget all else: it is told again when it is so again."""
-        with _remembering(), self._file.open() as told:
-            told.only(self._ABOUT, keys)
-
-
-@contextlib.contextmanager
-def _remembering() -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        LOG.error('What was told of servers cannot be remembered: %s', error)

@@ -238,7 +238,7 @@ class _Planner:
             self._notes[f'No image is deleted or evicted now. {used.message} '
                         f'{used.remedy}'] = None
             return False
-        return image.image_id not in used
+        return image.image_id.lower() not in used
 
     # What should be there.
 

@@ -131,8 +131,10 @@ def usage(nova: keystone_adapter.Adapter, cinder: keystone_adapter.Adapter,
           ) -> Callable[[int], Collection[str] | HepixVmError]:
     """Return what knows images that servers use, or used within some days.
 
-    Servers that are there are asked for once, and deleted ones once for
-    each number of days. Where it cannot be found out it returns why.
+    The ids of images are in lower case: who gave them to Nova, or wrote
+    them on a volume, may have typed others. Servers that are there are
+    asked for once, and deleted ones once for each number of days. Where it
+    cannot be found out it returns why.
     """
     @functools.cache
     def present() -> Collection[str]:
@@ -153,7 +155,7 @@ def usage(nova: keystone_adapter.Adapter, cinder: keystone_adapter.Adapter,
             since = now() - datetime.timedelta(days=days)
             with _said_by_nova('which images are in use'):
                 gone = servers.in_use(nova, since).images if days else set()
-                return {*present(), *gone}
+                return {image.lower() for image in (*present(), *gone)}
         except HepixVmError as error:
             return error
     return in_use

@@ -94,17 +94,18 @@ class Images:
     """Judges the one image as it is told."""
 
     def __init__(self, state='revoked', code=Code.IMAGE_REVOKED,
-                 mode=Mode.ENFORCING, status='deactivated'):
+                 mode=Mode.ENFORCING, status='deactivated', capitals=True):
+        self.capitals = capitals  # whether they matter to its database
         self.answer = (
             Held(IMAGE, status, 'atlas', AT, extra={'hepix_state': state}),
             Outcome(Verdict((Reason(code, 'It is so.'),), mode=mode), '', {}))
         self.failed = None
 
     def look_now(self, image_id):
-        assert image_id == IMAGE
+        assert image_id.lower() == IMAGE
         if self.failed:
             raise self.failed
-        return self.answer
+        return self.answer if image_id == IMAGE or not self.capitals else None
 
 
 @pytest.fixture
@@ -233,6 +234,35 @@ def test_what_cannot_be_read_stops_nothing(look, caplog):
     assert look(nova, images=images).tally.failed == 1
     assert 'Glance is away. Mend it.' in caplog.text
     assert nova.did == []
+
+
+def test_an_id_in_capitals_means_what_glance_means_by_it(look):
+    def typed():
+        return Nova(server(image={'id': IMAGE.upper()}), server(
+            '2', image={'id': 'B' * 8}, **{
+                'OS-EXT-SRV-ATTR:kernel_id': IMAGE.upper()}))
+
+    nova = typed()
+    assert look(nova, images=Images(capitals=False)).tally.stopped == 2
+    assert {number for number, _ in nova.did} == {'1', '2'}
+    # There it is another image, of which nothing is known, or none at all.
+    nova = typed()
+    assert look(nova, images=Images()).tally.servers == 0
+    assert nova.did == []
+
+
+def test_where_glance_does_not_say_what_is_meant_nothing_is_forgotten(
+        look, caplog):
+    assert len(look(Nova(server()), Measure.REPORT).told) == 1
+    images = Images()
+    images.failed = ServiceError('Glance is away.', 0, 'Mend it.')
+    # Twice, and it is asked once.
+    nova = Nova(*(server(number, image={'id': IMAGE.upper()})
+                  for number in '12'))
+    done = look(nova, Measure.REPORT, images)
+    assert (done.tally.failed, done.told) == (1, [])
+    assert 'Glance is away. Mend it.' in caplog.text
+    assert look(Nova(server()), Measure.REPORT).told == []
 
 
 def test_a_dry_run_does_nothing(look, tmp_path):

@@ -45,6 +45,18 @@ def test_unused_images_are_evicted_and_stay_so():
     assert model.of(unused).name == 'Ours'
 
 
+def test_capitals_in_an_id_do_not_make_it_unused():
+    model = Model()
+    model.accept(image_list('L', entry('a')), evict_after=30)
+    shown(model)
+    model.images = [dataclasses.replace(image, image_id='ABC')
+                    for image in model.images]
+    model.used = {'abc'}
+    assert model.plan().chains == ()
+    model.used = {'other'}
+    assert actions(model.plan()) == ['evict']
+
+
 def test_what_came_lately_is_not_evicted():
     model = Model()
     model.accept(image_list('L', entry('a')), evict_after=1)

@@ -128,6 +128,18 @@ def test_a_server_that_runs_from_a_volume_uses_its_image():
     assert len(cinder.asked) == 2
 
 
+def test_capitals_make_no_other_image_and_no_other_volume():
+    """Nova and Cinder keep what was typed; databases may not mind."""
+    cinder = Cinder(volume('boot', 'B'))
+    nova = Nova(server(1, 'A'), server(2, '', 'BOOT'),
+                deleted=[server(3, 'C')])
+    assert set(use(nova, cinder)(30)) == {'a', 'b', 'c'}
+    found, _ = usage.running(nova, True)
+    assert usage.roots(cinder, found) == {'2': 'B'}
+    # What is shown is what Nova says.
+    assert found[0].image_id == 'A'
+
+
 def test_without_such_a_server_cinder_is_not_asked():
     cinder = Cinder()
     # One that failed has no volume.

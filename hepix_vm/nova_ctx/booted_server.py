@@ -128,7 +128,7 @@ def wanted(asked: Asked, server: Server) -> Wanted:
         # As ComputeManager._get_rescue_image chooses.
         default = server.base_image_id or server.image_id
         # As LibvirtDriver.rescue takes them.
-        return Wanted(kept=_given(
+        return Wanted(kept=given(
             '' if asked.wanted.images else default,
             server.kernel_id, server.ramdisk_id))
     return unshelved(server) if asked.action == UNSHELVE else Wanted()
@@ -138,10 +138,10 @@ def unshelved(server: Server) -> Wanted:
     """Return what a server boots that comes back to a host."""
     found = of_root(server.root) if server.root else Wanted()
     return Wanted(
-        _given(server.shelved_image_id) + found.images,
-        _given(server.kernel_id, server.ramdisk_id),
+        given(server.shelved_image_id) + found.images,
+        given(server.kernel_id, server.ramdisk_id),
         # A rebuilt volume has the second.
-        _given(server.image_id, server.base_image_id),
+        given(server.image_id, server.base_image_id),
         found.volumes, found.snapshots)
 
 
@@ -149,7 +149,7 @@ def running(server: Server) -> Wanted:
     """Return what a server boots that another host takes over."""
     if server.root:
         return of_root(server.root)
-    return Wanted(kept=_given(
+    return Wanted(kept=given(
         server.image_id, server.kernel_id, server.ramdisk_id))
 
 
@@ -159,8 +159,9 @@ def of_root(root: Root) -> Wanted:
         return Wanted((root.image_id,))
     if root.volume_id:
         return Wanted(volumes=(root.volume_id,))
-    return Wanted(snapshots=_given(root.snapshot_id))
+    return Wanted(snapshots=given(root.snapshot_id))
 
 
-def _given(*names: str) -> tuple[str, ...]:
+def given(*names: str | None) -> tuple[str, ...]:
+    """Return the ids that are there."""
     return tuple(name for name in names if name)

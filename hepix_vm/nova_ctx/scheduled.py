@@ -20,14 +20,17 @@ from typing import Any
 from hepix_vm.nova_ctx import bootable
 from hepix_vm.nova_ctx.bootable import Wanted
 from hepix_vm.nova_ctx import booted_server
+from hepix_vm.nova_ctx.booted_server import given
 from hepix_vm.nova_ctx.lookup import Unknown
 from hepix_vm.opts import Occasion
 
 # The task states (nova.compute.task_states) with which conductors ask for a
-# host; evacuate and rebuild have the same one.
+# host. Evacuate and rebuild have the same one; a hint of Nova's own tells
+# them apart, and nothing else: a user might have given it to his server.
+_REBUILDING = 'rebuilding'
 _OCCASIONS: Mapping[str, Occasion] = {
     'unshelving': Occasion.UNSHELVE, 'migrating': Occasion.MIGRATE,
-    'rebuilding': Occasion.EVACUATE}
+    _REBUILDING: Occasion.EVACUATE}
 _RESIZING = 'resize_prep'
 
 
@@ -63,31 +66,26 @@ def find(spec: Any) -> Scheduled:
 
 def _find(spec: Any) -> Scheduled:
     from nova import context as contexts
-    from nova import exception
     from nova import objects
-    from nova.scheduler import utils
 
     context = spec._context.elevated()
-    if not utils.request_is_rebuild(spec):
-        try:
-            return _new(objects.BuildRequest.get_by_instance_uuid(
-                context, spec.instance_uuid))
-        except exception.BuildRequestNotFound:
-            pass  # Then it is in a cell.
     mapping = objects.InstanceMapping.get_by_instance_uuid(
         context, spec.instance_uuid)
+    if mapping.cell_mapping is None:
+        # Before hints are looked at: those of a new server are its user's.
+        return _new(objects.BuildRequest.get_by_instance_uuid(
+            context, spec.instance_uuid))
     with contexts.target_cell(context, mapping.cell_mapping) as cell:
         instance = objects.Instance.get_by_uuid(
             cell, spec.instance_uuid,
             expected_attrs=['flavor', 'system_metadata'])
         server = booted_server.of(cell, instance)
-    if utils.request_is_rebuild(spec):
+    occasion = _occasion(spec, instance)
+    if occasion is Occasion.REBUILD:
         # Nova has changed the server already, and the image here.
         image = spec.image.id if spec.image and 'id' in spec.image else ''
         return Scheduled(Occasion.REBUILD, instance.project_id, Wanted(
-            (image,) if image else (),
-            _given(instance.kernel_id, instance.ramdisk_id)))
-    occasion = _occasion(spec, instance)
+            given(image), given(instance.kernel_id, instance.ramdisk_id)))
     return Scheduled(occasion, instance.project_id, (
         booted_server.unshelved(server) if occasion is Occasion.UNSHELVE
         else booted_server.running(server)))
@@ -101,8 +99,8 @@ def _new(request: Any) -> Scheduled:
     instance = request.instance
     return Scheduled(
         Occasion.CREATE, instance.project_id,
-        Wanted(_given(instance.image_ref),
-               _given(instance.kernel_id, instance.ramdisk_id))
+        Wanted(given(instance.image_ref),
+               given(instance.kernel_id, instance.ramdisk_id))
         + bootable.wanted_of(bootable.sources(
             [*_devices(request.block_device_mappings)], legacy=False)))
 
@@ -116,12 +114,12 @@ def _devices(mappings: Any) -> Iterator[dict[str, Any]]:
 
 
 def _occasion(spec: Any, instance: Any) -> Occasion:
+    from nova.scheduler import utils
+
+    if instance.task_state == _REBUILDING and utils.request_is_rebuild(spec):
+        return Occasion.REBUILD
     if instance.task_state == _RESIZING:
         return (Occasion.MIGRATE
                 if spec.flavor.flavorid == instance.flavor.flavorid
                 else Occasion.RESIZE)
     return _OCCASIONS.get(instance.task_state, Occasion.CREATE)
-
-
-def _given(*names: str | None) -> tuple[str, ...]:
-    return tuple(name for name in names if name)

@@ -89,7 +89,8 @@ class EndorsedImageFilter(filters.BaseHostFilter):
         try:
             found = scheduled.find(spec)
         except Unknown as error:
-            return self._boots.unknown(error, booter, **who)
+            return self._boots.unknown(
+                error, booter, action='schedule', **who)
         if found.occasion not in self._boots.gate.settings.enforce_on:
             return Answer()
         if found.project != booter.project:

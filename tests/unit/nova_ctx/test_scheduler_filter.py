@@ -42,6 +42,9 @@ HOSTS = ('host1', 'host2')
 NO = Answer(unknown=Verdict((Reason(Code.IMAGE_REVOKED, 'It is.'),)))
 
 objects.register_all()
+CELL = objects.CellMapping(uuid=OTHER)
+# What a user could give to his server, and Nova tells its scheduler by.
+HINT = {'_nova_check_type': ['rebuild']}
 
 
 class FakeBoots:
@@ -96,7 +99,9 @@ def cloud(monkeypatch):
         objects.BuildRequest, 'get_by_instance_uuid', of_build)
     monkeypatch.setattr(
         objects.InstanceMapping, 'get_by_instance_uuid',
-        lambda context, server: types.SimpleNamespace(cell_mapping='one'))
+        lambda context, server: objects.InstanceMapping(
+            instance_uuid=server, cell_mapping=None
+            if cloud.instance is None else CELL))
     monkeypatch.setattr(contexts, 'target_cell', _target_cell)
     monkeypatch.setattr(objects.Instance, 'get_by_uuid', of_instance)
     monkeypatch.setattr(
@@ -108,7 +113,7 @@ def cloud(monkeypatch):
 
 @contextlib.contextmanager
 def _target_cell(context, cell):
-    assert cell == 'one'
+    assert cell is CELL
     yield 'cell'
 
 
@@ -191,12 +196,19 @@ def test_a_new_server_with_data(boots, cloud):
 
 
 def test_a_rebuild_takes_the_new_image(boots, cloud):
-    # A request of somebody else for a new server is not in its way.
+    # What was asked for when the server was made counts no more.
     cloud.building = build(image=OTHER)
     cloud.instance = instance(image=OTHER, kernel_id=KERNEL,
                               task_state='rebuilding')
-    assert asked(boots, hints={'_nova_check_type': ['rebuild']}) == (
+    assert asked(boots, hints=HINT) == (
         'rebuild', Wanted((IMAGE,), (KERNEL,)))
+
+
+def test_a_new_server_is_no_rebuild_whatever_its_user_says(boots, cloud):
+    boots.enforce_on[:] = ['create']
+    boots.answer = NO
+    cloud.building = build(device(image_id=OTHER), image='')
+    assert asked(boots, hints=HINT) == ('create', Wanted((OTHER,)))
 
 
 def test_the_filter_runs_for_rebuilds(boots, cloud):
@@ -213,6 +225,19 @@ def test_a_server_that_moves(boots, cloud, state, flavor, occasion):
     cloud.instance = instance(task_state=state, kernel_id=KERNEL)
     assert asked(boots, flavor=flavor) == (
         occasion, Wanted(kept=(IMAGE, KERNEL)))
+
+
+@pytest.mark.parametrize('state, occasion', [
+    ('resize_prep', 'resize'), ('migrating', 'migrate'),
+    ('unshelving', 'unshelve'), (None, 'create')])
+def test_a_hint_of_a_user_makes_nothing_a_rebuild(
+        boots, cloud, state, occasion):
+    """The image of the request is of no account then."""
+    cloud.instance = instance(task_state=state, system_metadata={
+        'shelved_image_id': KERNEL})
+    action, wanted = asked(boots, hints=HINT, image=OTHER, flavor='large')
+    assert action == occasion
+    assert OTHER not in {*wanted.images, *wanted.kept, *wanted.former}
 
 
 def test_a_server_that_moves_with_its_volume(boots, cloud):
@@ -301,6 +326,13 @@ def test_a_server_without_any_source_is_refused(boots, cloud):
 def test_a_cell_that_does_not_answer(boots, cloud, error):
     cloud.instance = error
     assert EndorsedImageFilter().filter_all(HOSTS, spec()) == []
+    (code, _, _, who), = boots.asked
+    assert (code, who['action'], who['server']) == (
+        Unknown.default_code, 'schedule', SERVER)
+
+
+def test_a_server_that_was_deleted_meanwhile(boots, cloud):
+    assert EndorsedImageFilter().filter_all(HOSTS, spec(hints=HINT)) == []
     assert boots.asked[0][0] == Unknown.default_code
 
 

@@ -50,6 +50,7 @@ _CHECKS: Mapping[str, tuple[Collection[Part], Callable[
     'Properties of snapshots': (
         (Part.API, Part.COMPUTE), images.check_inherited),
     'Images stay as they are': ((Part.COMPUTE,), images.check_injection),
+    'Images of rescued servers': ((Part.COMPUTE,), images.check_rescue),
     'Program that makes drives': ((Part.COMPUTE,), context.check_program),
     'Format of drives': ((Part.COMPUTE,), context.check_format),
     'Every server has a drive': ((Part.COMPUTE,), context.check_forced),

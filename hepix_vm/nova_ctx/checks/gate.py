@@ -22,6 +22,7 @@ from hepix_vm.errors import ConfigError
 from hepix_vm.errors import HepixVmError
 from hepix_vm.errors import ServiceError
 from hepix_vm.exchange.catalogue import Catalogue
+from hepix_vm.exchange.ledger import LedgerCopy
 from hepix_vm import findings
 from hepix_vm.findings import Found
 from hepix_vm.findings import Severity
@@ -150,16 +151,28 @@ def check_account(nova: cfg.ConfigOpts) -> Found:
             f'No server can be started, since Glance cannot be asked: '
             f'{error.message} {error.remedy}')
         return
-    try:
-        Catalogue(adapter).check_administrator()
-    except ServiceError as error:
-        yield (Severity.FAILURE if error.status else Severity.WARNING), (
-            f'{error.message} {error.remedy}')
+    yield from _silent(Catalogue(adapter), conf[opts.GROUP].ledger_owner)
     if conf[opts.GROUP].on_unknown == 'allow':
         yield Severity.WARNING, (
             'While Glance does not answer, whatever is asked for boots: '
             '[hepix_vm] on_unknown = allow. Set it to refuse, unless servers '
             'are more urgent here than what they run.')
+
+
+def _silent(catalogue: Catalogue, ledger_owner: str) -> Found:
+    """Whether the account is told of all images, and of the ledger."""
+    try:
+        catalogue.check_administrator()
+    except ServiceError as error:
+        yield (Severity.FAILURE if error.status else Severity.WARNING), (
+            f'{error.message} {error.remedy}')
+        return
+    try:
+        LedgerCopy(catalogue, ledger_owner).refresh()
+    except ServiceError as error:
+        yield Severity.FAILURE, (
+            f'No server can be started until this is mended: {error.message} '
+            f'{error.remedy}')
 
 
 def check_rights(nova: cfg.ConfigOpts) -> Found:

@@ -29,6 +29,8 @@ _ACCOUNT = 'service_user'
 _ROLE = 'service'
 _TIMEOUT = 10  # seconds
 _NO_PARTITION = -2
+# LibvirtDriver.rescue takes them before those of the server.
+_RESCUE = ('rescue_image_id', 'rescue_kernel_id', 'rescue_ramdisk_id')
 
 
 def check_tokens(nova: cfg.ConfigOpts) -> Found:
@@ -125,3 +127,14 @@ def check_injection(nova: cfg.ConfigOpts) -> Found:
                 f'{where.option(nova, name, "libvirt")} is true: what it '
                 f'would write into disks, servers get on their drive. Set '
                 f'it to false.')
+
+
+def check_rescue(nova: cfg.ConfigOpts) -> Found:
+    """Whether Nova rescues servers with what nobody asked us about."""
+    for name in _RESCUE:
+        if nova.libvirt[name]:
+            yield Severity.WARNING, (
+                f'Servers are rescued with an image that is not judged: '
+                f'{where.option(nova, name, "libvirt")} is '
+                f'{nova.libvirt[name]}. Remove it: users name an image when '
+                f'they rescue a server, or get that of the server.')

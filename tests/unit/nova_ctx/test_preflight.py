@@ -26,8 +26,8 @@ from tests.unit.nova_ctx import settings
 from tests.unit.nova_ctx.settings import nova
 from tests.unit.nova_ctx.settings import TARGET
 
-DRIVES = {'Images stay as they are', 'Service tokens',
-          'Properties of snapshots'}
+DRIVES = {'Images stay as they are', 'Images of rescued servers',
+          'Service tokens', 'Properties of snapshots'}
 
 
 @pytest.fixture

@@ -31,6 +31,7 @@ from hepix_vm.nova_ctx.checks import images
 from hepix_vm.nova_ctx.preflight import Part
 from hepix_vm import paths
 from hepix_vm import protections
+from hepix_vm.trust import ledger
 from tests.testbed import service
 from tests.testbed import site as testbed_site
 from tests.unit.nova_ctx.settings import bad
@@ -50,6 +51,11 @@ GOOD = {
                          'enabled_filters': 'ComputeFilter,'
                                             'EndorsedImageFilter'},
     'service_user': {'send_service_user_token': 'true', **ACCOUNT}}
+
+# What a gate in Glance writes when it starts.
+INSTALLED = {'id': 'the first', 'owner': 'hepix-vm',
+             'name': ledger.name_of(None, ''), 'updated_at':
+             '2026-11-20T10:00:00Z'}
 
 
 def paste(folder, before=LAST.lstrip(), after='', text=SHIPPED):
@@ -82,13 +88,16 @@ def site(tmp_path, monkeypatch):
     monkeypatch.setenv(paths.ENVIRONMENT, str(tmp_path / 'hepix-vm.conf'))
     paste(tmp_path)
     policy = tmp_path / 'policy.yaml'
-    glance, keystone = types.SimpleNamespace(error=None), Keystone()
+    glance, keystone = types.SimpleNamespace(
+        error=None, ledger=[INSTALLED]), Keystone()
 
     def check_administrator(self):
         if glance.error:
             raise glance.error
     monkeypatch.setattr(
         Catalogue, 'check_administrator', check_administrator)
+    monkeypatch.setattr(Catalogue, 'images', lambda self, **query: [
+        image for image in glance.ledger if image['owner'] == query['owner']])
     monkeypatch.setattr(
         loading, 'load_auth_from_conf_options',
         lambda conf, group: keystone if conf[group].auth_type else None)
@@ -232,6 +241,20 @@ def test_glance_is_asked(site, status, severity):
         severity, 'It says no. Mend it.')
 
 
+@pytest.mark.parametrize('records, owner', [
+    ([], 'hepix-vm'), ([INSTALLED], 'other')])
+@pytest.mark.parametrize('part', [Part.API, Part.SCHEDULER])
+def test_a_ledger_that_no_gate_wrote(site, part, records, owner):
+    """Nothing that it lacks would be believed, and nothing boots."""
+    site.glance.ledger = records
+    site.write(ledger_owner=owner)
+    grade, message = one(site, part, 'Account of hepix-vm')
+    assert grade is Severity.FAILURE
+    assert 'No server can be started' in message
+    assert f'no ledger of the owner {owner}' in message
+    assert 'ledger_owner' in message
+
+
 def test_what_boots_while_glance_is_silent(site):
     site.write(on_unknown='allow')
     grade, message = one(site, Part.API, 'Account of hepix-vm')
@@ -312,6 +335,15 @@ def test_what_nova_would_write_into_images(site, options, severity):
     assert grade is severity
     name, = options
     assert f'[libvirt] {name} is ' in message
+
+
+@pytest.mark.parametrize('name', [
+    'rescue_image_id', 'rescue_kernel_id', 'rescue_ramdisk_id'])
+def test_what_servers_are_rescued_with(site, name):
+    (grade, message), = found(site, Part.COMPUTE, libvirt={name: 'of-site'})[
+        'Images of rescued servers']
+    assert grade is Severity.WARNING
+    assert f'nova.conf: [libvirt] {name} is of-site' in message
 
 
 def test_compute_hosts_need_no_policy(site):

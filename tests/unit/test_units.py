@@ -194,31 +194,39 @@ def test_what_glance_may_do_there(reachable):
         state / 'journal' / 'lists')) == 'PermissionError'
 
 
-def rotation(folder):
-    """Return the shipped file for journals below a folder, and by us."""
+SHIPPED = {'hepix-vm.logrotate': ('hepix-vm-sync', 'glance-api'),
+           'hepix-vm-nova.logrotate': (
+               'nova-api', 'nova-scheduler', 'nova-compute')}
+
+
+def rotation(folder, name='hepix-vm.logrotate'):
+    """Return a shipped file for journals below a folder, and by us."""
     us = pwd.getpwuid(os.geteuid()).pw_name
     group = grp.getgrgid(os.getegid()).gr_name
-    text = (ETC / 'hepix-vm.logrotate').read_text()
-    assert set(re.findall(r'^ *su (.*)', text, re.MULTILINE)) == {
-        'hepix-vm glance', 'glance glance'}
+    text = (ETC / name).read_text()
+    assert set(re.findall(r'^ *su (.*)', text, re.MULTILINE)) <= {
+        'hepix-vm glance', 'glance glance', 'nova hepix-vm'}
     text = re.sub(r'^ *su .*', f'su {us} {group}', text,
                   flags=re.MULTILINE)
-    path = folder / 'hepix-vm.logrotate'
+    path = folder / name
     path.write_text(text.replace(STATE_DIR, str(folder)))
     path.chmod(0o644)
     return path
 
 
-def test_logrotate_understands_its_file(tmp_path):
-    done = run('logrotate', '-d', str(rotation(tmp_path)))
+@pytest.mark.parametrize('name, blocks', [
+    ('hepix-vm.logrotate', 2), ('hepix-vm-nova.logrotate', 1)])
+def test_logrotate_understands_its_file(tmp_path, name, blocks):
+    done = run('logrotate', '-d', str(rotation(tmp_path, name)))
     assert done.returncode == 0, done.stdout
     assert 'error' not in done.stdout.lower()
-    assert done.stdout.count('weekly (52 rotations)') == 2
+    assert done.stdout.count('weekly (52 rotations)') == blocks
 
 
-def test_journals_are_rotated_and_go_on(tmp_path):
-    config, state = rotation(tmp_path), tmp_path / 'rotated'
-    services = ('hepix-vm-sync', 'glance-api')
+@pytest.mark.parametrize('name', SHIPPED)
+def test_journals_are_rotated_and_go_on(tmp_path, name):
+    config, state = rotation(tmp_path, name), tmp_path / 'rotated'
+    services = SHIPPED[name]
     for number in range(3):
         for service in services:
             Journal(str(tmp_path), service).record({'number': number})
@@ -233,6 +241,28 @@ def test_journals_are_rotated_and_go_on(tmp_path):
             folder / f'{service}.jsonl.1').read_text()
         assert (folder / f'{service}.jsonl.1').stat().st_mode & 0o777 == (
             0o640)
+
+
+def test_nova_takes_nothing_from_glance():
+    """The steps of Nova are done where those of Glance were."""
+    for page in ('nova', 'cinder'):
+        text = (DOCS / 'install' / f'{page}.rst').read_text()
+        commands = text.replace('\\\n', ' ').splitlines()
+        ours = [command for command in commands if re.search(
+            rf'install .*({STATE_DIR}|/etc/hepix-vm|\$folder)', command)]
+        for command in ours:
+            assert re.match(r' *test -[de] .*\|\| +install ', command) or (
+                '-d' not in command), command
+            assert '-o root -g hepix-vm' in command
+        assert bool(ours) == (page == 'nova')
+    # The shipped files of Glance, as the page changes them.
+    text = (DOCS / 'install' / 'nova.rst').read_text()
+    for name, left in (('tmpfiles', 'glance -'), ('logrotate', 'glance$')):
+        change, = re.findall(
+            rf"sed -i '(.*)' /etc/{name}\.d/hepix-vm", text)
+        done = run('sed', change, str(ETC / f'hepix-vm.{name}'))
+        assert not re.search(f'hepix-vm {left}', done.stdout, re.MULTILINE)
+        assert 'su glance hepix-vm' in done.stdout or name == 'tmpfiles'
 
 
 def test_pages_speak_of_the_same_user():

@@ -12,6 +12,7 @@
 
 """What is said of a Cinder whose users say what volumes were made of."""
 
+import json
 import types
 
 from oslo_config import cfg
@@ -68,13 +69,28 @@ def cinder(tmp_path, monkeypatch):
 
 
 def test_the_shipped_settings_are_good(tmp_path, cinder):
-    snippet = testbed_site.CINDER_CONF.read_text()
     options = cfg.ConfigOpts()
     options.register_opt(cfg.ListOpt('glance_core_properties'))
     options([], default_config_files=[str(testbed_site.CINDER_CONF)],
             default_config_dirs=[])
     assert protections.not_in(options.glance_core_properties) == []
-    assert '/cinder-policy.yaml' in snippet
+
+
+@pytest.mark.parametrize('own', [
+    None, {}, {SET: '', 'volume:delete': 'role:mine'}])
+def test_the_shipped_rules_beside_those_of_the_site(tmp_path, own):
+    """As the documentation says: a file in policy.d, and no option."""
+    conf = tmp_path / 'cinder.conf'
+    conf.write_text('')
+    (tmp_path / 'policy.d').mkdir()
+    (tmp_path / 'policy.d' / 'hepix-vm.yaml').write_text('\n'.join(RULES))
+    if own is not None:
+        (tmp_path / 'policy.yaml').write_text(json.dumps(own))
+    options = cfg.ConfigOpts()
+    options([], default_config_files=[str(conf)], default_config_dirs=[])
+    assert not any(preflight._lets_users(options, rule)
+                   for rule in (SET, REMOVE, UPDATE))
+    assert preflight._lets_users(options, 'volume:delete') is not bool(own)
 
 
 def without(rule):

@@ -257,6 +257,7 @@ def test_what_others_have_is_not_shown(world, good, inherit):
     refused(world.boot(image), 'not-endorsed')
     # Of a public image, too, that may not boot: a volume says its name.
     bad = world.stranger()
+    world.site.write_policy(volumes='inherit')
     world.cloud.glance.query(
         "UPDATE images SET visibility = 'public' WHERE id = ?", (bad,))
     for metadata in ({}, {'image_id': bad}, {'image_id': gone}):

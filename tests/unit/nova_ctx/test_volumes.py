@@ -98,6 +98,8 @@ def test_a_volume_of_another_id(cinder, make):
     for identifier in (ID.upper(), OTHER):
         assert volumes.volume(identifier) is None
         assert volumes.snapshot(identifier) is None
+    # As Nova will ask.
+    assert (f'/volumes/{ID.upper()}', 't') in cinder.asked
 
 
 def test_a_snapshot(cinder, make):

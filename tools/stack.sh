@@ -21,6 +21,7 @@ set -euo pipefail
 usage() {
     cat << EOF
 usage: tools/stack.sh start|status|stop|clean [--folder DIR]
+                      [--database sqlite|mariadb]
 
 A whole cloud on 127.0.0.1 whose servers boot, without KVM: Keystone, Glance,
 Placement, Nova with libvirt and QEMU, RabbitMQ, the API of Cinder and the
@@ -36,6 +37,8 @@ has a stand-in, and volumes have no bytes.
 
   --folder DIR  where all that it writes is; $CACHE/stack by
                 default
+  --database    of what kind its databases are, said at the first start:
+                files of sqlite, or a MariaDB of its own; sqlite by default
 
 It takes about 2 GiB of memory, and its ports are chosen free.
 Environment: HEPIX_VM_VENV (default .venv), HEPIX_VM_CACHE (default .cache),

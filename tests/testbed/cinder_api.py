@@ -20,11 +20,11 @@ that would have left them, and nothing has bytes.
 from collections.abc import Mapping
 import datetime
 import pathlib
-import shutil
 import sys
 import uuid
 
-from tests.testbed import cache
+from tests.testbed.database import Databases
+from tests.testbed.database import Files
 from tests.testbed.keystone import Keystone
 from tests.testbed import service
 
@@ -37,23 +37,22 @@ class CinderApi(service.Service):
     :param folder: where its files are
     :param keystone: knows the user ``cinder``
     :param policy: its policy file; by default it has Cinder's own rules
+    :param databases: has its own; by default it is a file of its folder
     """
 
     def __init__(self, folder: pathlib.Path, keystone: Keystone,
-                 policy: pathlib.Path | None = None) -> None:
+                 policy: pathlib.Path | None = None,
+                 databases: Databases | None = None) -> None:
+        databases = databases or Files()
         self._keystone = keystone
         # Its WSGI application finds cinder.conf only as oslo.config does.
         super().__init__(folder, 'cinder.wsgi.api:application', {
-            'HOME': str(folder.absolute())})
+            'HOME': str(folder.absolute())}, databases=databases)
         self._command[:0] = service.IN_LINE
-        if not (self.folder / _DATABASE).exists():
-            shutil.copyfile(cache.prepared('cinder', prepare) / _DATABASE,
-                            self.folder / _DATABASE)
-            # Readers do not wait for the writer; it stays so.
-            self.query(_DATABASE, 'PRAGMA journal_mode=WAL')
+        databases.prepare('cinder', prepare, self.folder / _DATABASE)
         self.conf = self.folder / 'cinder.conf'
         self.conf.write_text(service.ini({
-            **_settings(self.folder),
+            **_settings(self.folder, databases),
             'keystone_authtoken': keystone.middleware('cinder'),
             'oslo_policy': {'policy_file': str(policy or 'policy.yaml')}}))
 
@@ -76,7 +75,7 @@ class CinderApi(service.Service):
         for key, value in image.items():
             self.query(_DATABASE, """
                 INSERT INTO volume_glance_metadata (
-                    volume_id, key, value, deleted) VALUES (?, ?, ?, 0)
+                    volume_id, `key`, value, deleted) VALUES (?, ?, ?, 0)
                 """, (number, key, value))
         return number
 
@@ -105,15 +104,16 @@ class CinderApi(service.Service):
                     '%Y-%m-%d %H:%M:%S.%f'))
 
 
-def prepare(folder: pathlib.Path) -> None:
+def prepare(folder: pathlib.Path, databases: Databases) -> None:
     """Make the database."""
     settings = folder / 'cinder.conf'
-    settings.write_text(service.ini(_settings(folder)))
+    settings.write_text(service.ini(_settings(folder, databases)))
     service.manage('cinder-manage', '--config-file', str(settings),
                    'db', 'sync')
 
 
-def _settings(folder: pathlib.Path) -> dict[str, dict[str, str]]:
+def _settings(folder: pathlib.Path,
+              databases: Databases) -> dict[str, dict[str, str]]:
     return {
         # Without a bus: a cast of the API is taken by nobody.
         'DEFAULT': {
@@ -121,8 +121,7 @@ def _settings(folder: pathlib.Path) -> dict[str, dict[str, str]]:
             'auth_strategy': 'keystone', 'resource_query_filters_file': str(
                 _installed() / 'resource_filters.json'),
             'api_paste_config': str(_installed() / 'api-paste.ini')},
-        'database': {
-            'connection': f'sqlite:///{folder / _DATABASE}?timeout=60'},
+        'database': {'connection': databases.url(folder / _DATABASE)},
         'coordination': {'backend_url': f'file://{folder / "coordination"}'},
         'oslo_concurrency': {'lock_path': str(folder / 'lock')}}
 

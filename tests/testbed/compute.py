@@ -24,6 +24,7 @@ import sys
 from typing import Any
 
 from tests.testbed.daemon import Daemon
+from tests.testbed.database import Databases
 from tests.testbed.glance import program
 from tests.testbed.hypervisor import Libvirt
 from tests.testbed.keystone import Keystone
@@ -75,19 +76,22 @@ class Compute:
     :param glance: where Glance answers
     :param environment: of Nova's parts, and so of ``mkisofs_cmd``
     :param more: options of nova.conf, by group
+    :param databases: has theirs; by default they are files of the folders
     """
 
     def __init__(self, folder: pathlib.Path, keystone: Keystone, glance: str,
                  environment: Mapping[str, str],
-                 more: Mapping[str, Mapping[str, str]]) -> None:
+                 more: Mapping[str, Mapping[str, str]],
+                 databases: Databases | None = None) -> None:
         self.keystone = keystone
         self.bus = RabbitMQ(folder / 'rabbitmq')
         self.libvirt = Libvirt(folder / 'libvirt')
-        self.placement = Placement(folder / 'placement', keystone)
+        self.placement = Placement(
+            folder / 'placement', keystone, databases)
         self._neutron = FakeNeutron()
         self.api = NovaApi(
             folder / 'nova', keystone, self._neutron.url,
-            _settings(folder / 'nova', self, more))
+            _settings(folder / 'nova', self, more), databases)
         self.api.use(glance)
         self.instances = self.api.folder / 'instances'
         self.instances.mkdir(exist_ok=True)

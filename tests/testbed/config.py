@@ -168,12 +168,16 @@ class Options:
                 f'server is {self.server!r}, not one of {SERVERS}')
 
 
-def write(folder: pathlib.Path, port: int, options: Options) -> None:
-    """Write all configuration files of one Glance into its folder."""
+def write(folder: pathlib.Path, port: int, options: Options,
+          database: str) -> None:
+    """Write all configuration files of one Glance into its folder.
+
+    :param database: its URL
+    """
     etc = folder / 'etc'
     etc.mkdir(parents=True, exist_ok=True)
     (etc / 'glance-api.conf').write_text(
-        _ini(_settings(folder, port, options)))
+        _ini(_settings(folder, port, options, database)))
     identity = 'authtoken' if options.authtoken else 'tokens'
     pipeline = ' '.join((*_BEFORE, identity, *_AFTER, *options.filters,
                          'rootapp'))
@@ -188,9 +192,12 @@ def write(folder: pathlib.Path, port: int, options: Options) -> None:
             workers=options.workers, threads=options.threads))
 
 
-def _settings(folder: pathlib.Path, port: int,
-              options: Options) -> dict[str, dict[str, str]]:
+def _settings(folder: pathlib.Path, port: int, options: Options,
+              database: str) -> dict[str, dict[str, str]]:
     settings = _base(folder, port)
+    # What a SIGKILL may lose is not what sqlite's fsync protects.
+    settings['database'] = {
+        'connection': database, 'sqlite_synchronous': 'false'}
     settings['image_import_opts'] = {
         'image_import_plugins': _bounded(options.import_plugins)}
     settings['import_filtering_opts'] = {
@@ -223,11 +230,6 @@ def _base(folder: pathlib.Path, port: int) -> dict[str, dict[str, str]]:
             'image_cache_dir': str(folder / 'cache'),
         },
         'glance_store': {'default_backend': STORES[0]},
-        # What a SIGKILL may lose is not what sqlite's fsync protects.
-        'database': {
-            'connection': f'sqlite:///{folder / "glance.sqlite"}?timeout=60',
-            'sqlite_synchronous': 'false',
-        },
         'paste_deploy': {
             'flavor': 'testbed',
             'config_file': str(folder / 'etc' / 'paste.ini'),

@@ -14,11 +14,10 @@
 
 from collections.abc import Mapping
 import pathlib
-import shutil
 from typing import Any
 
-from tests.testbed import cache
 from tests.testbed import daemon
+from tests.testbed.database import Files
 from tests.testbed import nova
 from tests.testbed.nova import FakeNeutron
 from tests.testbed import service
@@ -43,10 +42,10 @@ class NovaDrives:
         self._worker: Worker | None = None
 
     def __enter__(self) -> 'NovaDrives':
-        settings = nova.databases(self.folder)
-        prepared = cache.prepared('nova', nova.prepare)
-        for path in prepared.glob('*.sqlite'):
-            shutil.copy(path, self.folder)
+        files = Files()
+        settings = nova.databases(self.folder, files)
+        files.prepare('nova', nova.prepare, *(
+            self.folder / name for name in nova.DATABASES))
         settings['neutron'] = {'auth_type': 'none',
                                'endpoint_override': self._neutron.url}
         for group, options in self._options.items():

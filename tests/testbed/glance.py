@@ -17,9 +17,7 @@ import http.client
 import os
 import pathlib
 import secrets
-import shutil
 import socket
-import sqlite3
 import subprocess
 import sys
 from typing import Any
@@ -27,6 +25,8 @@ from typing import Any
 from tests.testbed import cache
 from tests.testbed import config
 from tests.testbed.daemon import Daemon
+from tests.testbed.database import Databases
+from tests.testbed.database import Files
 from tests.testbed import process
 
 _DATABASE = 'glance.sqlite'
@@ -65,10 +65,13 @@ class Glance(Daemon):
 
     :param folder: where configuration, database, stores, staging and log
         are; made if missing, and left to the caller to remove
+    :param databases: has its own; by default it is a file of its folder
     :param options: see :class:`tests.testbed.config.Options`
     """
 
-    def __init__(self, folder: pathlib.Path, **options: Any) -> None:
+    def __init__(self, folder: pathlib.Path,
+                 databases: Databases | None = None, **options: Any) -> None:
+        self._databases = databases or Files()
         self.options = config.Options(**options)
         self.port = free_port()
         super().__init__(folder, self._command_of(folder.absolute() / 'etc'))
@@ -125,23 +128,17 @@ class Glance(Daemon):
     def query(self, statement: str,
               parameters: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
         """Run one SQL statement on its database, to look or to age rows."""
-        connection = sqlite3.connect(
-            self.folder / _DATABASE, timeout=60)
-        try:
-            with connection:
-                return connection.execute(statement, parameters).fetchall()
-        finally:
-            connection.close()
+        return self._databases.query(
+            self.folder / _DATABASE, statement, parameters)
 
     def _prepare(self) -> None:
         for name in ('staging', 'tasks', 'cache', 'lock', 'home',
                      *(f'stores/{store}' for store in config.STORES)):
             (self.folder / name).mkdir(parents=True, exist_ok=True)
-        config.write(self.folder, self.port, self.options)
         database = self.folder / _DATABASE
-        if not database.exists():
-            shutil.copyfile(
-                cache.prepared('glance', _prepare) / _DATABASE, database)
+        self._databases.prepare('glance', _prepare, database)
+        config.write(self.folder, self.port, self.options,
+                     self._databases.url(database))
 
     def _command_of(self, etc: pathlib.Path) -> list[str]:
         if self.options.server == 'gunicorn':
@@ -178,16 +175,12 @@ class Glance(Daemon):
             connection.close()
 
 
-def _prepare(folder: pathlib.Path) -> None:
-    """Make an sqlite file with Glance's tables."""
-    database = folder / _DATABASE
+def _prepare(folder: pathlib.Path, databases: Databases) -> None:
+    """Make a database with Glance's tables."""
     settings = folder / 'manage.conf'
-    settings.write_text(f'[database]\nconnection = sqlite:///{database}\n')
+    settings.write_text('[database]\nconnection = '
+                        f'{databases.url(folder / _DATABASE)}\n')
     _glance_manage(settings, 'db', 'sync')
-    # Readers do not wait for the writer; the mode stays in the file.
-    connection = sqlite3.connect(database)
-    connection.execute('PRAGMA journal_mode=WAL')
-    connection.close()
 
 
 def _glance_manage(settings: pathlib.Path, *arguments: str) -> str:

@@ -19,10 +19,10 @@ import grp
 import os
 import pathlib
 import pwd
-import shutil
 from typing import Any
 
-from tests.testbed import cache
+from tests.testbed.database import Databases
+from tests.testbed.database import Files
 from tests.testbed import service
 
 PASSWORD = 'secret'
@@ -55,14 +55,16 @@ class Keystone(service.Service):
     project ``service``, each with the role ``service``.
 
     :param folder: where its files are
+    :param databases: has its own; by default it is a file of its folder
     """
 
-    def __init__(self, folder: pathlib.Path) -> None:
-        if not folder.exists():
-            shutil.copytree(cache.prepared('keystone', _prepare), folder)
-        _write_settings(folder)
+    def __init__(self, folder: pathlib.Path,
+                 databases: Databases | None = None) -> None:
+        databases = databases or Files()
+        databases.prepare('keystone', _prepare, folder / _DATABASE)
+        _write_settings(folder, databases)
         super().__init__(folder, 'keystone.wsgi.api:application', {
-            'OS_KEYSTONE_CONFIG_DIR': str(folder)})
+            'OS_KEYSTONE_CONFIG_DIR': str(folder)}, databases=databases)
 
     def start(self, timeout: float = 120.0) -> None:
         """Start it, and make what is missing in it."""
@@ -146,17 +148,17 @@ class Keystone(service.Service):
         return answer.json() if answer.content else None
 
 
-def _write_settings(folder: pathlib.Path) -> None:
+def _write_settings(folder: pathlib.Path, databases: Databases) -> None:
     (folder / 'keystone.conf').write_text(service.ini({
-        'database': {'connection': f'sqlite:///{folder / _DATABASE}'},
+        'database': {'connection': databases.url(folder / _DATABASE)},
         'fernet_tokens': {'key_repository': str(folder / 'fernet')},
         'credential': {'key_repository': str(folder / 'credential')},
         'identity': {'password_hash_rounds': '4'}}))
 
 
-def _prepare(folder: pathlib.Path) -> None:
+def _prepare(folder: pathlib.Path, databases: Databases) -> None:
     """Make the keys and the database."""
-    _write_settings(folder)
+    _write_settings(folder, databases)
     settings = ('--config-file', str(folder / 'keystone.conf'))
     for arguments in (
             ('db_sync',), ('fernet_setup', *_owner()),

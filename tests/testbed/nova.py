@@ -30,7 +30,7 @@ from typing import Any
 from typing import Self
 
 from hepix_vm import paths
-from tests.testbed import cache
+from tests.testbed.database import Databases
 from tests.testbed.keystone import Keystone
 from tests.testbed import service
 from tests.testbed import serving
@@ -38,6 +38,7 @@ from tests.testbed.worker import Worker
 
 HOST = 'compute1'
 _API, _CELL, _CELL0 = 'nova-api.sqlite', 'nova.sqlite', 'nova-cell0.sqlite'
+DATABASES = (_API, _CELL, _CELL0)
 
 
 class FakeNeutron(serving.Served):
@@ -71,24 +72,22 @@ class NovaApi(service.Service):
     :param keystone: knows the user ``nova``
     :param neutron: where what stands in for Neutron answers
     :param more: options of nova.conf, by group; they win over ours
+    :param store: has its databases; by default they are files of its folder
     """
 
     def __init__(self, folder: pathlib.Path, keystone: Keystone,
-                 neutron: str, more: Mapping[str, Mapping[str, str]]) -> None:
+                 neutron: str, more: Mapping[str, Mapping[str, str]],
+                 store: Databases | None = None) -> None:
         self._keystone = keystone
         self._neutron = neutron
         self._more = dict(more)
         super().__init__(folder, 'nova.wsgi.osapi_compute:application', {
             'OS_NOVA_CONFIG_DIR': str(folder),
-            'OS_NOVA_DISABLE_EVENTLET_PATCHING': 'true'})
+            'OS_NOVA_DISABLE_EVENTLET_PATCHING': 'true'}, databases=store)
         self._command[:0] = service.IN_LINE
         self.conf = self.folder / 'nova.conf'
-        prepared = cache.prepared('nova', prepare)
-        if not (self.folder / _CELL0).exists():
-            for name in (_API, _CELL, _CELL0):
-                shutil.copyfile(prepared / name, self.folder / name)
-                # Readers do not wait for the writer; it stays so.
-                self.query(name, 'PRAGMA journal_mode=WAL')
+        if self._databases.prepare('nova', prepare, *(
+                self.folder / name for name in DATABASES)):
             self.query(
                 _API, "INSERT INTO host_mappings (cell_id, host) SELECT "
                 "id, ? FROM cell_mappings WHERE name = 'cell1'", (HOST,))
@@ -100,7 +99,8 @@ class NovaApi(service.Service):
         """Say which Glance it uses; it counts when it starts."""
         self._glance = glance
         settings = _settings(
-            self.folder, self._keystone, glance, self._neutron)
+            self.folder, self._keystone, glance, self._neutron,
+            self._databases)
         for group, options in self._more.items():
             settings[group] = {**settings.get(group, {}), **options}
         self.conf.write_text(service.ini(settings))
@@ -129,10 +129,11 @@ class NovaApi(service.Service):
     def _point_cells_here(self, bus: str) -> None:
         """The database of the API says where those of the cells are."""
         self.query(_API, "UPDATE cell_mappings SET database_connection = ? "
-                   "WHERE name = 'cell0'", (_sqlite(self.folder / _CELL0),))
+                   "WHERE name = 'cell0'",
+                   (self._databases.url(self.folder / _CELL0),))
         self.query(_API, "UPDATE cell_mappings SET database_connection = ?, "
                    "transport_url = ? WHERE name = 'cell1'",
-                   (_sqlite(self.folder / _CELL), bus))
+                   (self._databases.url(self.folder / _CELL), bus))
 
 
 class Nova(NovaApi):
@@ -202,20 +203,21 @@ class Nova(NovaApi):
             self.query(_CELL, f'ALTER TABLE away RENAME TO {table}')
 
 
-def databases(folder: pathlib.Path) -> dict[str, dict[str, str]]:
+def databases(folder: pathlib.Path,
+              store: Databases) -> dict[str, dict[str, str]]:
     """Return the options that say where the databases are."""
     # Without a bus: a cast of the API is taken by nobody.
     return {
         'DEFAULT': {'transport_url': 'fake:/', 'state_path': str(folder)},
-        'database': {'connection': _sqlite(folder / _CELL)},
-        'api_database': {'connection': _sqlite(folder / _API)},
+        'database': {'connection': store.url(folder / _CELL)},
+        'api_database': {'connection': store.url(folder / _API)},
         'oslo_concurrency': {'lock_path': str(folder / 'lock')}}
 
 
 def _settings(folder: pathlib.Path, keystone: Keystone, glance: str,
-              neutron: str) -> dict[str, dict[str, str]]:
+              neutron: str, store: Databases) -> dict[str, dict[str, str]]:
     account = keystone.account('nova', 'service')
-    settings = databases(folder)
+    settings = databases(folder, store)
     settings['DEFAULT']['host'] = HOST
     return {
         **settings,
@@ -226,19 +228,15 @@ def _settings(folder: pathlib.Path, keystone: Keystone, glance: str,
         'cinder': account, 'placement': account}
 
 
-def prepare(folder: pathlib.Path) -> None:
+def prepare(folder: pathlib.Path, store: Databases) -> None:
     """Make the databases."""
     settings = folder / 'nova.conf'
-    settings.write_text(service.ini(databases(folder)))
+    settings.write_text(service.ini(databases(folder, store)))
     for arguments in (
-            ('api_db', 'sync'), ('db', 'sync', '--local_cell'),
+            ('api_db', 'sync'),
             ('cell_v2', 'map_cell0', '--database_connection',
-             _sqlite(folder / _CELL0)),
+             store.url(folder / _CELL0)),
+            ('db', 'sync'),
             ('cell_v2', 'create_cell', '--name', 'cell1')):
         service.manage('nova-manage', '--config-file', str(settings),
                        *arguments)
-    shutil.copyfile(folder / _CELL, folder / _CELL0)
-
-
-def _sqlite(path: pathlib.Path) -> str:
-    return f'sqlite:///{path}?timeout=60'

@@ -13,9 +13,9 @@
 """A real Placement on loopback."""
 
 import pathlib
-import shutil
 
-from tests.testbed import cache
+from tests.testbed.database import Databases
+from tests.testbed.database import Files
 from tests.testbed.keystone import Keystone
 from tests.testbed import service
 
@@ -27,32 +27,32 @@ class Placement(service.Service):
 
     :param folder: where its files are
     :param keystone: knows the user ``placement``
+    :param databases: has its own; by default it is a file of its folder
     """
 
-    def __init__(self, folder: pathlib.Path, keystone: Keystone) -> None:
+    def __init__(self, folder: pathlib.Path, keystone: Keystone,
+                 databases: Databases | None = None) -> None:
+        databases = databases or Files()
         super().__init__(folder, 'placement.wsgi.api:application', {
-            'OS_PLACEMENT_CONFIG_DIR': str(folder)})
+            'OS_PLACEMENT_CONFIG_DIR': str(folder)}, databases=databases)
         self._command[:0] = service.IN_LINE
-        if not (self.folder / _DATABASE).exists():
-            shutil.copyfile(
-                cache.prepared('openstack-placement', prepare) / _DATABASE,
-                self.folder / _DATABASE)
+        databases.prepare(
+            'openstack-placement', prepare, self.folder / _DATABASE)
         (self.folder / 'placement.conf').write_text(service.ini({
-            **database(self.folder),
+            **_database(self.folder, databases),
             'keystone_authtoken': keystone.middleware('placement')}))
 
 
-def database(folder: pathlib.Path) -> dict[str, dict[str, str]]:
+def _database(folder: pathlib.Path,
+              databases: Databases) -> dict[str, dict[str, str]]:
     """Return the option that says where the database is."""
     return {'placement_database': {
-        'connection': f'sqlite:///{folder / _DATABASE}?timeout=60'}}
+        'connection': databases.url(folder / _DATABASE)}}
 
 
-def prepare(folder: pathlib.Path) -> None:
+def prepare(folder: pathlib.Path, databases: Databases) -> None:
     """Make the database."""
     settings = folder / 'placement.conf'
-    settings.write_text(service.ini(database(folder)))
+    settings.write_text(service.ini(_database(folder, databases)))
     service.manage('placement-manage', '--config-file', str(settings),
                    'db', 'sync')
-    # Readers do not wait for the writer; the mode stays in the file.
-    service.query(folder / _DATABASE, 'PRAGMA journal_mode=WAL')

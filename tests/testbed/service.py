@@ -15,7 +15,6 @@
 
 from collections.abc import Mapping
 import pathlib
-import sqlite3
 import subprocess
 import sys
 from typing import Any
@@ -24,6 +23,8 @@ import requests
 
 from tests.testbed.daemon import clean_environment
 from tests.testbed.daemon import Daemon
+from tests.testbed.database import Databases
+from tests.testbed.database import Files
 from tests.testbed.glance import free_port
 from tests.testbed.glance import program
 from tests.testbed.glance import SERVER
@@ -67,12 +68,15 @@ class Service(Daemon):
     :param environment: of the process
     :param threads: as a database of sqlite bears them
     :param server: ``gunicorn`` or ``uwsgi``
+    :param databases: has its own; by default they are files of its folder
     """
 
     def __init__(self, folder: pathlib.Path, application: str,
                  environment: Mapping[str, str], threads: int = 4,
-                 server: str = 'gunicorn') -> None:
+                 server: str = 'gunicorn',
+                 databases: Databases | None = None) -> None:
         super().__init__(folder, [program(server)], environment)
+        self._databases = databases or Files()
         self.port = free_port()
         settings = self.folder / f'{server}.conf.py'
         settings.write_text(
@@ -93,7 +97,8 @@ class Service(Daemon):
     def query(self, name: str, statement: str,
               parameters: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
         """Run one SQL statement on a database of its folder."""
-        return query(self.folder / name, statement, parameters)
+        return self._databases.query(
+            self.folder / name, statement, parameters)
 
     def answers(self) -> bool:
         """Say whether it does its work."""
@@ -111,17 +116,6 @@ def call(method: str, url: str, token: str = '',
     session.trust_env = False
     return session.request(method, url, json=json, timeout=120, headers={
         'Connection': 'close', **({'X-Auth-Token': token} if token else {})})
-
-
-def query(database: pathlib.Path, statement: str,
-          parameters: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
-    """Run one SQL statement on a database of sqlite."""
-    connection = sqlite3.connect(database, timeout=60)
-    try:
-        with connection:
-            return connection.execute(statement, parameters).fetchall()
-    finally:
-        connection.close()
 
 
 def manage(name: str, *arguments: str) -> None:

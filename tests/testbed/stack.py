@@ -32,6 +32,9 @@ from tests.testbed.cinder_api import CinderApi
 from tests.testbed.compute import Compute
 from tests.testbed.daemon import clean_environment
 from tests.testbed.daemon import Daemon
+from tests.testbed.database import Databases
+from tests.testbed.database import Files
+from tests.testbed.database import MariaDB
 from tests.testbed.glance import Glance
 from tests.testbed.glance import program
 from tests.testbed.keystone import Keystone
@@ -39,6 +42,7 @@ from tests.testbed.keystone import PASSWORD
 from tests.testbed import service
 from tests.testbed import site as testbed_site
 from tests.testbed.site import Site
+from tests.testbed.standing import KINDS
 from tests.testbed.vendordata import PASTE
 from tests.testbed.vendordata import Vendordata
 
@@ -74,10 +78,12 @@ class Stack:
 
     :param folder: where all its files are; one that is there is gone on with
     :param download_ports: loopback ports from which Glance may fetch
+    :param database: ``sqlite`` or ``mariadb``
     """
 
     def __init__(self, folder: pathlib.Path,
-                 download_ports: tuple[int, ...] = ()) -> None:
+                 download_ports: tuple[int, ...] = (),
+                 database: str = 'sqlite') -> None:
         self.folder = folder.absolute()
         self._download_ports = download_ports
         self._settings = {
@@ -86,6 +92,10 @@ class Stack:
         self.site = Site(self.folder / 'site', **self._settings)
         self.clouds = self.folder / 'clouds.yaml'
         self._write_context()
+        if database not in KINDS:
+            raise ValueError(f'{database!r} is not one of {KINDS}')
+        self._database = database
+        self.mariadb: MariaDB | None = None
         self._stack = contextlib.ExitStack()
 
     @property
@@ -98,7 +108,12 @@ class Stack:
     def __enter__(self) -> Self:
         """Start all of it."""
         with contextlib.ExitStack() as stack:
-            self._make()
+            databases: Databases = Files()
+            if self._database == 'mariadb':
+                # What is in it is made before anything asks for it.
+                databases = self.mariadb = stack.enter_context(
+                    MariaDB(self.folder / 'mariadb'))
+            self._make(databases)
             self.configure()
             stack.callback(self.compute.stop)
             self.compute.spawn()
@@ -135,7 +150,8 @@ class Stack:
 
     def daemons(self) -> tuple[Daemon, ...]:
         """Return all that it starts."""
-        return (self.keystone, self.glance, self.cinder, self.vendordata,
+        return (*((self.mariadb,) if self.mariadb else ()),
+                self.keystone, self.glance, self.cinder, self.vendordata,
                 *self.compute.daemons)
 
     def configure(self, credentials: Mapping[str, str] = {},
@@ -152,23 +168,25 @@ class Stack:
             config.write(service.ini({
                 'keystone_authtoken': self.keystone.middleware('glance')}))
 
-    def _make(self) -> None:
-        self.keystone = Keystone(self.folder / 'keystone')
+    def _make(self, databases: Databases) -> None:
+        self.keystone = Keystone(self.folder / 'keystone', databases)
         self.glance = Glance(
-            self.folder / 'glance', hepix_config=self.site.config,
+            self.folder / 'glance', databases,
+            hepix_config=self.site.config,
             property_protections=testbed_site.PROPERTY_PROTECTIONS,
             policy=testbed_site.POLICY,
             download_ports=self._download_ports,
             authtoken=self.keystone.middleware('glance'))
         self.cinder = CinderApi(
-            self.folder / 'cinder', self.keystone, CINDER_POLICY)
+            self.folder / 'cinder', self.keystone, CINDER_POLICY,
+            databases)
         self.vendordata = Vendordata(
             self.folder / 'vendordata', self.site.config)
         self.compute = Compute(
             self.folder, self.keystone, self.glance.url, {
                 paths.ENVIRONMENT: str(self.site.config),
                 compiled.ENVIRONMENT: str(self.folder / 'context.json')},
-            self._of_nova())
+            self._of_nova(), databases)
         self.compute.api.guard(self.site.config)
 
     def _of_nova(self) -> dict[str, dict[str, str]]:

@@ -35,6 +35,7 @@ from tests.testbed import cache
 _LIMIT = 600.0  # seconds, of a start on a busy machine
 _POLL = 0.2  # seconds
 _TAIL = 30  # lines
+KINDS = ('sqlite', 'mariadb')  # of databases
 _RUNS, _FAILED, _NOT = 0, 1, 3  # statuses, as init scripts have them
 
 
@@ -42,13 +43,17 @@ class Standing:
     """The cloud of one folder.
 
     :param folder: where all its files are
+    :param database: of :data:`KINDS`; by default what its databases are
+        already, or else the first
     """
 
-    def __init__(self, folder: pathlib.Path) -> None:
+    def __init__(self, folder: pathlib.Path, database: str = '') -> None:
+        self._wanted = database
         self.folder = folder
         self.log = folder / 'log'
         self._lock = folder / 'lock'
         self._state = folder / 'state.json'
+        self._database = folder / 'database'
         self.openrc = folder / 'openrc'
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -76,8 +81,21 @@ class Standing:
         except FileNotFoundError:
             return {}
 
+    @property
+    def database(self) -> str:
+        """What its databases are, or will be."""
+        try:
+            return self._database.read_text()
+        except FileNotFoundError:
+            return self._wanted or KINDS[0]
+
     def start(self) -> int:
         """Start it, unless it runs, and wait until it is ready."""
+        if self._wanted not in ('', self.database):
+            print(f'The cloud in {self.folder} has its databases in '
+                  f'{self.database}, which does not change: go on without '
+                  '--database, or begin anew with clean.', file=sys.stderr)
+            return _FAILED
         if self.pid() is None:
             self._spawn()
         deadline = time.monotonic() + _LIMIT
@@ -141,7 +159,8 @@ class Standing:
         # Only here: the other commands need nothing but Python.
         from tests.testbed.stack import Stack
         signal.signal(signal.SIGTERM, _end)
-        with self._locked(), Stack(self.folder) as stack:
+        with self._locked(), Stack(
+                self.folder, database=self.database) as stack:
             # What starts a program of its own is found there.
             self.openrc.write_text(''.join(
                 f'export {name}={shlex.quote(value)}\n'
@@ -160,6 +179,7 @@ class Standing:
     def _spawn(self) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
         self._state.unlink(missing_ok=True)
+        self._database.write_text(self.database)
         with self.log.open('wb') as log:
             self._process = subprocess.Popen(
                 [sys.executable, '-m', __spec__.name, 'run',
@@ -200,9 +220,11 @@ def main() -> int:
     parser.add_argument('command', choices=(
         'start', 'stop', 'status', 'clean', 'run'))
     parser.add_argument('--folder', type=pathlib.Path)
+    parser.add_argument('--database', choices=KINDS, default='')
     arguments = parser.parse_args()
     standing = Standing(
-        (arguments.folder or cache.directory() / 'stack').absolute())
+        (arguments.folder or cache.directory() / 'stack').absolute(),
+        arguments.database)
     return getattr(standing, arguments.command)() or 0
 
 

@@ -39,14 +39,14 @@ class Script:
     def __init__(self, folder: pathlib.Path) -> None:
         self.folder = folder
 
-    def __call__(self, command: str, status: int = 0) -> str:
+    def __call__(self, command: str, status: int = 0, *more: str) -> str:
         """Run a command, and return what it prints."""
         # What start does besides was done for these tests.
         program = ([sys.executable, '-m', 'tests.testbed.standing']
                    if command == 'start'
                    else ['bash', str(cache.ROOT / 'tools' / 'stack.sh')])
         done = subprocess.run(
-            [*program, command, '--folder', str(self.folder)],
+            [*program, command, '--folder', str(self.folder), *more],
             cwd=cache.ROOT, stdout=subprocess.PIPE, text=True,
             env={**os.environ, 'HEPIX_VM_VENV': sys.prefix},
             stderr=subprocess.STDOUT, timeout=_LIMIT)
@@ -123,6 +123,18 @@ def test_a_start_that_fails_says_why(script: Script) -> None:
     assert 'The cloud did not start' in said
     assert 'FileExistsError' in said
     assert 'It does not run.' in script('status', 3)
+
+
+def test_what_its_databases_are_is_said_once(script: Script) -> None:
+    script.folder.mkdir()
+    (script.folder / 'mariadb').write_text('in the way')
+    said = script('start', 1, '--database', 'mariadb')
+    assert f"File exists: '{script.folder}/mariadb'" in said
+    # It is gone on with as it was made, and not as something else.
+    assert f"File exists: '{script.folder}/mariadb'" in script('start', 1)
+    said = script('start', 1, '--database', 'sqlite')
+    assert 'has its databases in mariadb' in said
+    assert 'Traceback' not in said
 
 
 @pytest.mark.parametrize(('arguments', 'status'), [

@@ -59,7 +59,7 @@ class Configured:
         """
         config.write(self.folder, 9292, Options(**{
             'property_protections': testbed_site.PROPERTY_PROTECTIONS,
-            'policy': testbed_site.POLICY, **options}))
+            'policy': testbed_site.POLICY, **options}), 'sqlite://')
         return self.again()
 
     def again(self) -> dict[str, list[str]]:

@@ -161,6 +161,9 @@ def test_who_is_no_administrator_does_not_find_it_empty(bare, monkeypatch):
     with pytest.raises(ServiceError) as caught:
         LedgerCopy(member, OWNER).refresh()
     assert caught.value.status == 403
+    # Before anything is listed: by the rules of other Glances he may list,
+    # and finds what he may see.
+    assert '/v2/info/stores/detail' in caught.value.message
     with pytest.raises(Unknown) as unknown:
         Lookup(config.load()).ledger()
     assert unknown.value.code is Code.UNAVAILABLE

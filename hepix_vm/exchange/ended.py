@@ -60,28 +60,32 @@ _GIVE_NOVA = ('Correct region_name or valid_interfaces in '
               'policy.yaml.')
 _NO_CINDER = ('There is no Cinder here: of servers that run from volumes it '
               'is not known from which image.')
-_SEEN, _LOCKED, _STOPPED = 'seen', 'locked', 'stopped'
-_KINDS = {_SEEN: Kind.SERVER_RUNS, _LOCKED: Kind.SERVER_LOCKED,
-          _STOPPED: Kind.SERVER_STOPPED}
+_RUNS_ON = ('It is to be stopped, and Nova does not do that now; the next '
+            'sweep tries again. If it was resized or is rescued, confirm the '
+            'resize or end the rescue as an administrator.')
+_SEEN, _UNSTOPPED = 'seen', 'unstopped'
+_LOCKED, _STOPPED = 'locked', 'stopped'
 
 
 @dataclasses.dataclass
 class Tally:
     """What was found and done, in servers.
 
+    :param unstopped: those that are to be stopped and run on
     :param unknown: whether the servers are not known
     """
 
     servers: int = 0
     locked: int = 0
     stopped: int = 0
+    unstopped: int = 0
     failed: int = 0
     unknown: bool = False
 
     def __str__(self) -> str:
         return 'servers unknown' if self.unknown else (
             f'servers {self.servers}, locked {self.locked}, '
-            f'stopped {self.stopped}')
+            f'stopped {self.stopped}, unstopped {self.unstopped}')
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -284,34 +288,56 @@ class Ended:
             self._say_of(server, ended, 'would be', [
                 *[_LOCKED] * due.lock, *[_STOPPED] * due.stop])
             return
-        did = self._act(locking, ended, server, due)
+        did, runs_on = self._act(locking, ended, server, due)
         self._done(server, ended, did, locked)
         if locked or _LOCKED in did:
             self._memory.add(f'{key} {_LOCKED}')
+        if runs_on:
+            self._runs_on(key, server, ended, due)
 
     def _act(self, locking: Locking, ended: _Ended, server: Running,
-             due: running.Due) -> list[str]:
-        """Lock and stop a server, as far as it is due; return what was done.
+             due: running.Due) -> tuple[list[str], bool]:
+        """Lock and stop a server, as far as it is due.
 
         What fails is for the next sweep.
+
+        :returns: what was done, and whether it is to be stopped and runs on
         """
         did: list[str] = []
+        runs_on = due.stop or due.held_up
         try:
             if due.lock:
                 if not locking.lock(server, ended.reason):
-                    return did  # it is gone
+                    return did, False  # it is gone
                 did.append(_LOCKED)
             if due.stop and locking.stop(server):
                 did.append(_STOPPED)
+                runs_on = False
         except HepixVmError as error:
             self._failed(f'The server {server.identifier} cannot be locked '
                          f'or stopped', error)
-            return did
-        if due.later or (due.stop and _STOPPED not in did):
+            return did, runs_on
+        if due.later or runs_on:
             self._say(f'{server.identifier} cannot be locked or stopped as '
                       f'it should be while it is {server.status}; the next '
                       f'sweep tries again')
-        return did
+        return did, runs_on
+
+    def _runs_on(self, key: str, server: Running, ended: _Ended,
+                 due: running.Due) -> None:
+        """Journal and tell, once, that a server cannot be stopped.
+
+        What Nova is busy with may pass until the next sweep.
+        """
+        self.tally.unstopped += 1
+        busy, told = f'{key} busy', f'{key} {_UNSTOPPED}'
+        self._here |= {busy, told}
+        if not due.held_up and not self._memory.knows(busy):
+            self._memory.add(busy)
+        elif not self._memory.knows(told):
+            self._record(server, ended, _UNSTOPPED)
+            self._news(_UNSTOPPED, server, ended, '', _RUNS_ON)
+            self._memory.add(told)
 
     def _done(self, server: Running, ended: _Ended, did: list[str],
               locked: bool) -> None:
@@ -323,24 +349,33 @@ class Ended:
         self._say_of(server, ended, 'was', did)
         self.tally.locked += _LOCKED in did
         self.tally.stopped += _STOPPED in did
-        at = utcnow()
         for action in did or [_SEEN]:
-            self._journal.record({
-                'time': format_time(at), 'event': 'server', 'action': action,
-                'server': server.identifier, 'project': server.project,
-                'user': server.user, 'image': ended.held.image_id,
-                'state': ended.state, 'reasons': [
-                    reason.as_dict()
-                    for reason in ended.outcome.verdict.reasons]})
+            self._record(server, ended, action)
         # Another controller locked it, and told of it.
         if did or not (locked and server.reason == ended.reason):
-            email, why = self._owner(server)
-            self._tell(tidings.of_server(
-                _KINDS[did[-1] if did else _SEEN], Affected(
-                    server.identifier, server.name, server.project,
-                    server.user, server.status, email),
-                ended.held, ended.outcome, self._site, at, why))
+            self._news(did[-1] if did else _SEEN, server, ended,
+                       *self._owner(server))
         self._memory.add(key)
+
+    def _record(self, server: Running, ended: _Ended, action: str) -> None:
+        self._journal.record({
+            'time': format_time(utcnow()), 'event': 'server',
+            'action': action, 'server': server.identifier,
+            'project': server.project, 'user': server.user,
+            'status': server.status, 'image': ended.held.image_id,
+            'state': ended.state, 'reasons': [
+                each.as_dict() for each in ended.outcome.verdict.reasons]})
+
+    def _news(self, action: str, server: Running, ended: _Ended, email: str,
+              why: str) -> None:
+        """Tell what was found or done, and operators why."""
+        kind = Kind.SERVER_RUNS if action == _SEEN else Kind(
+            f'server-{action}')
+        self._tell(tidings.of_server(
+            kind, Affected(
+                server.identifier, server.name, server.project, server.user,
+                server.status, email),
+            ended.held, ended.outcome, self._site, utcnow(), why))
 
     def _owner(self, server: Running) -> tuple[str, str]:
         """Return the address of who made a server, or why there is none."""

@@ -42,6 +42,7 @@ class Kind(enum.StrEnum):
     SERVER_RUNS = 'server-runs'  # from an image that is out of use
     SERVER_LOCKED = 'server-locked'
     SERVER_STOPPED = 'server-stopped'
+    SERVER_UNSTOPPED = 'server-unstopped'  # and is to be stopped
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

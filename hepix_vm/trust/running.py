@@ -44,11 +44,14 @@ class Due:
     """What is to be done with a server now.
 
     :param later: whether what the site wants cannot be done yet
+    :param held_up: whether it cannot be stopped until somebody ends the state
+        that it is in
     """
 
     lock: bool = False
     stop: bool = False
     later: bool = False
+    held_up: bool = False
 
 
 def measure(rules: RunningServers, state: str,
@@ -83,6 +86,6 @@ def due(wanted: Measure, state: str, power: int | None,
         return Due(later=True)
     if wanted is Measure.LOCK:
         return Due(lock=not locked)
-    return Due(not locked, later=state in _CANNOT_BE_STOPPED,
+    return Due(not locked, held_up=state in _CANNOT_BE_STOPPED,
                stop=state == _ACTIVE or (
                    state == _ERROR and power == _RUNNING))

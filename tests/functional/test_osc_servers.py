@@ -77,6 +77,9 @@ def test_which_servers_run_what(world, run):
     assert set(shown(run('alice', '--image', gone))) == {
         server for server, (image, _) in servers.items() if image == gone}
     assert len(shown(run('alice', '--state', 'volume'))) == 1
+    # The sweep does not find these.
+    assert [*shown(run('admin', '--all-projects', '--state', GONE)).values()
+            ] == [(gone, GONE)]
     # An administrator has no servers himself.
     ran = run('admin', '--image', gone)
     assert ran.json == []

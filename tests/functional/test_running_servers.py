@@ -12,17 +12,17 @@
 
 """What becomes of servers whose image may not be used any more."""
 
-import dataclasses
 import datetime
-import functools
-import json
 import os
 
 import pytest
-import requests
 
-from hepix_vm.cmd import sync
 from hepix_vm import paths
+from tests.functional.sweeping import mailed
+from tests.functional.sweeping import project_of
+from tests.functional.sweeping import Site
+from tests.functional.sweeping import tally
+from tests.functional.sweeping import users
 from tests.functional import world as worlds
 from tests.testbed.cinder import FakeCinder
 from tests.testbed.clouds import write_clouds
@@ -31,7 +31,6 @@ from tests.testbed.openstack import OpenStack
 from tests.testbed import pki
 from tests.testbed.site import entry
 
-CELL = 'nova.sqlite'
 # Alice, who is an endorser too, and has another address as such.
 OWNER = 'alice@cloud.example.org'
 TOO_LATE = 'image trust policy of this cloud'
@@ -47,104 +46,6 @@ def world(tmp_path_factory):
         yield world
 
 
-# Keystone takes its time, and says the same each time.
-@functools.cache
-def users(world):
-    return {user['name']: user['id'] for user
-            in world.keystone._call('GET', '/users')['users']}
-
-
-@functools.cache
-def project_of(world, name):
-    return world.keystone.project(name)
-
-
-@functools.cache
-def token_of(world, user, project):
-    return world.keystone.token(user, project)
-
-
-class Site:
-    """The cloud, and what a test makes in it.
-
-    :param folder: of a controller
-    """
-
-    def __init__(self, world, capsys, folder):
-        self.world = world
-        self.servers = []
-        self._capsys = capsys
-        self._folder = folder
-        self.more = {}
-        self.configure()
-
-    def configure(self, state='state', **credentials):
-        """Be a controller, with a folder of its own."""
-        world, site = self.world, self.world.site
-        self.state = self._folder / state
-        self.state.mkdir(exist_ok=True)
-        site.write_config(state_dir=str(self.state), **self.more)
-        site.write_credentials({
-            **world.keystone.account('admin', 'admin'),
-            'image_endpoint': world.cloud.glance.url,
-            'compute_endpoint': f'{world.nova.url}/v2.1', **credentials})
-
-    def server(self, image, user='alice', project='atlas', **more):
-        server = self.world._done(self.world.nova.compute(
-            'add', project=project_of(self.world, project), image=image,
-            user=users(self.world)[user],
-            token=token_of(self.world, 'admin', 'admin'), **more))
-        self.servers.append(server)
-        return server
-
-    def act(self, server, body, user='alice', project='atlas'):
-        return self.world.nova.action(
-            token_of(self.world, user, project), server, body)
-
-    def show(self, server):
-        """Return a server as Nova shows it to an administrator."""
-        answer = requests.get(
-            f'{self.world.nova.url}/v2.1/servers/{server}', timeout=60,
-            headers={
-                'X-Auth-Token': token_of(self.world, 'admin', 'admin'),
-                'OpenStack-API-Version': 'compute 2.73'})
-        answer.raise_for_status()
-        return answer.json()['server']
-
-    def become(self, server, state):
-        """Let a server be in a state, as nova-compute would."""
-        self.world.nova.query(
-            CELL, 'UPDATE instances SET vm_state = ?, task_state = NULL '
-            'WHERE uuid = ?', (state, server))
-
-    def sweep(self, *more, status=0):
-        self._capsys.readouterr()
-        code = sync.main(['--sweep', *more])
-        said = self._capsys.readouterr()
-        assert 'Traceback' not in said.err
-        assert code == status, said.err
-        return Swept(said.out, said.err, said.out.splitlines()[-1].partition(
-            'failed 0, ')[2])
-
-    def journal(self):
-        """Return what was journalled of servers, without the time."""
-        path = self.state / 'journal' / 'hepix-vm-sync.jsonl'
-        records = [json.loads(line) for line in
-                   path.read_text().splitlines()] if path.exists() else []
-        return [record for record in records if record['event'] == 'server']
-
-    def did(self):
-        return [(record['server'], record['action'])
-                for record in self.journal()]
-
-
-@dataclasses.dataclass
-class Swept:
-    out: str
-    err: str
-    tally: str
-
-
 @pytest.fixture
 def site(world, capsys, tmp_path, monkeypatch):
     monkeypatch.setenv(paths.ENVIRONMENT, str(world.site.config))
@@ -155,66 +56,67 @@ def site(world, capsys, tmp_path, monkeypatch):
     world.site.write_policy()
 
 
-def mailed(site, server):
-    """Let a site mail what happens."""
-    site.more = {
-        'notifiers': 'log, email', 'smtp_tls': 'none',
-        'smtp_port': str(server.port), 'operators': 'ops@example.org',
-        'mail_from': 'images@example.org'}
-    site.configure()
-
-
 def test_servers_are_reported_once(world, site):
     data = os.urandom(100)
     image, good = world.base(data), world.base(os.urandom(100))
-    mine = site.server(image)
-    others = site.server(image, 'bob', 'cms')
-    kernel = site.server(good, kernel=image)
-    volume = site.server('')
-    data_disk = site.server('')
-    fine = site.server(good)
-    disks = {server: site.show(server)[
-        'os-extended-volumes:volumes_attached'][0]['id']
-        for server in (volume, data_disk)}
-    with FakeCinder({disks[volume]: image, disks[data_disk]: image}) as (
-            cinder), mail_server() as mail:
-        mailed(site, mail)
-        site.configure(block_storage_endpoint=cinder.url)
-        world.revoke(data)
-        done = site.sweep('--dry-run')
-        assert done.tally == 'servers 5, locked 0, stopped 0'
-        assert f'{mine} would be reported: its image {image} is revoked' in (
-            done.out)
-        assert (site.did(), mail.received) == ([], [])
-        done = site.sweep()
-        assert done.tally == 'servers 5, locked 0, stopped 0'
-        assert f'{mine} was reported: its image {image} is revoked' in (
-            done.out)
-        assert site.sweep().tally == done.tally
-        # The revocation, and the servers.
-        assert len(mail.received) == 3
+    mine, others = site.server(image), site.server(image, 'bob', 'cms')
+    kernel, _ = site.server(good, kernel=image), site.server(good)
+    world.revoke(data)
+    done = site.sweep('--dry-run')
+    assert done.tally == tally(3)
+    assert f'{mine} would be reported: its image {image} is revoked' in (
+        done.out)
+    assert site.did() == []
+    done = site.sweep()
+    assert done.tally == tally(3)
+    assert f'{mine} was reported: its image {image} is revoked' in done.out
+    assert site.sweep().tally == done.tally
     assert sorted(site.did()) == sorted(
-        (server, 'seen')
-        for server in (mine, others, kernel, volume, data_disk))
+        (server, 'seen') for server in (mine, others, kernel))
     record = next(each for each in site.journal() if each['server'] == mine)
     assert (record['image'], record['state'], record['project'],
-            record['user'], record['reasons'][0]['code']) == (
-        image, 'revoked', world.keystone.project('atlas'),
-        users(world)['alice'], 'image-revoked')
-    texts = {item.recipients[0]: [] for item in mail.received}
-    for item in mail.received:
-        texts[item.recipients[0]].append(item.message.get_content())
-    assert set(texts) == {'ops@example.org', 'alice@example.org', OWNER}
-    operators, = texts['ops@example.org']
-    assert operators.count('A server runs an image out of use.') == 5
+            record['user'], record['status'], record['reasons'][0]['code']
+            ) == (image, 'revoked', project_of(world, 'atlas'),
+                  users(world)['alice'], 'ACTIVE', 'image-revoked')
+    assert not site.show(mine)['locked']
+
+
+def test_operators_and_owners_are_mailed_once(world, site):
+    data = os.urandom(100)
+    image = world.base(data)
+    mine, others = site.server(image), site.server(image, 'bob', 'cms')
+    world.revoke(data)
+    with mail_server() as mail:
+        mailed(site, mail)
+        for _ in range(2):
+            site.sweep()
+    # The revocation goes to the endorser.
+    texts = {item.recipients[0]: item.message.get_content()
+             for item in mail.received}
+    assert sorted(item.recipients[0] for item in mail.received) == [
+        OWNER, 'alice@example.org', 'ops@example.org']
+    operators = texts['ops@example.org']
+    assert operators.count('A server runs an image out of use.') == 2
     assert operators.count('has no mail address in Keystone') == 1
-    told, = texts[OWNER]
-    assert told.count('A server runs an image') == 4
+    told = texts[OWNER]
+    assert told.count('A server runs an image') == 1
     assert mine in told
     assert others not in told
     assert 'Save what you need' in told
-    assert not site.show(mine)['locked']
-    assert fine not in operators
+
+
+def test_servers_that_run_from_volumes(world, site):
+    data = os.urandom(100)
+    image, good = world.base(data), world.base(os.urandom(100))
+    servers = [site.server('') for _ in range(3)]
+    disks = [site.show(server)['os-extended-volumes:volumes_attached'][0]['id']
+             for server in servers]
+    with FakeCinder(dict(zip(disks, (image, image, good), strict=True))) as (
+            cinder):
+        site.configure(block_storage_endpoint=cinder.url)
+        world.revoke(data)
+        assert site.sweep().tally == tally(2)
+    assert {server for server, _ in site.did()} == {*servers[:2]}
 
 
 def test_a_lock_is_nobody_elses_to_lift(world, site):
@@ -227,7 +129,7 @@ def test_a_lock_is_nobody_elses_to_lift(world, site):
     world.site.write_policy(
         running_servers={'blocked': 'lock'},
         blocked=[{'sha512': entry(data).sha512, 'reason': 'CVE-2026-0001'}])
-    assert site.sweep().tally == 'servers 3, locked 2, stopped 0'
+    assert site.sweep().tally == tally(3, locked=2)
     for server in (plain, own):
         shown = site.show(server)
         assert TOO_LATE in shown['locked_reason']
@@ -239,51 +141,69 @@ def test_a_lock_is_nobody_elses_to_lift(world, site):
     assert site.show(held)['locked_reason'] is None
     assert sorted(site.did()) == sorted([
         (plain, 'locked'), (own, 'locked'), (held, 'seen')])
-    assert site.sweep().tally == 'servers 3, locked 0, stopped 0'
+    assert site.sweep().tally == tally(3)
     assert len(site.journal()) == 3
     # An operator's word holds until the next sweep.
     assert site.act(plain, {'unlock': None}, 'admin', 'admin'
                     ).status_code == 202
-    assert site.sweep().tally == 'servers 3, locked 1, stopped 0'
+    assert site.sweep().tally == tally(3, locked=1)
     # Nothing is unlocked when the image may be used again.
     world.site.write_policy()
-    assert site.sweep().tally == 'servers 0, locked 0, stopped 0'
+    assert site.sweep().tally == tally(0)
     assert site.show(plain)['locked']
 
 
 def test_a_server_is_stopped_and_stays_so(world, site):
     data = os.urandom(100)
     image = world.base(data)
-    active, paused, rescued, off = (site.server(image) for _ in range(4))
-    building = site.server(image)
-    for server, state in ((paused, 'paused'), (rescued, 'rescued'),
-                          (off, 'stopped'), (building, 'building')):
+    active, paused, off, building = (site.server(image) for _ in range(4))
+    for server, state in ((paused, 'paused'), (off, 'stopped'),
+                          (building, 'building')):
         site.become(server, state)
     world.site.write_policy(running_servers={'revoked': 'stop'})
     world.revoke(data)
     done = site.sweep()
-    assert done.tally == 'servers 5, locked 4, stopped 1'
+    assert done.tally == tally(4, locked=3, stopped=1)
     assert f'{active} was locked and stopped: ' in done.out
     assert f'{off} was locked: ' in done.out
-    assert f'{rescued} cannot be locked or stopped as it should be while ' in (
-        done.out)
+    assert f'{building} cannot be locked or stopped as it should' in done.out
     assert site.show(active)['OS-EXT-STS:task_state'] == 'powering-off'
-    assert {server: site.show(server)['locked'] for server in site.servers
-            } == {active: True, paused: True, rescued: True, off: True,
-                  building: False}
+    assert {server for server in site.servers
+            if site.show(server)['locked']} == {active, paused, off}
     # What Nova is busy with it refuses to do twice.
     done = site.sweep()
-    assert done.tally == 'servers 5, locked 0, stopped 0'
+    assert done.tally == tally(4, unstopped=1)
     assert f'{active} cannot be locked or stopped as it should' in done.out
     site.become(active, 'stopped')
     assert active not in site.sweep().out
     assert site.act(active, {'os-start': None}).status_code == 409
     site.become(building, 'active')
-    assert site.sweep().tally == 'servers 5, locked 1, stopped 1'
-    assert [action for server, action in site.did() if server == active] == [
-        'locked', 'stopped']
-    assert [action for server, action in site.did()
-            if server == building] == ['seen', 'locked', 'stopped']
+    assert site.sweep().tally == tally(4, locked=1, stopped=1)
+    assert site.actions(active) == ['locked', 'stopped']
+    assert site.actions(building) == ['seen', 'locked', 'stopped']
+
+
+def test_operators_are_told_of_what_nova_does_not_stop(world, site):
+    data = os.urandom(100)
+    image = world.base(data)
+    rescued, resized = site.server(image), site.server(image)
+    site.become(rescued, 'rescued')
+    site.become(resized, 'resized')
+    world.site.write_policy(running_servers='stop')
+    world.revoke(data)
+    with mail_server() as mail:
+        mailed(site, mail)
+        for locked in (2, 0):
+            assert site.sweep().tally == tally(2, locked, unstopped=2)
+    text, = (item.message.get_content() for item in mail.received
+             if item.recipients == ['ops@example.org'])
+    assert text.count('A server cannot be stopped, and runs on.') == 2
+    assert 'in project ' + project_of(world, 'atlas') + ', RESCUE' in text
+    assert all(site.actions(server) == ['locked', 'unstopped']
+               for server in site.servers)
+    # When an operator has ended it the next sweep stops it.
+    site.become(resized, 'active')
+    assert site.sweep().tally == tally(2, stopped=1, unstopped=1)
 
 
 def test_another_controller_does_nothing_twice(world, site):
@@ -294,11 +214,11 @@ def test_another_controller_does_nothing_twice(world, site):
     world.revoke(data)
     with mail_server() as mail:
         mailed(site, mail)
-        assert site.sweep().tally == 'servers 1, locked 1, stopped 0'
+        assert site.sweep().tally == tally(1, locked=1)
         count = len(mail.received)
         site.configure('another')
         done = site.sweep()
-        assert done.tally == 'servers 1, locked 0, stopped 0'
+        assert done.tally == tally(1)
         assert len(mail.received) == count
     assert site.did() == [(server, 'seen')]
     subjects = [item.message['Subject'] for item in mail.received
@@ -319,19 +239,19 @@ def test_an_image_that_no_sweep_marked_yet_and_its_override(world, site):
     image = world.alice.create(hepix_endorsement=text)
     assert world.alice.put(image, data).status_code == 204
     server = site.server(image)
-    assert site.sweep().tally == 'servers 0, locked 0, stopped 0'
+    assert site.sweep().tally == tally(0)
     world.site.write_policy(running_servers={'expired': 'lock'})
     done = site.sweep()
-    assert done.tally == 'servers 1, locked 1, stopped 0'
+    assert done.tally == tally(1, locked=1)
     assert f'{image} was deactivated (' in done.out
     assert f'{image} is expired' in site.show(server)['locked_reason']
     world.site.write_policy(
         overrides=overrides,
         running_servers={'expired': 'lock', 'revoked': 'stop'})
-    assert site.sweep().tally == 'servers 0, locked 0, stopped 0'
+    assert site.sweep().tally == tally(0)
     # It excuses nothing but that.
     world.revoke(data)
-    assert site.sweep().tally == 'servers 1, locked 0, stopped 1'
+    assert site.sweep().tally == tally(1, stopped=1)
 
 
 def test_what_was_made_of_a_server_falls_with_its_base(world, site):
@@ -343,7 +263,7 @@ def test_what_was_made_of_a_server_falls_with_its_base(world, site):
     second = site.server(snapshot)
     world.revoke(data)
     world.site.write_policy(derived_images='inherit', running_servers='lock')
-    assert site.sweep().tally == 'servers 2, locked 2, stopped 0'
+    assert site.sweep().tally == tally(2, locked=2)
     assert snapshot in site.show(second)['locked_reason']
 
 
@@ -367,11 +287,11 @@ def test_without_nova_images_are_settled_all_the_same(world, site):
         assert 'A cell of Nova does not answer' in site.sweep(status=2).err
     # Cinder is not there, or does not answer: all others are found.
     done = site.sweep()
-    assert done.tally == 'servers 1, locked 0, stopped 0'
+    assert done.tally == tally(1)
     assert 'There is no Cinder here' in done.out
     site.configure(block_storage_endpoint='http://127.0.0.1:1/v3')
     done = site.sweep(status=2)
-    assert done.tally == 'servers 1, locked 0, stopped 0'
+    assert done.tally == tally(1)
     assert 'Cinder cannot be asked' in done.err
 
 

@@ -68,7 +68,8 @@ _ENDORSER_TOLD = frozenset({
 _OWNER_TOLD = frozenset({
     Kind.SERVER_RUNS, Kind.SERVER_LOCKED, Kind.SERVER_STOPPED})
 _OPERATORS_TOLD = _ENDORSER_TOLD | _OWNER_TOLD | {
-    Kind.LIST_STALE, Kind.IMAGE_EXPIRED, Kind.IMAGE_WAITS}
+    Kind.LIST_STALE, Kind.IMAGE_EXPIRED, Kind.IMAGE_WAITS,
+    Kind.SERVER_UNSTOPPED}
 # After these the same may happen again, and is told again.
 _FORGETTING = frozenset({
     Kind.LIST_ACCEPTED, Kind.IMAGE_AVAILABLE, Kind.IMAGE_ENDORSED})

@@ -38,6 +38,7 @@ _HAPPENED: Mapping[Kind, str] = {
     Kind.SERVER_RUNS: 'A server runs an image out of use',
     Kind.SERVER_LOCKED: 'A server was locked for its image',
     Kind.SERVER_STOPPED: 'A server was stopped for its image',
+    Kind.SERVER_UNSTOPPED: 'A server cannot be stopped, and runs on',
 }
 
 # Whoever follows the list can do something.

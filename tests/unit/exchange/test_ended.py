@@ -135,7 +135,7 @@ def test_a_server_is_locked_before_it_is_stopped(look, tmp_path):
     nova = Nova(server())
     done = look(nova)
     assert nova.did == [('1', 'lock'), ('1', 'os-stop')]
-    assert str(done.tally) == 'servers 1, locked 1, stopped 1'
+    assert str(done.tally) == 'servers 1, locked 1, stopped 1, unstopped 0'
     event, = done.told
     assert event.kind is Kind.SERVER_STOPPED
     assert event.glance_image == IMAGE
@@ -161,10 +161,45 @@ def test_what_is_not_locked_is_not_stopped(look, caplog):
 def test_what_is_gone_or_busy_is_no_failure(look, answer):
     nova = Nova(server(), answers={'os-stop': answer})
     done = look(nova)
-    assert str(done.tally) == 'servers 1, locked 1, stopped 0'
+    assert str(done.tally) == 'servers 1, locked 1, stopped 0, unstopped 1'
     assert done.tally.failed == 0
     assert done.told[0].kind is Kind.SERVER_LOCKED
     assert look(Nova(server(), answers={'lock': 404})).tally.failed == 0
+
+
+@pytest.mark.parametrize('state', ['resized', 'rescued'])
+def test_operators_are_told_once_of_what_cannot_be_stopped(
+        look, tmp_path, state):
+    done = look(Nova(server(state=state)))
+    assert str(done.tally) == 'servers 1, locked 1, stopped 0, unstopped 1'
+    assert [event.kind for event in done.told] == [
+        Kind.SERVER_LOCKED, Kind.SERVER_UNSTOPPED]
+    # He could help himself by it.
+    assert done.told[1].server.email == ''
+    assert 'confirm the resize or end the rescue' in done.told[1].message
+    done = look(Nova(server(state=state, locked=True)))
+    assert (done.tally.unstopped, done.told) == (1, [])
+    assert [(record['action'], record['status'])
+            for record in journal(tmp_path)] == [
+        ('locked', state.upper()), ('unstopped', state.upper())]
+    # It could be, and then not.
+    look(Nova(server(state='stopped', locked=True)))
+    assert len(look(Nova(server(state=state, locked=True))).told) == 1
+    # Nobody wants it stopped.
+    assert look(Nova(server(state=state)), Measure.LOCK
+                ).tally.unstopped == 0
+
+
+@pytest.mark.parametrize('answers', [{'os-stop': 409}, {'lock': 500}])
+def test_what_nova_is_busy_with_is_told_if_it_lasts(look, answers):
+    def told(answers):
+        return Kind.SERVER_UNSTOPPED in [event.kind for event in look(
+            Nova(server(), answers=answers)).told]
+
+    assert [told(answers) for _ in range(3)] == [False, True, False]
+    # Stopped in between, it may be busy once more.
+    assert not told({})
+    assert [told(answers) for _ in range(3)] == [False, True, False]
 
 
 def test_only_what_an_administrator_locked_is_locked(look):
@@ -276,7 +311,8 @@ def test_a_dry_run_does_nothing(look, tmp_path):
 
 def test_without_an_image_that_is_out_of_use_nova_is_not_asked(look):
     nova = Nova(server())
-    assert str(look(nova, out=()).tally) == 'servers 0, locked 0, stopped 0'
+    assert str(look(nova, out=()).tally) == (
+        'servers 0, locked 0, stopped 0, unstopped 0')
     assert nova.asked == []
 
 

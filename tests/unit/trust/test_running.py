@@ -64,8 +64,8 @@ def test_nothing_is_stopped_since_nothing_can_be_said():
     (STOP, 'suspended', True, Due()),
     (STOP, 'shelved_offloaded', True, Due()),
     # It may run, but Nova does not stop it.
-    (STOP, 'rescued', False, Due(lock=True, later=True)),
-    (STOP, 'resized', True, Due(later=True)),
+    (STOP, 'rescued', False, Due(lock=True, held_up=True)),
+    (STOP, 'resized', True, Due(held_up=True)),
     (STOP, 'error', False, Due(lock=True, stop=True))])
 def test_what_is_due(wanted, state, locked, what):
     assert due(wanted, state, 1, locked) == what

@@ -57,15 +57,20 @@ case ${1:-} in
         exit 2
         ;;
 esac
+if [[ " $* " == *' --help '* || " $* " == *' -h '* ]]; then
+    usage
+    exit
+fi
 if [[ $1 == start ]]; then
     setup_environment
     setup_kernel
-elif ! "$VENV/bin/python" -c '' 2> /dev/null; then
-    # Without an environment nothing was ever started from here.
-    say 'It does not run.'
-    [[ $1 != status ]] || exit 3
-    exit 0
+fi
+python=$VENV/bin/python
+if ! "$python" -c '' 2> /dev/null; then
+    # Whatever runs goes on without its environment, and any will do.
+    find_python
+    python=$PYTHON
 fi
 export HEPIX_VM_CACHE=$CACHE
 cd "$ROOT"
-exec "$VENV/bin/python" -m tests.testbed.standing "$@"
+exec "$python" -m tests.testbed.standing "$@"

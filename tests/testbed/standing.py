@@ -159,8 +159,13 @@ class Standing:
         # Only here: the other commands need nothing but Python.
         from tests.testbed.stack import Stack
         signal.signal(signal.SIGTERM, _end)
+        new_site = not (self.folder / 'site').exists()
         with self._locked(), Stack(
                 self.folder, database=self.database) as stack:
+            if new_site:
+                # As a site is that was installed just now.
+                shutil.copy(cache.ROOT / 'etc' / 'hepix_vm' / 'policy.yaml',
+                            stack.site.folder)
             # What starts a program of its own is found there.
             self.openrc.write_text(''.join(
                 f'export {name}={shlex.quote(value)}\n'

@@ -22,10 +22,13 @@ import subprocess
 import sys
 
 import pytest
+import yaml
 
 from tests.testbed import cache
 from tests.testbed.client import wait
 from tests.testbed import guest
+from tests.testbed.site import ALICE
+from tests.testbed.site import CA
 
 _LIMIT = 600  # seconds
 
@@ -84,6 +87,12 @@ def test_a_cloud_is_gone_on_with(
         assert re.search(rf'(?m)^{name} +runs ', said), said
     disk, keys = tmp_path / 'disk.raw', script.folder / 'site' / 'keys'
     guest.disk(disk)
+    # It begins as a site does that accepts nobody yet.
+    policy = script.folder / 'site' / 'policy.yaml'
+    shipped = cache.ROOT / 'etc' / 'hepix_vm' / 'policy.yaml'
+    assert policy.read_text() == shipped.read_text()
+    policy.write_text(yaml.safe_dump(
+        {'endorsers': [{'dn': ALICE, 'ca': CA}]}))
     script.openstack(
         f'image endorsement create {disk} --upload mine --title Mine '
         '--distro debian --distro-version 12 --architecture x86_64 '

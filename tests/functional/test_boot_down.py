@@ -14,22 +14,14 @@
 """What nova-api does while Glance does not answer, and how it starts."""
 
 import contextlib
-import json
 import socket
 import threading
 import time
 
-from nova import context
-from oslo_config import cfg
 import pytest
-import webob
 
-from hepix_vm.nova_ctx.boot import Boots
-from hepix_vm.nova_ctx.boot_filter import BootFilter
-from hepix_vm import paths
 from tests.functional import booting
 from tests.functional.booting import PATIENCE
-from tests.functional.test_boot_filter import LIMIT
 from tests.functional.test_boot_filter import refused
 from tests.functional.test_boot_filter import taken
 from tests.functional.test_boot_filter import until
@@ -130,54 +122,6 @@ def test_glance_says_nothing(world):
     unknown(response)
     assert PATIENCE <= passed < PATIENCE + SLACK
     until(lambda: world.boot(image), 202)
-
-
-AT_ONCE = 200
-
-
-def test_many_boot_one_image_at_once(world, tmp_path, monkeypatch):
-    """All wait for one answer of Glance, and one of the ledger."""
-    image = world.endorsed()
-    config = tmp_path / 'hepix-vm.conf'
-    # The last of two counts.
-    config.write_text(world.site.config.read_text().replace(
-        '[service_credentials]',
-        'boot_cache = 300\nboot_timeout = 300\n[service_credentials]'))
-    monkeypatch.setenv(paths.ENVIRONMENT, str(config))
-    conf = cfg.ConfigOpts()
-    conf([], default_config_files=[], default_config_dirs=[])
-    passed = []
-    filter_ = BootFilter(lambda environ, start: passed.append(environ) or [],
-                         Boots.of('nova-api', conf))
-    body = json.dumps({'server': {'imageRef': image}}).encode()
-    together = threading.Barrier(AT_ONCE)
-
-    def ask():
-        environ = webob.Request.blank(
-            '/servers', base_url='http://x/v2.1', method='POST', body=body,
-            environ={'nova.context': context.RequestContext('u', 'p')},
-            ).environ
-        together.wait()
-        filter_(environ, lambda *unused: None)
-
-    def asked(path, known=-1):
-        # Glance writes it down after it has answered.
-        start = time.monotonic()
-        while True:
-            found = world.cloud.glance.log_text().count(
-                f'GET /v2/images{path}')
-            if found > known or time.monotonic() - start > LIMIT:
-                return found
-            time.sleep(0.1)
-    before = asked(f'/{image} '), asked('?')
-    threads = [threading.Thread(target=ask) for _ in range(AT_ONCE)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert len(passed) == AT_ONCE
-    assert asked(f'/{image} ', before[0]) - before[0] == 1
-    assert asked('?', before[1]) - before[1] == 1
 
 
 @pytest.mark.parametrize('text, words', [

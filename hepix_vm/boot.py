@@ -258,8 +258,9 @@ def _nothing(names: Collection[str]) -> Iterable[Record]:
 def _is_certain(image: Held, verdict: Verdict) -> bool:
     """Return whether a refusal stands whatever the ledger says."""
     # An approval may be on record, and what came before it was converted.
-    return set(verdict.codes) != {Code.NOT_APPROVED} and not (
-        image.altered or image.extra.get('hepix_state') in _ON_RECORD)
+    return (set(verdict.codes) != {Code.NOT_APPROVED}
+            and bool(image.sha512) and not image.altered
+            and image.extra.get('hepix_state') not in _ON_RECORD)
 
 
 def _named(booter: Booter, who: Mapping[str, str]) -> dict[str, str]:

@@ -163,6 +163,12 @@ class _Judged:
                     return self._boots.refused(Reason(
                         Code.VOLUME_REFUSED, 'Nova does not say from what '
                         'the server would boot.'), self._booter, **self._who)
+        if asked.disks and wanted == Wanted():
+            return self._boots.refused(Reason(
+                Code.NOT_ENDORSED, 'None of the disks that the server would '
+                'have is one that it may boot.', cure='Name an endorsed '
+                'image: in imageRef, or for the disk whose boot_index is 0.'),
+                self._booter, **self._who)
         return self._boots.judge(wanted, self._booter, **self._who)
 
     def _imaging(self, server: Server) -> Answer:

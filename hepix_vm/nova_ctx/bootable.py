@@ -80,11 +80,13 @@ class Asked:
     :param action: ``create``, or as the API calls what is done with a server
     :param server: its id as it stands in the path; empty for a new one
     :param wanted: what the request itself names
+    :param disks: whether it says itself what disks a new server has
     """
 
     action: str
     server: str = ''
     wanted: Wanted = Wanted()
+    disks: bool = False
 
 
 class BootRoutes:
@@ -125,8 +127,10 @@ def asked(route: dict[str, str], body: bytes) -> Asked | None:
     """
     document = _document(body)
     if route['action'] == 'create':
-        return Asked('create', wanted=_created(_object(
-            _object(document).get('server'))))
+        server = _object(_object(document).get('server'))
+        return Asked('create', wanted=_created(server), disks=bool(
+            server.get('block_device_mapping')
+            or server.get('block_device_mapping_v2')))
     # Nova takes the one key for the action.
     keys = list(_object(document))
     if len(keys) != 1 or keys[0] not in _ACTIONS:

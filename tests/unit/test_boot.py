@@ -338,7 +338,7 @@ def test_what_is_certain_without_the_ledger(cloud, changes):
     # It is on record what they may be.
     {'extra': {'hepix_state': 'derived'}, 'sha512': OTHER},
     {'extra': {'hepix_state': 'adopted', 'hepix_list_id': None}},
-    {'extra': {'hepix_altered': 'true'}, 'sha512': OTHER}])
+    {'extra': {'hepix_altered': 'true'}, 'sha512': OTHER}, {'sha512': ''}])
 def test_what_the_ledger_has_to_say(cloud, changes):
     cloud.gate._ledger_now = silent
     with pytest.raises(ServiceError):

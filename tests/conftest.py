@@ -15,6 +15,7 @@
 from collections.abc import Iterator
 import logging
 import os
+from typing import Any
 
 import hypothesis
 import pytest
@@ -29,6 +30,7 @@ hypothesis.settings.register_profile(
 hypothesis.settings.load_profile(
     'soak' if os.environ.get('HEPIX_VM_SOAK') else 'ci')
 
+_STACK = 'tests/functional/stack/'
 _skipped: list[str] = []
 
 
@@ -51,20 +53,25 @@ def pytest_collectreport(report: pytest.CollectReport) -> None:
     _note_skip(report)
 
 
-def pytest_collection_modifyitems(config: pytest.Config,
-                                  items: list[pytest.Item]) -> None:
-    """Let a module run in one process, and all that share the whole cloud.
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the whole cloud, which takes longest."""
+    items.sort(key=lambda item: not item.nodeid.startswith(_STACK))
 
-    They come first: they take longest.
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Let a module run in one process, and the whole cloud in one as well.
+
+    So what they share is started once.
     """
-    if not config.pluginmanager.hasplugin('xdist'):
-        return
-    for item in items:
-        shared = 'stack' in getattr(item, 'fixturenames', ())
-        item.add_marker(pytest.mark.xdist_group(
-            'stack' if shared else item.nodeid.partition('::')[0]))
-    items.sort(key=lambda item: 'stack' not in getattr(
-        item, 'fixturenames', ()))
+    from xdist.scheduler import LoadScopeScheduling
+
+    class ByModule(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return (_STACK if nodeid.startswith(_STACK)
+                    else nodeid.partition('::')[0])
+
+    return ByModule(config, log)
 
 
 @pytest.hookimpl(trylast=True)

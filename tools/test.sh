@@ -102,7 +102,7 @@ fi
 if [[ ${#tests[@]} -gt 0 ]]; then
     # A module is run by one process, so that its services are shared.
     part tests "$VENV/bin/python" -m pytest --durations=20 \
-        -n "$(nproc)" --dist loadgroup \
+        -n "$(nproc)" --dist loadscope --no-loadscope-reorder \
         "${tests[@]}" "${arguments[@]}"
 fi
 if [[ ${#failed[@]} -gt 0 ]]; then

@@ -20,6 +20,7 @@ import re
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import uuid
 
@@ -34,6 +35,13 @@ MARK = 'HEPIX_VM_TEST_MARK'
 LIMIT = 120.0  # seconds
 
 Start = Callable[..., subprocess.Popen[str]]
+
+
+@pytest.fixture
+def tmp_path() -> Iterator[pathlib.Path]:
+    """A folder whose name is short: it is told, or names sockets."""
+    with tempfile.TemporaryDirectory() as name:
+        yield pathlib.Path(name)
 
 
 @pytest.fixture

@@ -151,11 +151,11 @@ def as_user(uid, gid, work):
 
 
 @pytest.fixture
-def reachable(tmp_path, tmp_path_factory):
+def reachable(tmp_path):
     """Let other users reach the folder of a test."""
-    base = tmp_path_factory.getbasetemp()
-    for folder in (tmp_path, base, base.parent):
-        folder.chmod(folder.stat().st_mode | 0o011)
+    for folder in (tmp_path, *tmp_path.parents):
+        if not folder.stat().st_mode & 0o001:
+            folder.chmod(folder.stat().st_mode | 0o011)
     return tmp_path / 'root'
 
 

@@ -12,10 +12,12 @@
 
 """Nothing is left of a whole cloud, however it ends."""
 
+from collections.abc import Iterator
 import pathlib
 import signal
 import subprocess
 import sys
+import tempfile
 
 import libvirt
 import pytest
@@ -45,6 +47,13 @@ tempfile.tempdir = str(folder)
 Libvirt(folder).start()
 os.kill(os.getpid(), signal.SIGKILL)
 """
+
+
+@pytest.fixture
+def tmp_path() -> Iterator[pathlib.Path]:
+    """A folder whose name is short: it is told, or names sockets."""
+    with tempfile.TemporaryDirectory() as name:
+        yield pathlib.Path(name)
 
 
 def processes(text: str) -> list[str]:

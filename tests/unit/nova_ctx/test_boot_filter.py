@@ -397,22 +397,3 @@ def test_nothing_secret_is_logged(api, caplog):
     api.ask(json.dumps({'server': {
         'imageRef': A, 'adminPass': 'hunter2'}}).encode())
     assert 'hunter2' not in caplog.text
-
-
-@pytest.mark.parametrize('devices', [
-    {'block_device_mapping_v2': [
-        {'source_type': 'blank', 'destination_type': 'local',
-         'boot_index': 0},
-        {'source_type': 'volume', 'uuid': 'x', 'boot_index': -1}]},
-    {'block_device_mapping': [{'virtual_name': 'ephemeral0'}]}])
-def test_a_server_whose_disks_are_blank_boots_nothing(api, devices):
-    status, _, said = api.ask(json.dumps({'server': devices}).encode())
-    assert status == 403 and api.passed == []
-    assert 'whose boot_index is 0' in said['forbidden']['message']
-    [(code, _, who)] = api.boots.asked
-    assert code is Code.NOT_ENDORSED and who['action'] == 'create'
-
-
-def test_a_server_without_an_image_is_for_nova_to_refuse(api):
-    status, _, _ = api.ask(b'{"server": {}}')
-    assert status == 202 and len(api.passed) == 1

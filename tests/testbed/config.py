@@ -118,6 +118,9 @@ worker_class = 'gthread'
 workers = {workers}
 threads = {threads}
 timeout = 120
+# Longer than anybody waits between two requests: a connection that is
+# closed while the next one is on its way is an error for the client.
+keepalive = 75
 graceful_timeout = 10
 control_socket_disable = True
 """

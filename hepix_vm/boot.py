@@ -223,8 +223,19 @@ class BootGate(Gate):
         :param reason: what speaks against it
         :param who: what the journal says besides: action, server, request
         """
-        case = Case(self, self._of_no_image(booter), **_named(booter, who))
-        return case.refuse(reason)
+        return self._of_nothing(booter, who).refuse(reason)
+
+    def let_pass(self, reason: Reason, booter: Booter, **who: str) -> None:
+        """Journal that something boots although it could not be judged.
+
+        :param reason: why it could not
+        :param who: what the journal says besides: action, server, request
+        """
+        self._of_nothing(booter, who).record(
+            Verdict((reason,), mode=Mode.PERMISSIVE))
+
+    def _of_nothing(self, booter: Booter, who: Mapping[str, str]) -> Case:
+        return Case(self, self._of_no_image(booter), **_named(booter, who))
 
     def _of_no_image(self, booter: Booter) -> Subject:
         return Subject(

@@ -47,6 +47,32 @@ def files_of(service_conf: cfg.ConfigOpts | None) -> list[str]:
               for path in sorted(glob.glob(os.path.join(folder, '*.conf'))))]
 
 
+def read(service_conf: cfg.ConfigOpts, project: str, program: str,
+         files: Sequence[str] = (), folders: Sequence[str] = ()) -> None:
+    """Read a service's own configuration, for a process that is another.
+
+    :param service_conf: what the service reads it into
+    :param project: such as ``nova``
+    :param program: such as ``nova-api``
+    :param files: those that it reads; by default those that oslo.config
+        finds for such a program
+    :param folders: the same for its folders
+    :raises ConfigError: it cannot be read
+    """
+    name, remedy = project.capitalize(), (
+        f'Name its files with --{project}-config.')
+    try:
+        service_conf([], project=project, prog=program,
+                     default_config_files=list(files) or None,
+                     default_config_dirs=list(folders) or None)
+    except (cfg.Error, OSError) as error:
+        raise ConfigError(f'The configuration of {name} cannot be read: '
+                          f'{error}', remedy=remedy) from error
+    if not service_conf.config_file and not service_conf.config_dir:
+        raise ConfigError(f'No configuration of {name} was found.',
+                          remedy=remedy)
+
+
 def load(service_files: Sequence[str] = ()) -> cfg.ConfigOpts:
     """Return the options as the files set them.
 

@@ -80,6 +80,26 @@ class Ways:
             yield before
 
 
+def misplaced(chains: Collection[Chain], ours: Factory, name: str,
+              service: str) -> str:
+    """Return what is wrong with the place of a filter.
+
+    :param chains: on the ways to the application
+    :param ours: the factory of the filter, which has to be the last
+    :param name: what messages call the filter
+    :param service: the same of the application
+    :returns: the end of a sentence, empty if nothing is wrong
+    """
+    if not chains:
+        return f'nothing leads to the API of {service}.'
+    if any(ours not in chain for chain in chains):
+        return f'the filter {name} is missing.'
+    if any(chain[-1] is not ours for chain in chains):
+        return (f'the filter {name} is followed by another one, which could '
+                f'change the request afterwards.')
+    return ''
+
+
 def _factories(context: Any) -> Chain:
     """Return the factories of a filter, and of those that filter it."""
     from paste.deploy import loadwsgi

@@ -23,6 +23,7 @@ from typing import Any
 from oslo_config import cfg
 
 from hepix_vm.boot import BootGate
+from hepix_vm import config
 from hepix_vm.errors import ConfigError
 from hepix_vm.errors import HepixVmError
 from hepix_vm import findings
@@ -62,17 +63,7 @@ def load(config_files: Sequence[str] = (),
             remedy='Run the command with the Python environment of '
                    'cinder-api.') from error
     conf: cfg.ConfigOpts = cfg.CONF
-    try:
-        conf([], project='cinder', prog='cinder-api',
-             default_config_files=list(config_files) or None,
-             default_config_dirs=list(config_dirs) or None)
-    except (cfg.Error, OSError) as error:
-        raise ConfigError(
-            f'The configuration of Cinder cannot be read: {error}',
-            remedy='Name its files with --cinder-config.') from error
-    if not conf.config_file and not conf.config_dir:
-        raise ConfigError('No configuration of Cinder was found.',
-                          remedy='Name its files with --cinder-config.')
+    config.read(conf, 'cinder', 'cinder-api', config_files, config_dirs)
     return conf
 
 

@@ -25,6 +25,7 @@ import os
 from oslo_config import cfg
 from oslo_log import log as logging
 
+from hepix_vm import config
 from hepix_vm.errors import ConfigError
 from hepix_vm.findings import Finding
 from hepix_vm.findings import look
@@ -71,7 +72,7 @@ def load(config_files: Sequence[str] = (),
     :raises ConfigError: they cannot be read
     """
     try:
-        from glance.common import config
+        from glance.common import config as glance_config
         from glance.common import wsgi_app
     except ImportError as error:
         raise ConfigError(
@@ -79,16 +80,9 @@ def load(config_files: Sequence[str] = (),
             remedy='Run the command with the Python environment of '
                    'glance-api.') from error
 
-    wanted = list(config_files) or wsgi_app._get_config_files()
-    config.set_config_defaults()
-    try:
-        cfg.CONF([], project='glance', prog='glance-api',
-                 default_config_files=wanted,
-                 default_config_dirs=list(config_dirs) or None)
-    except (cfg.Error, OSError) as error:
-        raise ConfigError(
-            f'The configuration of Glance cannot be read: {error}',
-            remedy='Name its files with --glance-config.') from error
+    glance_config.set_config_defaults()
+    config.read(cfg.CONF, 'glance', 'glance-api',
+                config_files or wsgi_app._get_config_files(), config_dirs)
 
 
 def findings() -> list[Finding]:

@@ -12,7 +12,6 @@
 
 """Whether servers may boot from what they would boot from."""
 
-from collections.abc import Mapping
 from typing import Any
 
 from oslo_config import cfg
@@ -30,10 +29,7 @@ from hepix_vm.nova_ctx.refusal import Answer
 from hepix_vm.nova_ctx.refusal import Refusal
 from hepix_vm.nova_ctx.volumes import Volumes
 from hepix_vm.projects import name_of
-from hepix_vm.trust.imagelist import format_time
-from hepix_vm.trust.verdict import Mode
 from hepix_vm.trust.verdict import Reason
-from hepix_vm.trust.verdict import Verdict
 
 LOG = logging.getLogger(__name__)
 
@@ -113,15 +109,7 @@ class Boots:
         """Return the answer where somebody else does not answer."""
         reason = Reason.of(error)
         if self.gate.settings.on_unknown == 'allow':
-            self._passed(reason, booter, who)
+            self.gate.let_pass(reason, booter, **who)
             return Answer()
         verdict = self.gate.refuse(reason, booter, **who)
         return Answer(unknown=None if verdict.allowed else verdict)
-
-    def _passed(self, reason: Reason, booter: Booter,
-                who: Mapping[str, str]) -> None:
-        verdict = Verdict((reason,), mode=Mode.PERMISSIVE)
-        self.gate.record({
-            'time': format_time(self.gate.now()), 'event': 'verdict',
-            'moment': 'run', 'image': '', 'user': booter.user,
-            'project': booter.project, **who, **verdict.as_dict()})

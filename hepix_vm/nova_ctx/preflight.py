@@ -20,6 +20,7 @@ import enum
 
 from oslo_config import cfg
 
+from hepix_vm import config
 from hepix_vm.errors import ConfigError
 from hepix_vm import findings
 from hepix_vm.findings import Finding
@@ -81,21 +82,10 @@ def load(config_files: Sequence[str] = (),
             remedy='Run the command with the Python environment of '
                    'Nova.') from error
     program = max(parts, key=list(Part).index)
-    wanted = list(config_files)
-    if not wanted and not config_dirs and program is Part.API:
+    if not config_files and not config_dirs and program is Part.API:
         # It does not look for them as the others do. The first is of paste.
-        wanted = wsgi_app._get_config_files()[1:]
-    try:
-        conf.CONF([], project='nova', prog=str(program),
-                  default_config_files=wanted or None,
-                  default_config_dirs=list(config_dirs) or None)
-    except (cfg.Error, OSError) as error:
-        raise ConfigError(
-            f'The configuration of Nova cannot be read: {error}',
-            remedy='Name its files with --nova-config.') from error
-    if not conf.CONF.config_file and not conf.CONF.config_dir:
-        raise ConfigError('No configuration of Nova was found.',
-                          remedy='Name its files with --nova-config.')
+        config_files = wsgi_app._get_config_files()[1:]
+    config.read(conf.CONF, 'nova', str(program), config_files, config_dirs)
     return conf.CONF
 
 

@@ -29,6 +29,7 @@ from hepix_vm.trust.ledger import Record
 from hepix_vm.trust.settings import Blockable
 from hepix_vm.trust.verdict import Exemption
 from hepix_vm.trust.verdict import Mode
+from hepix_vm.trust.verdict import Reason
 from tests.testbed import pki
 from tests.testbed.site import ALICE
 from tests.testbed.site import CA
@@ -344,6 +345,17 @@ def test_what_the_ledger_has_to_say(cloud, changes):
     with pytest.raises(ServiceError):
         cloud.judge(**changes)
     assert cloud.journal() == []
+
+
+def test_what_passes_though_it_could_not_be_judged(cloud):
+    cloud.gate.let_pass(Reason(Code.UNAVAILABLE, 'Glance does not say.'),
+                        USER, image=IMAGE, request='req-1')
+    [entry] = cloud.journal()
+    assert (entry['allowed'], entry['endorsed'], entry['event'],
+            entry['moment'], entry['user'], entry['project'],
+            entry['request'], entry['image']) == (
+                True, False, 'verdict', 'run', 'u1', 'p1', 'req-1', IMAGE)
+    assert [each['code'] for each in entry['reasons']] == ['unavailable']
 
 
 def silent():

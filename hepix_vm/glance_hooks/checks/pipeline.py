@@ -20,13 +20,15 @@ started here.
 from hepix_vm.findings import Found
 from hepix_vm.findings import Severity
 from hepix_vm.glance_hooks.checks.finding import Checked
-from hepix_vm.pastefile import Chain
+from hepix_vm.pastefile import misplaced
 from hepix_vm.pastefile import Ways
 
 
 def check(glance: Checked) -> Found:
     """Whether the filter is where it sees every request as Glance does."""
     from glance.common import config
+
+    from hepix_vm.glance_hooks import upload_filter
 
     # As glance.common.config.load_paste_app finds them.
     name = 'glance-api' + config._get_deployment_flavor()
@@ -45,28 +47,14 @@ def check(glance: Checked) -> Found:
             f'Correct the file, or '
             f'{glance.where("flavor", "paste_deploy")}.')
         return
-    wrong = _wrong(chains)
+    wrong = misplaced(chains, upload_filter.filter_factory, 'hepix_trust',
+                      'Glance')
     if wrong:
         yield Severity.FAILURE, (
             f'{path}: in the pipeline of {name} '
             f'({glance.where("flavor", "paste_deploy")}) {wrong} Put '
             f'hepix_trust last before rootapp, and add the section '
             f'[filter:hepix_trust] with use = egg:hepix-vm#hepix_trust.')
-
-
-def _wrong(chains: list[Chain]) -> str:
-    """Return what is wrong, as the middle of a sentence."""
-    from hepix_vm.glance_hooks import upload_filter
-
-    ours = upload_filter.filter_factory
-    if not chains:
-        return 'nothing leads to the API of Glance.'
-    if any(ours not in chain for chain in chains):
-        return 'the filter hepix_trust is missing.'
-    if any(chain[-1] is not ours for chain in chains):
-        return ('the filter hepix_trust is followed by another one, which '
-                'could change the request afterwards.')
-    return ''
 
 
 def _ways() -> Ways:

@@ -29,7 +29,7 @@ from hepix_vm.findings import Severity
 from hepix_vm.gate import no_ledger
 from hepix_vm.nova_ctx.checks import where
 from hepix_vm import opts
-from hepix_vm.pastefile import Chain
+from hepix_vm.pastefile import misplaced
 from hepix_vm.pastefile import Ways
 from hepix_vm import paths
 
@@ -50,6 +50,8 @@ def check_pipeline(nova: cfg.ConfigOpts) -> Found:
     """Whether the filter sees every request to Nova's API, as Nova does."""
     from nova.api.openstack import wsgi_app
 
+    from hepix_vm.nova_ctx import boot_filter
+
     # The option api_paste_config is not asked by nova.wsgi.
     path = wsgi_app._get_config_files()[0]
     try:
@@ -60,7 +62,8 @@ def check_pipeline(nova: cfg.ConfigOpts) -> Found:
             f'{error}. Correct the file, or give this command the variable '
             f'OS_NOVA_CONFIG_DIR that nova-api has.')
         return
-    wrong = _wrong(chains)
+    wrong = misplaced(chains, boot_filter.filter_factory, 'hepix_boot',
+                      'Nova')
     if wrong:
         yield Severity.FAILURE, (
             f'{path}: in a pipeline of {_APPLICATION} {wrong} Put '
@@ -77,21 +80,6 @@ def _ways() -> Ways:
     return Ways(
         compute.APIRouterV21.factory,
         {auth.pipeline_factory_v21: 'keystone'}, (urlmap.urlmap_factory,))
-
-
-def _wrong(chains: list[Chain]) -> str:
-    """Return what is wrong, as the middle of a sentence."""
-    from hepix_vm.nova_ctx import boot_filter
-
-    ours = boot_filter.filter_factory
-    if not chains:
-        return 'nothing leads to the API of Nova.'
-    if any(ours not in chain for chain in chains):
-        return 'the filter hepix_boot is missing.'
-    if any(chain[-1] is not ours for chain in chains):
-        return ('the filter hepix_boot is followed by another one, which '
-                'could change the request afterwards.')
-    return ''
 
 
 def check_scheduler(nova: cfg.ConfigOpts) -> Found:

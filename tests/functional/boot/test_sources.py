@@ -23,39 +23,17 @@ import requests
 
 from hepix_vm.trust.ledger import Fact
 from hepix_vm.trust.settings import Blockable
-from tests.functional import booting
-from tests.functional.booting import FLAVOR
-from tests.functional.test_boot_filter import change
-from tests.functional.test_boot_filter import DISK
-from tests.functional.test_boot_filter import refused
-from tests.functional.test_boot_filter import taken
+from tests.functional.boot.booting import change
+from tests.functional.boot.booting import DISK
+from tests.functional.boot.booting import FLAVOR
+from tests.functional.boot.booting import refused
+from tests.functional.boot.booting import taken
 from tests.testbed.client import wait
 
 VOLUME = {**DISK, 'source_type': 'volume'}
 SNAPSHOT = {**DISK, 'source_type': 'snapshot'}
 LOCAL = {**DISK, 'destination_type': 'local'}
 OTHER = 'http://127.0.0.1:9/v2/images/'
-
-
-@pytest.fixture(scope='module')
-def world(tmp_path_factory):
-    yield from booting.run(tmp_path_factory.mktemp('world'))
-
-
-@pytest.fixture(scope='module')
-def good(world):
-    return world.endorsed()
-
-
-@pytest.fixture(scope='module')
-def bad(world):
-    return world.stranger()
-
-
-@pytest.fixture(autouse=True)
-def clean_policy(world):
-    yield
-    world.site.write_policy()
 
 
 @pytest.fixture

@@ -16,86 +16,22 @@
 import datetime
 import json
 import os
-import time
 import uuid
 
 import pytest
 
-from tests.functional import booting
-from tests.functional.booting import FLAVOR
-from tests.functional.booting import KEPT
+from tests.functional.boot.booting import change
+from tests.functional.boot.booting import DISK
+from tests.functional.boot.booting import FLAVOR
+from tests.functional.boot.booting import KEPT
+from tests.functional.boot.booting import refused
+from tests.functional.boot.booting import taken
+from tests.functional.boot.booting import until
 from tests.testbed.clouds import write_clouds
 from tests.testbed.openstack import OpenStack
 from tests.testbed.site import entry
 
-PREFIX = 'Refused by the image trust policy of this cloud: '
-LIMIT = 30  # seconds
 NONE = {'networks': 'none'}
-
-
-@pytest.fixture(scope='module')
-def world(tmp_path_factory):
-    yield from booting.run(tmp_path_factory.mktemp('world'))
-
-
-@pytest.fixture(scope='module')
-def good(world):
-    return world.endorsed()
-
-
-@pytest.fixture(scope='module')
-def bad(world):
-    return world.stranger()
-
-
-@pytest.fixture(autouse=True)
-def clean_policy(world):
-    yield
-    world.site.write_policy()
-
-
-def refused(response, code, words=''):
-    """See that it was refused for this reason, as Nova refuses."""
-    assert response.status_code == 403, response.text
-    said, = response.json().items()
-    assert said[0] == 'forbidden'
-    assert said[1]['code'] == 403
-    assert said[1]['message'].startswith(f'{PREFIX}[{code}] ')
-    assert words in said[1]['message']
-    return said[1]['message']
-
-
-def taken(response):
-    assert response.status_code in (200, 202), response.text
-
-
-def until(ask, status):
-    """Ask until the answer has a status; return it and the seconds."""
-    start = time.monotonic()
-    while True:
-        response = ask()
-        passed = time.monotonic() - start
-        if response.status_code == status or passed > LIMIT:
-            assert response.status_code == status, response.text
-            return response, passed
-        time.sleep(0.1)
-
-
-def change(world, image, **properties):
-    """Write properties past all that guards them, and let it be seen."""
-    for name, value in properties.items():
-        world.cloud.glance.query(
-            'DELETE FROM image_properties WHERE image_id = ? AND name = ?',
-            (image, name))
-        world.cloud.glance.query(
-            'INSERT INTO image_properties (image_id, name, value, '
-            "created_at, deleted) VALUES (?, ?, ?, '2026-01-01', 0)",
-            (image, name, value))
-    return image
-
-
-DISK = {'source_type': 'image', 'destination_type': 'volume',
-        'volume_size': 1, 'boot_index': 0}
 FORMS = {
     'image': lambda ask, image: ask(image),
     'with its project': lambda ask, image: ask(

@@ -20,18 +20,12 @@ import time
 
 import pytest
 
-from tests.functional import booting
-from tests.functional.booting import PATIENCE
-from tests.functional.test_boot_filter import refused
-from tests.functional.test_boot_filter import taken
-from tests.functional.test_boot_filter import until
+from tests.functional.boot.booting import PATIENCE
+from tests.functional.boot.booting import refused
+from tests.functional.boot.booting import taken
+from tests.functional.boot.booting import until
 
 SLACK = 5  # seconds that a busy machine may take besides
-
-
-@pytest.fixture(scope='module')
-def world(tmp_path_factory):
-    yield from booting.run(tmp_path_factory.mktemp('world'))
 
 
 @contextlib.contextmanager

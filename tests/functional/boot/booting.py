@@ -13,11 +13,13 @@
 
 """A cloud whose nova-api has the boot gate, and a real Cinder."""
 
+from collections.abc import Callable
 from collections.abc import Iterator
 from collections.abc import Mapping
 import json
 import os
 import pathlib
+import time
 from typing import Any
 
 import requests
@@ -33,6 +35,11 @@ KEPT = 1
 # In which Glance has to answer the gate, in seconds.
 PATIENCE = 3
 FLAVOR = '1'
+DISK = {'source_type': 'image', 'destination_type': 'volume',
+        'volume_size': 1, 'boot_index': 0}
+
+_PREFIX = 'Refused by the image trust policy of this cloud: '
+_LIMIT = 30  # seconds
 
 
 class Booting(World):
@@ -154,3 +161,50 @@ def run(folder: pathlib.Path, **settings: str) -> Iterator[Booting]:
         finally:
             # Resume behind the yield, where the cloud is stopped.
             next(clouds, None)
+
+
+def refused(response: requests.Response, code: str, words: str = '') -> str:
+    """See that it was refused for this reason, as Nova refuses.
+
+    :param words: that the message has
+    :returns: the message
+    """
+    assert response.status_code == 403, response.text
+    said, = response.json().items()
+    assert said[0] == 'forbidden', said
+    assert said[1]['code'] == 403, said
+    message = str(said[1]['message'])
+    assert message.startswith(f'{_PREFIX}[{code}] '), message
+    assert words in message, message
+    return message
+
+
+def taken(response: requests.Response) -> None:
+    """See that it was not refused."""
+    assert response.status_code in (200, 202), response.text
+
+
+def until(ask: Callable[[], requests.Response],
+          status: int) -> tuple[requests.Response, float]:
+    """Ask until the answer has a status; return it and the seconds."""
+    start = time.monotonic()
+    while True:
+        response = ask()
+        passed = time.monotonic() - start
+        if response.status_code == status or passed > _LIMIT:
+            assert response.status_code == status, response.text
+            return response, passed
+        time.sleep(0.1)
+
+
+def change(world: Booting, image: str, **properties: str) -> str:
+    """Write properties past all that guards them, and let it be seen."""
+    for name, value in properties.items():
+        world.cloud.glance.query(
+            'DELETE FROM image_properties WHERE image_id = ? AND name = ?',
+            (image, name))
+        world.cloud.glance.query(
+            'INSERT INTO image_properties (image_id, name, value, '
+            "created_at, deleted) VALUES (?, ?, ?, '2026-01-01', 0)",
+            (image, name, value))
+    return image

@@ -22,11 +22,12 @@ import pathlib
 import tempfile
 
 ROOT = pathlib.Path(__file__).parents[2]
+ENVIRONMENT = 'HEPIX_VM_CACHE'
 
 
 def directory() -> pathlib.Path:
     """The cache folder of tools/lib.sh, made if missing."""
-    path = pathlib.Path(os.environ.get('HEPIX_VM_CACHE') or ROOT / '.cache')
+    path = pathlib.Path(os.environ.get(ENVIRONMENT) or ROOT / '.cache')
     path.mkdir(parents=True, exist_ok=True)
     return path
 

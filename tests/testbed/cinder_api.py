@@ -38,11 +38,13 @@ class CinderApi(service.Service):
     :param keystone: knows the user ``cinder``
     :param policy: its policy file; by default it has Cinder's own rules
     :param databases: has its own; by default it is a file of its folder
+    :param more: options of ``[DEFAULT]`` of cinder.conf
     """
 
     def __init__(self, folder: pathlib.Path, keystone: Keystone,
                  policy: pathlib.Path | None = None,
-                 databases: Databases | None = None) -> None:
+                 databases: Databases | None = None,
+                 **more: str) -> None:
         databases = databases or Files()
         self._keystone = keystone
         # Its WSGI application finds cinder.conf only as oslo.config does.
@@ -51,8 +53,9 @@ class CinderApi(service.Service):
         self._command[:0] = service.IN_LINE
         databases.prepare('cinder', prepare, self.folder / _DATABASE)
         self.conf = self.folder / 'cinder.conf'
+        settings = _settings(self.folder, databases)
         self.conf.write_text(service.ini({
-            **_settings(self.folder, databases),
+            **settings, 'DEFAULT': {**settings['DEFAULT'], **more},
             'keystone_authtoken': keystone.middleware('cinder'),
             'oslo_policy': {'policy_file': str(policy or 'policy.yaml')}}))
 

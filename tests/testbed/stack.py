@@ -18,6 +18,7 @@ no volumes with bytes. Only Neutron has a stand-in.
 """
 
 from collections.abc import Mapping
+import configparser
 import contextlib
 import pathlib
 import subprocess
@@ -27,7 +28,6 @@ import yaml
 
 from hepix_vm import paths
 from hepix_vm.sitecontext import compiled
-from tests.testbed import cache
 from tests.testbed.cinder_api import CinderApi
 from tests.testbed.compute import Compute
 from tests.testbed.daemon import clean_environment
@@ -50,7 +50,6 @@ FLAVOR = 'small'
 
 # How long the gate of Nova believes what Glance said, in seconds.
 BOOT_CACHE = 2
-CINDER_POLICY = cache.ROOT / 'etc' / 'hepix_vm' / 'cinder-policy.yaml'
 
 # Who is in clouds.yaml, and the project of each.
 ACCOUNTS = {'alice': 'atlas', 'bob': 'cms', 'carol': 'lhcb',
@@ -178,8 +177,9 @@ class Stack:
             download_ports=self._download_ports,
             authtoken=self.keystone.middleware('glance'))
         self.cinder = CinderApi(
-            self.folder / 'cinder', self.keystone, CINDER_POLICY,
-            databases)
+            self.folder / 'cinder', self.keystone,
+            testbed_site.CINDER_POLICY, databases, **_shipped(
+                testbed_site.CINDER_CONF, 'glance_core_properties'))
         self.vendordata = Vendordata(
             self.folder / 'vendordata', self.site.config)
         self.compute = Compute(
@@ -194,6 +194,8 @@ class Stack:
             'DEFAULT': {'mkisofs_cmd': program('hepix-vm-mkisofs'),
                         'force_config_drive': 'true',
                         'allow_resize_to_same_host': 'true',
+                        **_shipped(testbed_site.NOVA_CONF,
+                                   'non_inheritable_image_properties'),
                         # They run again where a cloud is gone on with.
                         'resume_guests_state_on_host_boot': 'true'},
             'filter_scheduler': _scheduler_filters(),
@@ -236,6 +238,14 @@ class Stack:
             path = self.site.folder / name
             path.write_text(text)
             path.chmod(0o755 if name.endswith('.sh') else 0o644)
+
+
+def _shipped(path: pathlib.Path, option: str) -> dict[str, str]:
+    """Return a list of ``[DEFAULT]``, as a file that we ship has it."""
+    # Options of oslo.config may stand there more than once.
+    parser = configparser.RawConfigParser(strict=False)
+    parser.read_string(path.read_text())
+    return {option: ''.join(parser.defaults()[option].split())}
 
 
 def _scheduler_filters() -> dict[str, str]:

@@ -36,7 +36,8 @@ _LIMIT = 600.0  # seconds, of a start on a busy machine
 _POLL = 0.2  # seconds
 _TAIL = 30  # lines
 KINDS = ('sqlite', 'mariadb')  # of databases
-_RUNS, _FAILED, _NOT = 0, 1, 3  # statuses, as init scripts have them
+# Statuses, as init scripts have them, and as shells say SIGINT.
+_RUNS, _FAILED, _NOT, _INTERRUPTED = 0, 1, 3, 130
 
 
 class Standing:
@@ -98,18 +99,39 @@ class Standing:
             return _FAILED
         if self.pid() is None:
             self._spawn()
+        try:
+            started = self._wait()
+        except KeyboardInterrupt:
+            return self._interrupted()
+        if not started:
+            tail = self.log.read_text(errors='replace').splitlines()
+            print('\n'.join([*tail[-_TAIL:], 'The cloud did not start; the '
+                             f'whole log: {self.log}']), file=sys.stderr)
+            self.stop()
+            return _FAILED
+        print(self.state()['help'])
+        return _RUNS
+
+    def _interrupted(self) -> int:
+        """Stop what this command started; what another did goes on."""
+        if self._process is None:
+            print(f'It starts all the same; the log: {self.log}',
+                  file=sys.stderr)
+        else:
+            self._process.terminate()
+            self._process.wait(_LIMIT)
+            print(f'Stopped. What it has stays in {self.folder}',
+                  file=sys.stderr)
+        return _INTERRUPTED
+
+    def _wait(self) -> bool:
+        """Wait until it is ready; return whether it is."""
         deadline = time.monotonic() + _LIMIT
         while not self.state():
             if self._ended() or time.monotonic() > deadline:
-                tail = self.log.read_text(errors='replace').splitlines()
-                print('\n'.join([*tail[-_TAIL:], 'The cloud did not start; '
-                                 f'the whole log: {self.log}']),
-                      file=sys.stderr)
-                self.stop()
-                return _FAILED
+                return False
             time.sleep(_POLL)
-        print(self.state()['help'])
-        return _RUNS
+        return True
 
     def stop(self) -> int:
         """Stop it and wait; the folder stays."""
@@ -169,7 +191,9 @@ class Standing:
             # What starts a program of its own is found there.
             self.openrc.write_text(''.join(
                 f'export {name}={shlex.quote(value)}\n'
-                for name, value in stack.environment.items())
+                for name, value in {
+                    **stack.environment,
+                    cache.ENVIRONMENT: str(cache.directory())}.items())
                 + f'PATH={shlex.quote(str(_programs()))}:$PATH\n')
             new = self._state.with_suffix('.new')
             new.write_text(json.dumps({
@@ -216,7 +240,10 @@ project atlas (OS_CLOUD=bob, of cms; carol, of lhcb; admin):
   . {shlex.quote(str(self.openrc))}
 The files of its site: {site}
 An image that boots: tools/image.sh FILE
-How to go on: doc/source/user/tutorial.rst; its folder "site" is the above."""
+How to go on: doc/source/user/tutorial.rst, in a folder of your own that has
+what it speaks of:
+  ln -s {shlex.quote(str(site))} site
+  ln -s {shlex.quote(str(cache.ROOT))} hepix-vm"""
 
 
 def main() -> int:

@@ -29,6 +29,7 @@ from tests.testbed.client import wait
 from tests.testbed import guest
 from tests.testbed.site import ALICE
 from tests.testbed.site import CA
+from tests.testbed import standing
 
 _LIMIT = 600  # seconds
 
@@ -39,17 +40,18 @@ class Script:
     :param folder: where the cloud is
     """
 
+    # What tools/stack.sh does before was done for these tests.
+    START = (sys.executable, '-m', 'tests.testbed.standing', 'start')
+
     def __init__(self, folder: pathlib.Path) -> None:
         self.folder = folder
 
     def __call__(self, command: str, status: int = 0, *more: str) -> str:
         """Run a command, and return what it prints."""
-        # What start does besides was done for these tests.
-        program = ([sys.executable, '-m', 'tests.testbed.standing']
-                   if command == 'start'
-                   else ['bash', str(cache.ROOT / 'tools' / 'stack.sh')])
+        program = self.START if command == 'start' else (
+            'bash', str(cache.ROOT / 'tools' / 'stack.sh'), command)
         done = subprocess.run(
-            [*program, command, '--folder', str(self.folder), *more],
+            [*program, '--folder', str(self.folder), *more],
             cwd=cache.ROOT, stdout=subprocess.PIPE, text=True,
             env={**os.environ, 'HEPIX_VM_VENV': sys.prefix},
             stderr=subprocess.STDOUT, timeout=_LIMIT)
@@ -131,6 +133,19 @@ def test_a_start_that_fails_says_why(script: Script) -> None:
     said = script('start', 1)
     assert 'The cloud did not start' in said
     assert 'FileExistsError' in said
+    assert 'It does not run.' in script('status', 3)
+
+
+def test_a_start_that_is_interrupted_leaves_nothing(script: Script) -> None:
+    start = subprocess.Popen(
+        [*Script.START, '--folder', str(script.folder)], cwd=cache.ROOT,
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    with start:
+        wait(lambda: standing.Standing(script.folder).pid(), bool)
+        start.send_signal(signal.SIGINT)
+        said = start.communicate(timeout=_LIMIT)[0]
+    assert start.returncode == 130
+    assert said == f'Stopped. What it has stays in {script.folder}\n'
     assert 'It does not run.' in script('status', 3)
 
 

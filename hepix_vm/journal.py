@@ -100,7 +100,9 @@ class Journal:
             if self._notifier is None:
                 self._notifier = oslo_messaging.Notifier(
                     oslo_messaging.get_notification_transport(self._conf),
-                    publisher_id=f'hepix-vm.{self._host}')
+                    publisher_id=f'hepix-vm.{self._host}',
+                    # By default it tries for ever, and who asked waits.
+                    retry=1)
             self._notifier.info({}, EVENT_TYPE, record)
         except Exception as error:  # a bus may raise what it likes
             LOG.error('The verdict cannot be sent as a notification: %s',

@@ -13,15 +13,20 @@
 """Verdicts go out as notifications, the same as in the journal."""
 
 import json
+import logging
 import os
 
+from oslo_config import cfg
 import pytest
 
+from hepix_vm.deadline import within
+from hepix_vm.journal import Journal
 from tests.functional.conftest import Cloud
 from tests.functional.conftest import start
 from tests.functional.test_routes import put
 from tests.functional.test_routes import stage_and_import
 from tests.functional.test_routes import web_download
+from tests.testbed.rabbit import RabbitMQ
 from tests.testbed.site import ALICE
 from tests.testbed.site import CA
 
@@ -104,3 +109,22 @@ def test_a_journal_that_cannot_be_written_changes_no_verdict(notifying):
         notifying.glance.log_text())
     assert {good, bad} <= {event['payload']['image']
                            for event in events(notifying)}
+
+
+def test_nobody_waits_for_a_bus_that_is_gone(tmp_path, caplog):
+    with RabbitMQ(tmp_path / 'bus') as bus:
+        settings = tmp_path / 'service.conf'
+        settings.write_text(
+            f'[DEFAULT]\ntransport_url = {bus.url}\n'
+            '[oslo_messaging_notifications]\ndriver = messagingv2\n')
+        conf = cfg.ConfigOpts()
+        conf([], default_config_files=[str(settings)])
+        journal = Journal(str(tmp_path), 'glance-api', conf)
+        with caplog.at_level(logging.WARNING, 'oslo_messaging'):
+            journal.record({'image': 'one'})
+            assert caplog.messages == []
+            bus.stop()
+            within(60, lambda: journal.record({'image': 'two'}))
+        assert 'Unable to connect to AMQP server' in caplog.text
+    assert [json.loads(line)['image'] for line in open(journal.path)] == [
+        'one', 'two']

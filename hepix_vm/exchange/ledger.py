@@ -20,26 +20,37 @@ from collections.abc import Collection
 from collections.abc import Iterable
 from collections.abc import Mapping
 from collections.abc import Sequence
+from concurrent.futures import Future
 import contextlib
 import dataclasses
 import datetime
 import functools
+import logging
 import math
+import threading
 import time
 
 from hepix_vm.errors import MalformedError
 from hepix_vm.errors import ServiceError
 from hepix_vm.exchange.catalogue import Catalogue
 from hepix_vm.exchange.catalogue import Image
-from hepix_vm.exchange.catalogue import time_of
+from hepix_vm.gate import utcnow
 from hepix_vm.trust.imagelist import format_time
 from hepix_vm.trust import ledger
 from hepix_vm.trust.ledger import Record
 from hepix_vm.trust.settings import Blockable
 
-_MARGIN = datetime.timedelta(minutes=10)  # between clocks
+# Between clocks, and between a record's time and its being there. All that
+# is as new is read each time, so it is short.
+_MARGIN = datetime.timedelta(minutes=1)
 _WHOLE = 3600  # seconds
 _LONG_AGO = datetime.datetime(2000, 1, 1, tzinfo=datetime.UTC)
+
+LOG = logging.getLogger(__name__)
+
+
+def _in_a_thread(call: Callable[[], None]) -> None:
+    threading.Thread(target=call, name='ledger', daemon=True).start()
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -163,25 +174,39 @@ class RestLedger:
         return found
 
 
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Reading:
+    begun: datetime.datetime
+    records: Mapping[str, Image]
+
+
 class LedgerCopy:
     """The records in a Glance as they were lately, for who asks often.
 
-    Only what changed is asked for. What changed by a clock that is further
-    behind than the margin, or was removed by hand, counts an hour later.
+    Only what changed since it asked last is asked for. What changed by a
+    clock that differs from ours by more than the margin, or was removed by
+    hand, counts an hour later: then all are read again, and nobody waits.
 
     :param catalogue: the images of the Glance
     :param owner: the owner of the records
     :param clock: returns seconds
+    :param now: returns the time in UTC
+    :param aside: runs what nobody waits for
     """
 
     def __init__(self, catalogue: Catalogue, owner: str,
-                 clock: Callable[[], float] = time.monotonic) -> None:
+                 clock: Callable[[], float] = time.monotonic,
+                 now: Callable[[], datetime.datetime] = utcnow,
+                 aside: Callable[[Callable[[], None]], None] = _in_a_thread,
+                 ) -> None:
         self._catalogue = catalogue
         self._owner = owner
         self._clock = clock
-        self._whole_at = -math.inf
-        self._latest = _LONG_AGO
-        self._known: dict[str, Image] = {}
+        self._now = now
+        self._aside = aside
+        self._due = -math.inf
+        self._coming: Future[_Reading] | None = None
+        self._last: _Reading | None = None
         self._by_name: Mapping[str, Sequence[_Entry]] = {}
         self._endorsers: Mapping[str, Record] = {}
 
@@ -191,30 +216,69 @@ class LedgerCopy:
         :raises ServiceError: Glance does not say all records, or has no
             ledger; others than administrators find it empty, and are refused
         """
-        now = self._clock()
-        whole = now - self._whole_at >= _WHOLE
-        since = _LONG_AGO if whole else self._latest - _MARGIN
-        if whole:
-            self._catalogue.check_administrator()
-        found = {image['id']: image for image in self._catalogue.images(
-            hidden=(True,), owner=self._owner,
-            updated_at=f'gte:{format_time(since)}')
-            if image.get('owner') == self._owner}
-        if whole and not any(map(_is_installed, found.values())):
+        base = self._base()
+        if base is None:
+            self._due = self._clock() + _WHOLE
+            base = self._read_all()
+            self._take(base, base.records)
+            return
+        begun = self._now()
+        changed = self._read(base.begun - _MARGIN)
+        records = {**base.records, **changed}
+        self._take(_Reading(begun, records),
+                   changed if base is self._last else records)
+        if self._clock() >= self._due and self._coming is None:
+            self._due = self._clock() + _WHOLE
+            self._coming = Future()
+            self._aside(functools.partial(self._read_again, self._coming))
+
+    def _base(self) -> _Reading | None:
+        """Return what is known, or None if all has to be read first."""
+        if self._coming is None or not self._coming.done():
+            return self._last
+        coming, self._coming = self._coming, None
+        error = coming.exception()
+        if error is None:
+            return coming.result()
+        # Who is no administrator any more would see no change.
+        LOG.error('The ledger cannot be read again: %s', error)
+        self._last = None
+        return None
+
+    def _read_again(self, coming: Future[_Reading]) -> None:
+        try:
+            coming.set_result(self._read_all())
+        except Exception as error:  # who asks next is told
+            coming.set_exception(error)
+
+    def _read_all(self) -> _Reading:
+        self._catalogue.check_administrator()
+        begun = self._now()
+        records = self._read(_LONG_AGO)
+        if not any(map(_is_installed, records.values())):
             raise ServiceError(
                 f'Glance has no ledger of the owner {self._owner}.', 0,
                 'Start a glance-api with the gate, and let ledger_owner of '
                 '[hepix_vm] be the same everywhere.')
-        known = found if whole else {**self._known, **found}
-        new = [image for image in found.values()
-               if image != self._known.get(image['id'])]
-        if new or whole:
-            self._index(known, new)
-        self._known = known
-        self._latest = max([self._latest, *(
-            time_of(image, 'updated_at') for image in found.values())])
-        if whole:
-            self._whole_at = now
+        return _Reading(begun, records)
+
+    def _read(self, since: datetime.datetime) -> dict[str, Image]:
+        return {image['id']: image for image in self._catalogue.images(
+            hidden=(True,), owner=self._owner,
+            updated_at=f'gte:{format_time(since)}')
+            if image.get('owner') == self._owner}
+
+    def _take(self, reading: _Reading, changed: Mapping[str, Image]) -> None:
+        """Let a reading count.
+
+        :param changed: what of it may not be what counted before
+        """
+        before = self._last.records if self._last else {}
+        new = [image for image in changed.values()
+               if image != before.get(image['id'])]
+        if new or reading.records.keys() != before.keys():
+            self._index(reading.records, new)
+        self._last = reading
 
     def _index(self, known: Mapping[str, Image],
                new: Iterable[Image]) -> None:

@@ -74,7 +74,8 @@ def asked(catalogue):
 def copy(catalogue, asked, clock):
     # As a glance-api with the gate does when it starts.
     RestLedger(catalogue, OWNER).write(INSTALLED)
-    return LedgerCopy(asked, OWNER, lambda: clock[0])
+    return LedgerCopy(asked, OWNER, lambda: clock[0],
+                      aside=lambda call: call())
 
 
 def age(bare):
@@ -115,6 +116,7 @@ def test_what_was_removed_by_hand_counts_an_hour_later(
     copy.refresh()
     assert copy.search([one.name]) == [one]
     clock[0] += HOUR
+    copy.refresh()
     copy.refresh()
     assert copy.search([one.name]) == []
 

@@ -217,13 +217,15 @@ class BootGate(Gate):
             verdict.mode, self._mode_of(booter, verdict.codes),
             key=list(Mode).index))
 
-    def refuse(self, reason: Reason, booter: Booter, **who: str) -> Verdict:
+    def refuse(self, reason: Reason, booter: Booter, cause: str = '',
+               **who: str) -> Verdict:
         """Return the verdict on what is not known to be an image.
 
         :param reason: what speaks against it
+        :param cause: what went wrong with us, for the journal
         :param who: what the journal says besides: action, server, request
         """
-        return self._of_nothing(booter, who).refuse(reason)
+        return self._of_nothing(booter, who).refuse(reason, cause)
 
     def let_pass(self, reason: Reason, booter: Booter, **who: str) -> None:
         """Journal that something boots although it could not be judged.

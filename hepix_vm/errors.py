@@ -207,3 +207,8 @@ class ServiceError(HepixVmError):
     def __init__(self, message: str, status: int, remedy: str) -> None:
         super().__init__(message, remedy=remedy)
         self.status = status
+
+
+def cause_of(error: Exception) -> str:
+    """Return what went wrong, as the journal has it and no user."""
+    return f'{type(error).__name__}: {error}'

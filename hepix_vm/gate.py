@@ -31,6 +31,7 @@ from oslo_config import cfg
 from oslo_log import log as logging
 
 from hepix_vm import config
+from hepix_vm.errors import cause_of
 from hepix_vm.errors import Code
 from hepix_vm.errors import ConfigError
 from hepix_vm.errors import PluginError
@@ -167,6 +168,8 @@ class Case:
         self.origin: Origin | None = None
         # The most bytes that can be endorsed, once early() is sure of it.
         self.size_limit: int | None = None
+        # What went wrong with us; for the journal, and for no user.
+        self._cause = ''
 
     @property
     def disabled(self) -> bool:
@@ -213,8 +216,15 @@ class Case:
         # A final verdict is never left open.
         verdict = cast(Verdict, self._judge(dataclasses.replace(
             self._subject, sha512=sha512, size=size), final=True))
-        return verdict if self._noted(verdict) else self.refuse(Reason(
-            Code.INTERNAL_ERROR, 'It cannot be recorded now what came.'))
+        try:
+            if verdict.allowed:
+                self._note(verdict)
+        except Exception as error:  # a database may raise what it likes
+            LOG.exception('The ledger cannot be written')
+            return self.refuse(Reason(
+                Code.INTERNAL_ERROR, 'It cannot be recorded now what came.'),
+                cause_of(error))
+        return verdict
 
     def look(self) -> Verdict:
         """Judge an image whose digest is known, and journal nothing."""
@@ -226,11 +236,11 @@ class Case:
 
         :param more: what the journal says besides, such as action
         """
-        self._gate.record(_entry(verdict, dataclasses.replace(
-            self._subject, at=self._gate.now()), self._who | more, ''))
+        self._record(verdict, dataclasses.replace(
+            self._subject, at=self._gate.now()), **more)
 
-    def refuse(self, reason: Reason) -> Verdict:
-        """Refuse for a reason that only the adapter sees."""
+    def refuse(self, reason: Reason, cause: str = '') -> Verdict:
+        """Refuse for a reason that only the adapter sees, and its cause."""
         try:
             mode = self._mode(self._gate.site())
         except Exception:
@@ -238,6 +248,7 @@ class Case:
             mode = self._fallback_mode()
         subject = dataclasses.replace(self._subject, at=self._gate.now())
         verdict = Verdict((reason,), mode=mode)
+        self._cause = cause
         if mode is not Mode.DISABLED:
             self._record(verdict, subject)
         return verdict
@@ -252,7 +263,7 @@ class Case:
     def _judge(self, subject: Subject, final: bool,
                journalled: bool = True) -> Verdict | None:
         """Judge what is known, and journal what is final or refused."""
-        cause = ''
+        self._cause = ''
         subject = dataclasses.replace(subject, at=self._gate.now())
         try:
             site = self._gate.site()
@@ -262,35 +273,28 @@ class Case:
             verdict = dataclasses.replace(
                 judged, mode=self._mode(site, judged.codes))
             if self.origin and verdict.reasons == self.origin.reasons:
-                cause = self.origin.cause
+                self._cause = self.origin.cause
         except Exception as error:
             LOG.exception('An image cannot be judged')
-            cause = f'{type(error).__name__}: {error}'
+            self._cause = cause_of(error)
             verdict = Verdict(
                 (Reason(Code.INTERNAL_ERROR, 'The image cannot be judged '
                         'now.'),), mode=self._fallback_mode(),
                 sha512=subject.sha512, size=subject.size)
         if journalled and verdict.mode is not Mode.DISABLED and (
                 final or not verdict.allowed):
-            self._record(verdict, subject, cause)
+            self._record(verdict, subject)
         return verdict
 
-    def _noted(self, verdict: Verdict) -> bool:
+    def _note(self, verdict: Verdict) -> None:
         """Record what later verdicts need and nothing else remembers."""
-        if not verdict.allowed:
-            return True
         subject = dataclasses.replace(self._subject, at=self._gate.now())
-        try:
-            if not subject.digest_kept or self._older_than_gate():
-                self._gate.write(policy.received(subject, verdict.sha512))
-            if verdict.exemption is Exemption.DERIVED and self.origin:
-                self._gate.write(derived.record_of(
-                    subject.image_id, verdict, self._origin_received(),
-                    subject.at))
-        except Exception:  # a database may raise what it likes
-            LOG.exception('The ledger cannot be written')
-            return False
-        return True
+        if not subject.digest_kept or self._older_than_gate():
+            self._gate.write(policy.received(subject, verdict.sha512))
+        if verdict.exemption is Exemption.DERIVED and self.origin:
+            self._gate.write(derived.record_of(
+                subject.image_id, verdict, self._origin_received(),
+                subject.at))
 
     def _older_than_gate(self) -> bool:
         """Whether it could be taken for one that had its bytes before."""
@@ -351,11 +355,11 @@ class Case:
                 subject.listed_by))))
 
     def _record(self, verdict: Verdict, subject: Subject,
-                cause: str = '') -> None:
-        who = self._who
+                **more: str) -> None:
         if self.origin and self.origin.base:
-            who = who | {'base': self.origin.base.image_id}
-        self._gate.record(_entry(verdict, subject, who, cause))
+            more['base'] = self.origin.base.image_id
+        self._gate.record(_entry(
+            verdict, subject, self._who | more, self._cause))
 
 
 def _find(subject: Subject, site: Site,

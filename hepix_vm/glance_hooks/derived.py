@@ -26,6 +26,7 @@ from typing import Any
 
 from oslo_log import log as logging
 
+from hepix_vm.errors import cause_of
 from hepix_vm.errors import Code
 from hepix_vm.gate import Gate
 from hepix_vm.glance_hooks import body
@@ -80,7 +81,7 @@ def origin_of(gate: Gate, environ: body.Environ, context: Any, image: Any,
         return Origin(
             reasons=(Reason(Code.INTERNAL_ERROR, 'It cannot be told now from '
                             'which server the image was made.'),),
-            cause=f'{type(error).__name__}: {error}')
+            cause=cause_of(error))
 
 
 def _recorded(gate: Gate, image: Any, context: Any,

@@ -20,6 +20,7 @@ from oslo_log import log as logging
 from hepix_vm.boot import Booter
 from hepix_vm.boot import BootGate
 from hepix_vm import config
+from hepix_vm.errors import cause_of
 from hepix_vm.errors import Code
 from hepix_vm.nova_ctx.bootable import Wanted
 from hepix_vm.nova_ctx.followed import Followed
@@ -85,24 +86,29 @@ class Boots:
             followed = Followed(self.gate, self.lookup, self.volumes, booter,
                                 who)
             followed.at(wanted)
-        except Exception:
+        except Exception as error:
             LOG.exception('It cannot be judged what would boot')
-            return self.failed(booter, **who)
+            return self.failed(error, booter, **who)
         # What is certain needs no other answer.
         if followed.refusals or followed.unknown is None:
             return Answer(tuple(followed.refusals))
         return self.unknown(followed.unknown, booter,
                             **{**who, **followed.unknown_at})
 
-    def failed(self, booter: Booter, **who: str) -> Answer:
+    def failed(self, error: Exception, booter: Booter,
+               **who: str) -> Answer:
         """Return the answer where something went wrong with us."""
         return self.refused(Reason(
             Code.INTERNAL_ERROR, 'It cannot be judged now what would boot.'),
-            booter, **who)
+            booter, cause_of(error), **who)
 
-    def refused(self, reason: Reason, booter: Booter, **who: str) -> Answer:
-        """Return the answer for a reason that speaks of no image."""
-        verdict = self.gate.refuse(reason, booter, **who)
+    def refused(self, reason: Reason, booter: Booter, cause: str = '',
+                **who: str) -> Answer:
+        """Return the answer for a reason that speaks of no image.
+
+        :param cause: what went wrong with us, for the journal
+        """
+        verdict = self.gate.refuse(reason, booter, cause, **who)
         return Answer() if verdict.allowed else Answer((Refusal(verdict),))
 
     def unknown(self, error: Unknown, booter: Booter, **who: str) -> Answer:

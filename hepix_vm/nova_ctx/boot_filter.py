@@ -142,9 +142,9 @@ class _Judged:
             return self._answer()
         except Unknown as error:
             return self._boots.unknown(error, self._booter, **self._who)
-        except Exception:  # a database may raise what it likes
+        except Exception as error:  # a database may raise what it likes
             LOG.exception('A request cannot be judged')
-            return self._boots.failed(self._booter, **self._who)
+            return self._boots.failed(error, self._booter, **self._who)
 
     def _answer(self) -> Answer:
         asked = self._asked

@@ -314,7 +314,24 @@ def test_the_mode_of_one_project_opens_no_other(cloud):
 def test_policy_that_cannot_be_read_refuses(cloud):
     assert cloud.judge().allowed
     (cloud.site.folder / 'policy.yaml').write_text('blocked: [')
-    assert cloud.judge().codes == (Code.INTERNAL_ERROR,)
+    verdict = cloud.judge()
+    assert verdict.codes == (Code.INTERNAL_ERROR,)
+    [entry] = cloud.journal()
+    assert entry['cause'].startswith('ConfigError: ')
+    assert 'policy.yaml' in entry['cause']
+    # That is not for users.
+    assert 'policy.yaml' not in verdict.explain()
+
+
+def test_why_nothing_can_be_judged_is_journalled(cloud):
+    verdict = cloud.gate.refuse(
+        Reason(Code.INTERNAL_ERROR, 'It went wrong.'), USER, request='req-1',
+        cause='KeyError: x')
+    [entry] = cloud.journal()
+    assert (entry['cause'], entry['request']) == ('KeyError: x', 'req-1')
+    assert 'KeyError' not in verdict.explain()
+    cloud.gate.refuse(Reason(Code.VOLUME_REFUSED, 'None.'), USER)
+    assert 'cause' not in cloud.journal()[-1]
 
 
 @pytest.mark.parametrize('changes', [

@@ -217,6 +217,7 @@ def test_a_ledger_that_cannot_be_written_refuses(site):
     verdict = case.judge(HIS, 9)
     assert codes(verdict) == {Code.INTERNAL_ERROR}
     assert not verdict.allowed
+    assert journal(site)[-1]['cause'].startswith('PluginError: ')
 
 
 def test_the_cause_is_in_the_journal(site, cloud):

@@ -88,9 +88,9 @@ class Cloud:
         assert who == WHO
         return Verdict(self.judge_image(image), mode=self.mode)
 
-    def refuse(self, reason, booter, **who):
+    def refuse(self, reason, booter, cause='', **who):
         assert booter is USER
-        self.journal.append({'reason': reason, **who})
+        self.journal.append({'reason': reason, 'cause': cause, **who})
         return Verdict((reason,), mode=self.mode)
 
     def let_pass(self, reason, booter, **who):

@@ -81,7 +81,7 @@ def test_modes(cloud, mode):
     cloud.add(GOOD, kernel_id='http://x/', block_device_mapping='[{}]')
     for image in (REVOKED, GOOD, OTHER):
         assert cloud.answer(image).allowed
-    assert cloud.boots.failed(USER, **WHO).allowed
+    assert cloud.boots.failed(KeyError('x'), USER, **WHO).allowed
 
 
 def test_glance_does_not_answer(cloud):
@@ -138,5 +138,10 @@ def test_it_may_pass_when_glance_does_not_answer(cloud):
 def test_something_goes_wrong_with_us(cloud, error, caplog):
     cloud.images[OTHER] = error
     cloud.on_unknown = 'allow'
-    assert cloud.codes(OTHER) == [Code.INTERNAL_ERROR]
+    answer = cloud.answer(OTHER)
+    assert [each.verdict.codes for each in answer.refusals] == [
+        (Code.INTERNAL_ERROR,)]
+    cause = f'{type(error).__name__}: {error}'
+    assert [entry['cause'] for entry in cloud.journal] == [cause]
+    assert cause not in answer.explain()
     assert 'It cannot be judged what would boot' in caplog.text

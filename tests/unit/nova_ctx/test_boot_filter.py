@@ -84,7 +84,8 @@ class Boots:
     def unknown(self, error, booter, **who):
         return Answer(unknown=Verdict((Reason.of(error),)))
 
-    def failed(self, booter, **who):
+    def failed(self, error, booter, **who):
+        self.asked.append((error, booter, who))
         return Answer((Refusal(Verdict((Reason(
             Code.INTERNAL_ERROR, 'It went wrong.'),))),))
 
@@ -250,6 +251,7 @@ def test_nova_does_not_answer(api, caplog):
     assert api.act('rescue')[0] == 503
     api.server = KeyError('x')
     status, _, said = api.act('unshelve')
+    assert api.boots.asked[-1][0] is api.server
     assert (status, said['forbidden']['message'].count('internal-error')) == (
         403, 1)
     assert 'A request cannot be judged' in caplog.text

@@ -27,15 +27,13 @@ import dataclasses
 import datetime
 from typing import Any
 
-from oslo_config import cfg
-
 from hepix_vm.errors import Code
 from hepix_vm.errors import HepixVmError
 from hepix_vm.errors import MalformedError
 from hepix_vm.gate import Case
 from hepix_vm.gate import Gate
+from hepix_vm.gate import no_ledger
 from hepix_vm.gate import Search
-from hepix_vm.gate import utcnow
 from hepix_vm.held import Held
 from hepix_vm import properties
 from hepix_vm.site import Site
@@ -163,26 +161,14 @@ def _endorsement(extra: Mapping[str, str], subject: Subject) -> Endorsement:
 
 
 class BootGate(Gate):
-    """Judges images from which servers are to boot.
-
-    :param service: whose journal is written, such as ``nova-api``
-    :param service_conf: the service's own configuration
-    :param ledger_now: returns what searches the ledger; it may raise where
-        that is not known
-    :param now: returns the time in UTC
-    """
-
-    def __init__(self, service: str, service_conf: cfg.ConfigOpts | None,
-                 ledger_now: Callable[[], Search],
-                 now: Callable[[], datetime.datetime] = utcnow) -> None:
-        super().__init__(service, service_conf, now=now)
-        self._ledger_now = ledger_now
+    """Judges images from which servers are to boot."""
 
     def site(self) -> Site:
         """Return what the site decided, which has no lists here."""
         return self._files.without_lists()
 
-    def judge(self, image: Held, booter: Booter, **who: str) -> Verdict:
+    def judge(self, image: Held, booter: Booter,
+              ledger_now: Callable[[], Search], **who: str) -> Verdict:
         """Return whether a server may boot from an image now.
 
         It is journalled if it is refused, or allowed all the same.
@@ -191,14 +177,16 @@ class BootGate(Gate):
         image, and that of the project that wants the server: what one may
         try out, others need not run.
 
+        :param ledger_now: returns what searches the ledger; it may raise
+            where that is not known
         :param who: what the journal says besides: action, server, request
         :raises HepixVmError: what the ledger says is not known, and without
             it the image might boot
         """
         try:
-            search = self._ledger_now()
+            search = ledger_now()
         except HepixVmError:
-            case, verdict = self._looked_at(image, booter, _nothing, who)
+            case, verdict = self._looked_at(image, booter, no_ledger, who)
             if verdict.allowed or not _is_certain(image, verdict):
                 raise
         else:
@@ -261,11 +249,6 @@ class BootGate(Gate):
         return dataclasses.replace(
             subject, projects=subject.projects | booter.names,
             names_known=True, domains=booter.domains)
-
-
-def _nothing(names: Collection[str]) -> Iterable[Record]:
-    """Stand in for a ledger that is not known."""
-    return ()
 
 
 def _is_certain(image: Held, verdict: Verdict) -> bool:

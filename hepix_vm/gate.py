@@ -67,7 +67,7 @@ def utcnow() -> datetime.datetime:
 
 
 def no_ledger(names: Collection[str]) -> Iterable[Record]:
-    """Stand in for a ledger where there is none, as for files."""
+    """Stand in for a ledger where none is asked, as for files."""
     return ()
 
 

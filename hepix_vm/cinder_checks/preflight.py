@@ -30,7 +30,6 @@ from hepix_vm import findings
 from hepix_vm.findings import Finding
 from hepix_vm.findings import Found
 from hepix_vm.findings import Severity
-from hepix_vm.gate import no_ledger
 from hepix_vm import protections
 from hepix_vm.trust.settings import Choice
 
@@ -111,7 +110,7 @@ def _check_copied(cinder: cfg.ConfigOpts) -> Found:
 def _volumes() -> Choice:
     """Return from which volumes servers may boot; most, if not known."""
     try:
-        return BootGate('', None, lambda: no_ledger).site().policy.volumes
+        return BootGate('').site().policy.volumes
     except HepixVmError:
         return Choice.ALLOW
 

@@ -71,8 +71,7 @@ class Boots:
         :raises ConfigError: hepix-vm.conf cannot be used, or has no account
         """
         conf = config.load(config.files_of(service_conf))
-        lookup = Lookup(conf)
-        return cls(BootGate(service, service_conf, lookup.ledger), lookup,
+        return cls(BootGate(service, service_conf), Lookup(conf),
                    Volumes(conf))
 
     def judge(self, wanted: Wanted, booter: Booter, **who: str) -> Answer:

@@ -163,7 +163,8 @@ class Followed:
         if image is None or image.status not in STATUSES:
             return self._gone(source, 'Glance')
         try:
-            verdict = self._gate.judge(image, self._booter, **self._who)
+            verdict = self._gate.judge(
+                image, self._booter, self._lookup.ledger, **self._who)
         except Unknown as error:
             self._not_known(error, source)
         else:

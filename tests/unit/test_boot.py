@@ -59,7 +59,8 @@ class Cloud:
         self.site = site
         self.records = []
         self.late = datetime.timedelta()
-        self.gate = BootGate('nova-api', None, lambda: self.search, self.now)
+        self.ledger_now = lambda: self.search
+        self.gate = BootGate('nova-api', now=self.now)
 
     def search(self, names):
         return [each for each in self.records if each.name in names
@@ -86,7 +87,8 @@ class Cloud:
 
     def judge(self, booter=USER, **changes):
         return self.gate.judge(
-            self.image(**changes), booter, action='create')
+            self.image(**changes), booter, self.ledger_now,
+            action='create')
 
     def journal(self):
         path = self.site.state / 'journal' / 'nova-api.jsonl'
@@ -341,7 +343,7 @@ def test_why_nothing_can_be_judged_is_journalled(cloud):
                'hepix_reason': 'signer-revoked: Her key is known.'}},
     {'extra': {'hepix_expires': '2026-01-01T00:00:00Z'}}])
 def test_what_is_certain_without_the_ledger(cloud, changes):
-    cloud.gate._ledger_now = silent
+    cloud.ledger_now = silent
     verdict = cloud.judge(**changes)
     assert verdict.reasons and not verdict.allowed
     assert len(cloud.journal()) == 1
@@ -358,7 +360,7 @@ def test_what_is_certain_without_the_ledger(cloud, changes):
     {'extra': {'hepix_state': 'adopted', 'hepix_list_id': None}},
     {'extra': {'hepix_altered': 'true'}, 'sha512': OTHER}, {'sha512': ''}])
 def test_what_the_ledger_has_to_say(cloud, changes):
-    cloud.gate._ledger_now = silent
+    cloud.ledger_now = silent
     with pytest.raises(ServiceError):
         cloud.judge(**changes)
     assert cloud.journal() == []

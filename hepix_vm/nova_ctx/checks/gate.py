@@ -26,7 +26,6 @@ from hepix_vm.exchange.ledger import LedgerCopy
 from hepix_vm import findings
 from hepix_vm.findings import Found
 from hepix_vm.findings import Severity
-from hepix_vm.gate import no_ledger
 from hepix_vm.nova_ctx.checks import where
 from hepix_vm import opts
 from hepix_vm.pastefile import misplaced
@@ -43,7 +42,7 @@ _TIMEOUT = 10  # seconds
 
 def gate_of(nova: cfg.ConfigOpts) -> BootGate:
     """Return the gate that would be in a Nova, without its ledger."""
-    return BootGate('', nova, lambda: no_ledger)
+    return BootGate('', nova)
 
 
 def check_pipeline(nova: cfg.ConfigOpts) -> Found:

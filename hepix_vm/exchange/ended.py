@@ -20,9 +20,7 @@ and whoever did it tells of it.
 
 from collections.abc import Callable
 from collections.abc import Collection
-from collections.abc import Mapping
 import dataclasses
-import functools
 import logging
 
 from keystoneauth1 import adapter as keystone_adapter
@@ -34,10 +32,10 @@ from hepix_vm.exchange.event import Kind
 from hepix_vm.exchange.locking import Locking
 from hepix_vm.exchange.memory import Memory
 from hepix_vm.exchange.owners import Owners
+from hepix_vm.exchange.runners import Finder
 from hepix_vm.exchange.settle import Settler
 from hepix_vm.exchange.steady import SERVICE
 from hepix_vm.exchange import tidings
-from hepix_vm.exchange import usage
 from hepix_vm.gate import utcnow
 from hepix_vm.held import Held
 from hepix_vm.held import Outcome
@@ -58,8 +56,6 @@ _GIVE_NOVA = ('Correct region_name or valid_interfaces in '
               '[service_credentials] of hepix-vm.conf, or give '
               'compute_endpoint there; or take running_servers out of '
               'policy.yaml.')
-_NO_CINDER = ('There is no Cinder here: of servers that run from volumes it '
-              'is not known from which image.')
 _RUNS_ON = ('It is to be stopped, and Nova does not do that now; the next '
             'sweep tries again. If it was resized or is rescued, confirm the '
             'resize or end the rescue as an administrator.')
@@ -180,66 +176,13 @@ class Ended:
             self._say(_NO_NOVA)
             self.tally.unknown = True
             return
+        finder = Finder(self._settler, nova, self._services.cinder,
+                        self._say, self._failed)
+        found = finder.find(images)
+        self._all = finder.all
         locking = Locking(nova)
-        for image_id, servers in sorted(self._found(nova, images).items()):
+        for image_id, servers in sorted(found.items()):
             self._image(locking, image_id, servers)
-
-    def _found(self, nova: keystone_adapter.Adapter,
-               images: set[str]) -> Mapping[str, list[Running]]:
-        """Return the servers that run images, by these.
-
-        :raises HepixVmError: Nova does not say
-        """
-        servers, silent = usage.running(nova, everywhere=True)
-        if silent:
-            self._all = False
-            self._failed('There may be more servers', silent)
-        roots = self._roots(servers)
-        meant = functools.cache(functools.partial(
-            self._meant, images, {each.lower() for each in images}))
-        found: dict[str, list[Running]] = {}
-        for server in servers:
-            runs = {server.image_id or roots.get(server.identifier, ''),
-                    *server.boots}
-            for image_id in sorted({*map(meant, runs)} - {''}):
-                found.setdefault(image_id, []).append(server)
-        return found
-
-    def _meant(self, images: Collection[str], small: Collection[str],
-               named: str) -> str:
-        """Return which of some images is named; empty if none of them is.
-
-        Nova keeps ids as they were typed. Whether capitals matter is a
-        question of Glance's database, and where they do the other image is
-        another one.
-        """
-        if named in images:
-            return named
-        if named.lower() not in small:
-            return ''
-        try:
-            found = self._settler.look_now(named)
-        except HepixVmError as error:
-            self._all = False
-            self._failed(f'It is not known whether servers may run the '
-                         f'image {named}', error)
-            return ''
-        image_id = found[0].image_id if found else ''
-        return image_id if image_id in images else ''
-
-    def _roots(self, servers: Collection[Running]) -> Mapping[str, str]:
-        if not any(server.volumes for server in servers):
-            return {}
-        try:
-            cinder = self._services.cinder()
-            if cinder is not None:
-                return usage.roots(cinder, servers)
-            self._say(_NO_CINDER)
-        except HepixVmError as error:
-            self._failed('Of servers that run from volumes it is not known '
-                         'from which image', error)
-        self._all = False
-        return {}
 
     def _image(self, locking: Locking, image_id: str,
                servers: Collection[Running]) -> None:

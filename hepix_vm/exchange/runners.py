@@ -1,0 +1,109 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Which servers run images that may not be used any more."""
+
+from collections.abc import Callable
+from collections.abc import Collection
+from collections.abc import Mapping
+import functools
+
+from keystoneauth1 import adapter as keystone_adapter
+
+from hepix_vm.errors import HepixVmError
+from hepix_vm.exchange.settle import Settler
+from hepix_vm.exchange import usage
+from hepix_vm.servers import Running
+
+_NO_CINDER = ('There is no Cinder here: of servers that run from volumes it '
+              'is not known from which image.')
+
+
+class Finder:
+    """Finds servers by the images that they run.
+
+    :param settler: knows which image Glance means by an id
+    :param nova: the way to Nova
+    :param cinder: returns the way to Cinder, if there is one; it is called
+        where a server runs from a volume
+    :param say: says one line to who began the sweep
+    :param failed: is told what is not known, and why
+    """
+
+    def __init__(self, settler: Settler, nova: keystone_adapter.Adapter,
+                 cinder: Callable[[], keystone_adapter.Adapter | None],
+                 say: Callable[[str], None],
+                 failed: Callable[[str, HepixVmError], None]) -> None:
+        self._settler = settler
+        self._nova = nova
+        self._cinder = cinder
+        self._say = say
+        self._failed = failed
+        # Whether all servers were seen that there may be.
+        self.all = True
+
+    def find(self, images: Collection[str]) -> Mapping[str, list[Running]]:
+        """Return the servers that run images, by these.
+
+        :param images: Glance's ids
+        :raises HepixVmError: Nova does not say
+        """
+        servers, silent = usage.running(self._nova, everywhere=True)
+        if silent:
+            self.all = False
+            self._failed('There may be more servers', silent)
+        roots = self._roots(servers)
+        meant = functools.cache(functools.partial(
+            self._meant, images, {each.lower() for each in images}))
+        found: dict[str, list[Running]] = {}
+        for server in servers:
+            runs = {server.image_id or roots.get(server.identifier, ''),
+                    *server.boots}
+            for image_id in sorted({*map(meant, runs)} - {''}):
+                found.setdefault(image_id, []).append(server)
+        return found
+
+    def _meant(self, images: Collection[str], small: Collection[str],
+               named: str) -> str:
+        """Return which of some images is named; empty if none of them is.
+
+        Nova keeps ids as they were typed. Whether capitals matter is a
+        question of Glance's database, and where they do the other image is
+        another one.
+        """
+        if named in images:
+            return named
+        if named.lower() not in small:
+            return ''
+        try:
+            found = self._settler.look_now(named)
+        except HepixVmError as error:
+            self.all = False
+            self._failed(f'It is not known whether servers may run the '
+                         f'image {named}', error)
+            return ''
+        image_id = found[0].image_id if found else ''
+        return image_id if image_id in images else ''
+
+    def _roots(self, servers: Collection[Running]) -> Mapping[str, str]:
+        if not any(server.volumes for server in servers):
+            return {}
+        try:
+            cinder = self._cinder()
+            if cinder is not None:
+                return usage.roots(cinder, servers)
+            self._say(_NO_CINDER)
+        except HepixVmError as error:
+            self._failed('Of servers that run from volumes it is not known '
+                         'from which image', error)
+        self.all = False
+        return {}

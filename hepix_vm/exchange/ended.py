@@ -61,6 +61,7 @@ _RUNS_ON = ('It is to be stopped, and Nova does not do that now; the next '
             'resize or end the rescue as an administrator.')
 _SEEN, _UNSTOPPED = 'seen', 'unstopped'
 _LOCKED, _STOPPED = 'locked', 'stopped'
+_OWNER = 'owner'
 
 
 @dataclasses.dataclass
@@ -142,7 +143,7 @@ class Ended:
         self._say = say
         self._tell = tell
         self._dry_run = dry_run
-        self._here: set[str] = set()
+        self._failures: set[str] = set()
         # Whether all servers were seen that there may be.
         self._all = True
         self.tally = Tally()
@@ -160,7 +161,7 @@ class Ended:
                              'use are not known', error)
                 self.tally.unknown = True
         if self._all and not (self._dry_run or self.tally.unknown):
-            self._memory.only(self._here)
+            self._memory.forget_others()
         return self.tally
 
     def _look_after(self, images: set[str]) -> None:
@@ -223,7 +224,7 @@ class Ended:
         :raises ServiceError: Nova does not say by whom it is locked
         """
         key = f'server {ended.held.image_id} {server.identifier}'
-        self._here |= {f'{key} {ended.state}', f'{key} {_LOCKED}'}
+        self._memory.keep(f'{key} {_LOCKED}', *_told(ended, server))
         locked = server.locked and ended.measure is not Measure.REPORT and (
             self._memory.knows(f'{key} {_LOCKED}') or locking.holds(server))
         due = running.due(ended.measure, server.state, server.power, locked)
@@ -274,7 +275,7 @@ class Ended:
         """
         self.tally.unstopped += 1
         busy, told = f'{key} busy', f'{key} {_UNSTOPPED}'
-        self._here |= {busy, told}
+        self._memory.keep(busy, told)
         if not due.held_up and not self._memory.knows(busy):
             self._memory.add(busy)
         elif not self._memory.knows(told):
@@ -284,21 +285,33 @@ class Ended:
 
     def _done(self, server: Running, ended: _Ended, did: list[str],
               locked: bool) -> None:
-        """Journal and tell what was found or done, if that is news."""
-        key = (f'server {ended.held.image_id} {server.identifier} '
-               f'{ended.state}')
-        if not did and self._memory.knows(key):
-            return
-        self._say_of(server, ended, 'was', did)
-        self.tally.locked += _LOCKED in did
-        self.tally.stopped += _STOPPED in did
-        for action in did or [_SEEN]:
-            self._record(server, ended, action)
+        """Journal and tell what was found or done, if that is news.
+
+        Its owner is told of it once, and later if he is not known now.
+        """
+        key, owner = _told(ended, server)
+        first = not self._memory.knows(key)
         # Another controller locked it, and told of it.
-        if did or not (locked and server.reason == ended.reason):
+        others = (first and not did and locked
+                  and server.reason == ended.reason)
+        untold = not (others or self._memory.knows(owner))
+        if first or did:
+            self._say_of(server, ended, 'was', did)
+            self.tally.locked += _LOCKED in did
+            self.tally.stopped += _STOPPED in did
+            for action in did or [_SEEN]:
+                self._record(server, ended, action)
+        elif not untold:
+            return
+        email, why = self._owner(server) if untold else ('', '')
+        if (first or did) and not others:
             self._news(did[-1] if did else _SEEN, server, ended,
-                       *self._owner(server))
-        self._memory.add(key)
+                       email or '', why)
+        elif email:
+            self._news(_OWNER, server, ended, email, '')
+        elif untold and email is not None:
+            self._say(f'{server.identifier}: {why}')
+        self._memory.add(key, *[owner] * (email is not None))
 
     def _record(self, server: Running, ended: _Ended, action: str) -> None:
         self._journal.record({
@@ -320,13 +333,18 @@ class Ended:
                 server.status, email),
             ended.held, ended.outcome, self._site, utcnow(), why))
 
-    def _owner(self, server: Running) -> tuple[str, str]:
-        """Return the address of who made a server, or why there is none."""
+    def _owner(self, server: Running) -> tuple[str | None, str]:
+        """Return the address of who made a server, or why there is none.
+
+        It is None if Keystone does not say, and asked for by the next sweep.
+        """
         try:
             email = self._owners.email(server.user)
         except HepixVmError as error:
-            self._failed('Who made servers is not told', error)
-            return '', 'It is not known to whom it belongs.'
+            self._failed('Who made servers is not told until Keystone says '
+                         'who they are', error)
+            return None, ('Keystone does not say who made it; he is told as '
+                          'soon as it does.')
         return email, '' if email else (
             'Who made it has no mail address in Keystone, and is not told.')
 
@@ -337,5 +355,16 @@ class Ended:
                   f'{ended.held.image_id} is {ended.state}')
 
     def _failed(self, what: str, error: HepixVmError) -> None:
+        """Count and log what failed, once a sweep."""
+        if what in self._failures:
+            return
+        self._failures.add(what)
         self.tally.failed += 1
         LOG.error('%s: %s %s', what, error.message, error.remedy)
+
+
+def _told(ended: _Ended, server: Running) -> tuple[str, str]:
+    """Return what is remembered when operators were told, and the owner."""
+    key = (f'server {ended.held.image_id} {server.identifier} '
+           f'{ended.state}')
+    return key, f'{key} {_OWNER}'

@@ -43,6 +43,7 @@ class Kind(enum.StrEnum):
     SERVER_LOCKED = 'server-locked'
     SERVER_STOPPED = 'server-stopped'
     SERVER_UNSTOPPED = 'server-unstopped'  # and is to be stopped
+    SERVER_OWNER = 'server-owner'  # is known now: the others were told
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

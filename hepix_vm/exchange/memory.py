@@ -12,7 +12,6 @@
 
 """What was told of servers, so that it is told once."""
 
-from collections.abc import Collection
 from collections.abc import Iterator
 import contextlib
 import logging
@@ -35,6 +34,7 @@ class Memory:
 
     def __init__(self, state_dir: str) -> None:
         self._file = ToldFile(state_dir, 'servers')
+        self._still: set[str] = set()
 
     def knows(self, key: str) -> bool:
         """Return whether something was told."""
@@ -43,15 +43,20 @@ class Memory:
             known = told.knows(key)
         return known
 
-    def add(self, key: str) -> None:
-        """Remember that something was told."""
+    def add(self, *keys: str) -> None:
+        """Remember that something was told; all of it, or nothing."""
         with _remembering(), self._file.open() as told:
-            told.add(key, self._ABOUT, utcnow(), [])
+            for key in keys:
+                told.add(key, self._ABOUT, utcnow(), [])
 
-    def only(self, keys: Collection[str]) -> None:
-        """Forget all else: it is told again when it is so again."""
+    def keep(self, *keys: str) -> None:
+        """Say that something is still so."""
+        self._still |= {*keys}
+
+    def forget_others(self) -> None:
+        """Forget what is so no more: it is told again when it is so again."""
         with _remembering(), self._file.open() as told:
-            told.only(self._ABOUT, keys)
+            told.only(self._ABOUT, self._still)
 
 
 @contextlib.contextmanager

@@ -38,7 +38,8 @@ class Owners:
         """Return the address of a user; empty if he has none, or is gone.
 
         :param user: his id
-        :raises ServiceError: Keystone does not say; it is asked no more
+        :raises ServiceError: Keystone does not say; if it does not answer
+            at all it is asked no more, else of other users
         """
         if self._rest is None or not user:
             return ''
@@ -48,7 +49,8 @@ class Owners:
             try:
                 self._known[user] = _asked(self._rest, user)
             except ServiceError as error:
-                self._failed = error
+                if not error.status:
+                    self._failed = error
                 raise
         return self._known[user]
 

@@ -30,7 +30,9 @@ def test_who_is_told_of_what():
         **dict.fromkeys(vmcatcher._EXPIRE_KINDS,
                         'ExpirePrefix, ExpirePostfix')}
     assert documented == {str(kind): [
-        'operators, its owner' if kind in email._OWNER_TOLD
+        'operators, its owner'
+        if kind in email._OWNER_TOLD & email._OPERATORS_TOLD
+        else 'its owner' if kind in email._OWNER_TOLD
         else 'both' if kind in email._ENDORSER_TOLD
         else 'operators' if kind in email._OPERATORS_TOLD else 'nobody',
         types.get(kind, 'none')] for kind in Kind}

@@ -66,9 +66,11 @@ _ENDORSER_TOLD = frozenset({
     Kind.IMAGE_REVOKED, Kind.IMAGE_BLOCKED})
 # Whoever made the server.
 _OWNER_TOLD = frozenset({
-    Kind.SERVER_RUNS, Kind.SERVER_LOCKED, Kind.SERVER_STOPPED})
-_OPERATORS_TOLD = _ENDORSER_TOLD | _OWNER_TOLD | {
+    Kind.SERVER_RUNS, Kind.SERVER_LOCKED, Kind.SERVER_STOPPED,
+    Kind.SERVER_OWNER})
+_OPERATORS_TOLD = _ENDORSER_TOLD | {
     Kind.LIST_STALE, Kind.IMAGE_EXPIRED, Kind.IMAGE_WAITS,
+    Kind.SERVER_RUNS, Kind.SERVER_LOCKED, Kind.SERVER_STOPPED,
     Kind.SERVER_UNSTOPPED}
 # After these the same may happen again, and is told again.
 _FORGETTING = frozenset({
@@ -142,7 +144,7 @@ class Email(Notifier):
             with self._file.open() as told:
                 told.forget(about(event))
             return
-        elif event.kind in _OPERATORS_TOLD:
+        elif event.kind in _OPERATORS_TOLD | _OWNER_TOLD:
             with self._file.open() as told:
                 if told.add(told_as(event), about(event), event.at,
                             _stored(self._items(event))):
@@ -155,7 +157,8 @@ class Email(Notifier):
     def _items(self, event: Event) -> list[Item]:
         text = _text(event)
         title = words.happened(event)
-        items = ([Item('', title, text)] if self.settings.operators else [])
+        items = ([Item('', title, text)] if self.settings.operators
+                 and event.kind in _OPERATORS_TOLD else [])
         address = _endorser(event)
         if address:
             items.append(Item(address, title, text))

@@ -39,6 +39,7 @@ _HAPPENED: Mapping[Kind, str] = {
     Kind.SERVER_LOCKED: 'A server was locked for its image',
     Kind.SERVER_STOPPED: 'A server was stopped for its image',
     Kind.SERVER_UNSTOPPED: 'A server cannot be stopped, and runs on',
+    Kind.SERVER_OWNER: 'A server is made from an image out of use',
 }
 
 # Whoever follows the list can do something.

@@ -12,117 +12,27 @@
 
 """Servers whose image may not be used any more, without a cloud."""
 
-import datetime
 import json
-import types
 
 import pytest
 
 from hepix_vm.errors import Code
 from hepix_vm.errors import ServiceError
-from hepix_vm.exchange.ended import Ended
-from hepix_vm.exchange.ended import Services
 from hepix_vm.exchange.event import Kind
 from hepix_vm.exchange.locking import Locking
-from hepix_vm.exchange.owners import Owners
-from hepix_vm.held import Held
-from hepix_vm.held import Outcome
 from hepix_vm.servers import Running
 from hepix_vm.trust.settings import Measure
-from hepix_vm.trust.settings import Policy
-from hepix_vm.trust.settings import RunningServers
 from hepix_vm.trust.verdict import Mode
-from hepix_vm.trust.verdict import Reason
-from hepix_vm.trust.verdict import Verdict
-from tests.unit.exchange.test_usage import Service
-
-AT = datetime.datetime(2026, 11, 1, tzinfo=datetime.UTC)
-IMAGE = '452c18f3-0b61-46f2-9d9a-9c7c79edbb42'
-
-
-class Nova(Service):
-    """A Nova with servers.
-
-    :param answers: to actions, in place of doing them
-    :param actions: that are on record of all servers, the newest first
-    """
-
-    def __init__(self, *present, answers=None, actions=()):
-        self.did = []
-        self.reasons = []
-        self.answers = answers or {}
-
-        def answer(path, asked):
-            if path == '/os-services':
-                return {'services': []}
-            if path == '/servers/detail':
-                return {'servers': list(present)}
-            if path.endswith('/os-instance-actions'):
-                return {'instanceActions': list(actions)}
-            return self.answers.get(self.did[-1][1], 202)
-        super().__init__(answer)
-        self.endpoint_override = 'http://nova'
-
-    def request(self, path, method, **more):
-        if method == 'POST':
-            name, = more['json']
-            assert path.endswith('/action')
-            assert more['headers'] == {
-                'OpenStack-API-Version': 'compute 2.73'}
-            self.did.append((path.split('/')[2], name))
-            if name == 'lock':
-                self.reasons.append(more['json'][name]['locked_reason'])
-        return super().request(path, method, **more)
-
-
-def server(number='1', state='active', **more):
-    return {'id': number, 'name': 'x', 'tenant_id': 'atlas',
-            'user_id': 'alice', 'status': state.upper(),
-            'image': {'id': IMAGE}, 'OS-EXT-STS:vm_state': state,
-            'OS-EXT-STS:power_state': 1, 'locked': False, **more}
-
-
-class Keystone(Service):
-    """A Keystone with one user."""
-
-    def __init__(self, answer=None):
-        super().__init__(lambda path, asked: (
-            answer or {'user': {'email': f'{path[7:]}@example.org'}}))
-
-
-class Images:
-    """Judges the one image as it is told."""
-
-    def __init__(self, state='revoked', code=Code.IMAGE_REVOKED,
-                 mode=Mode.ENFORCING, status='deactivated', capitals=True):
-        self.capitals = capitals  # whether they matter to its database
-        self.answer = (
-            Held(IMAGE, status, 'atlas', AT, extra={'hepix_state': state}),
-            Outcome(Verdict((Reason(code, 'It is so.'),), mode=mode), '', {}))
-        self.failed = None
-
-    def look_now(self, image_id):
-        assert image_id.lower() == IMAGE
-        if self.failed:
-            raise self.failed
-        return self.answer if image_id == IMAGE or not self.capitals else None
+from tests.unit.exchange.outofuse import IMAGE
+from tests.unit.exchange.outofuse import Images
+from tests.unit.exchange.outofuse import looker
+from tests.unit.exchange.outofuse import Nova
+from tests.unit.exchange.outofuse import server
 
 
 @pytest.fixture
 def look(tmp_path):
-    """Return what sweeps once: with what was said and told."""
-    def look(nova, measure=Measure.STOP, images=None, keystone=None,
-             dry_run=False, out=(IMAGE,)):
-        site = types.SimpleNamespace(
-            policy=Policy(running_servers=RunningServers(
-                *[measure] * 5)), accepted=types.SimpleNamespace(by_uuid={}))
-        said, told = [], []
-        tally = Ended(
-            images or Images(), site,
-            Services(lambda: nova, lambda: None, keystone or Keystone()),
-            str(tmp_path), said.append, told.append, dry_run).run(out)
-        return types.SimpleNamespace(tally=tally, said=said, told=told)
-    return look
+    return looker(tmp_path)
 
 
 def journal(tmp_path):
@@ -324,32 +234,3 @@ def test_where_there_is_no_nova(look, caplog):
     assert (str(tally), tally.failed) == ('servers unknown', 1)
     assert 'There is no Nova here' in caplog.text
     assert look(None, Measure.LOCK, out=()).tally.failed == 0
-
-
-def test_a_user_without_an_address(look, caplog):
-    done = look(Nova(server()), keystone=Keystone({'user': {'id': 'alice'}}))
-    assert done.told[0].server.email == ''
-    assert done.told[0].message == (
-        'Who made it has no mail address in Keystone, and is not told.')
-    # One that does not answer is asked once.
-    keystone = Keystone(403)
-    done = look(Nova(server('2'), server('3', user_id='bob')),
-                keystone=keystone)
-    assert len(keystone.asked) == 1
-    assert done.told[0].message == 'It is not known to whom it belongs.'
-    assert done.tally.failed
-    assert 'Keystone answers 403' in caplog.text
-
-
-@pytest.mark.parametrize('answer', [{}, {'user': None}, {'user': []}])
-def test_what_is_no_keystone(answer):
-    with pytest.raises(ServiceError, match='not Keystone'):
-        Owners(Service(lambda path, asked: answer)).email('alice')
-
-
-def test_a_user_that_is_gone_and_one_whose_id_is_odd():
-    keystone = Service(lambda path, asked: 404)
-    assert Owners(keystone).email('alice') == ''
-    assert Owners(None).email('alice') == ''
-    Owners(keystone).email('a?b=c')
-    assert keystone.asked == [{}, {}]

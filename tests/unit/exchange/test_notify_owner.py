@@ -18,6 +18,7 @@ import json
 import pytest
 
 from hepix_vm.errors import Code
+from hepix_vm.errors import ServiceError
 from hepix_vm.exchange.event import Affected
 from hepix_vm.exchange.event import Kind
 from hepix_vm.exchange.notify.told import ToldFile
@@ -64,6 +65,33 @@ def test_the_owner_of_a_server_is_told_what_concerns_him(site, server):
                  {'kind': Kind.SERVER_STOPPED}):
         email.tell(dataclasses.replace(ran, **more))
     assert len(sent(server)) == 6
+
+
+def test_who_is_known_late_is_told_alone(site, server):
+    email = make(site, server)
+    late = event(Kind.SERVER_OWNER, Code.IMAGE_REVOKED,
+                 server=affected('bob@example.org'))
+    for _ in range(2):
+        email.tell(late)
+    assert sent(server) == [
+        (['bob@example.org'],
+         '[hepix-vm] Example Site: A server is made from an image out of use')]
+
+
+def test_an_owner_is_told_when_the_mail_server_is_back(site, server):
+    """By the next sweep, which has no news of him."""
+    down = make(site, server, smtp_port='1')
+    down.tell(event(Kind.RUN_BEGINS))
+    down.tell(event(Kind.SERVER_LOCKED, Code.IMAGE_REVOKED,
+                    server=affected('bob@example.org')))
+    with pytest.raises(ServiceError, match='it is sent later'):
+        down.tell(event(Kind.RUN_ENDS))
+    email = make(site, server)
+    for _ in range(2):
+        email.tell(event(Kind.RUN_BEGINS))
+        email.tell(event(Kind.RUN_ENDS))
+    assert [item.recipients for item in server.received] == [
+        OPERATORS, ['bob@example.org']]
 
 
 @pytest.mark.parametrize('address', ['', 'x', 'a@b\nBcc: c@d', 'a@b,c@d'])

@@ -15,11 +15,13 @@
 from keystoneauth1 import exceptions
 import pytest
 
+from hepix_vm.errors import Code
 from hepix_vm.errors import ServiceError
 from hepix_vm.exchange.event import Kind
 from hepix_vm.exchange.owners import Owners
 from hepix_vm.trust.settings import Measure
 from tests.testbed.mail import mail_server
+from tests.unit.exchange.outofuse import Images
 from tests.unit.exchange.outofuse import Keystone
 from tests.unit.exchange.outofuse import looker
 from tests.unit.exchange.outofuse import Nova
@@ -100,6 +102,27 @@ def test_what_is_done_meanwhile_tells_the_owner_too(look):
     assert (event.kind, event.server.email) == (
         Kind.SERVER_STOPPED, 'alice@example.org')
     assert look(Nova(server(locked=True, state='stopped'))).told == []
+
+
+def test_an_owner_is_told_once_whatever_is_done(look):
+    def told(nova, measure, images=None):
+        return [(event.kind, event.server.email) for event in look(
+            nova, measure, images).told]
+
+    address = 'alice@example.org'
+    assert told(Nova(server()), Measure.REPORT) == [
+        (Kind.SERVER_RUNS, address)]
+    busy = Nova(server(), answers={'os-stop': 409})
+    assert told(busy, Measure.STOP) == [(Kind.SERVER_LOCKED, '')]
+    ran = {'locked': True, 'locked_reason': busy.reasons[0]}
+    assert told(Nova(server(**ran)), Measure.STOP) == [
+        (Kind.SERVER_STOPPED, '')]
+    # Another state of the image is news.
+    blocked = Images('blocked', Code.IMAGE_BLOCKED)
+    assert told(Nova(server(state='stopped', **ran)), Measure.STOP, blocked
+                ) == [(Kind.SERVER_RUNS, address)]
+    assert told(Nova(server(state='stopped', **ran)), Measure.STOP, blocked
+                ) == []
 
 
 def test_whom_another_controller_told_is_not_told_late(look):

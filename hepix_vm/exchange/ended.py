@@ -29,6 +29,7 @@ from hepix_vm.errors import HepixVmError
 from hepix_vm.exchange.event import Affected
 from hepix_vm.exchange.event import Event
 from hepix_vm.exchange.event import Kind
+from hepix_vm.exchange.locking import Gone
 from hepix_vm.exchange.locking import Locking
 from hepix_vm.exchange.memory import Memory
 from hepix_vm.exchange.owners import Owners
@@ -232,7 +233,10 @@ class Ended:
             self._say_of(server, ended, 'would be', [
                 *[_LOCKED] * due.lock, *[_STOPPED] * due.stop])
             return
-        did, runs_on = self._act(locking, ended, server, due)
+        did, runs_on, gone = self._act(locking, ended, server, due)
+        if gone and not did:
+            self._say(f'{server.identifier} is gone')
+            return
         self._done(server, ended, did, locked)
         if locked or _LOCKED in did:
             self._memory.add(f'{key} {_LOCKED}')
@@ -240,32 +244,34 @@ class Ended:
             self._runs_on(key, server, ended, due)
 
     def _act(self, locking: Locking, ended: _Ended, server: Running,
-             due: running.Due) -> tuple[list[str], bool]:
+             due: running.Due) -> tuple[list[str], bool, bool]:
         """Lock and stop a server, as far as it is due.
 
         What fails is for the next sweep.
 
-        :returns: what was done, and whether it is to be stopped and runs on
+        :returns: what was done, whether it is to be stopped and runs on, and
+            whether it is gone
         """
         did: list[str] = []
         runs_on = due.stop or due.held_up
         try:
             if due.lock:
-                if not locking.lock(server, ended.reason):
-                    return did, False  # it is gone
+                locking.lock(server, ended.reason)
                 did.append(_LOCKED)
             if due.stop and locking.stop(server):
                 did.append(_STOPPED)
                 runs_on = False
+        except Gone:
+            return did, False, True
         except HepixVmError as error:
             self._failed(f'The server {server.identifier} cannot be locked '
                          f'or stopped', error)
-            return did, runs_on
+            return did, runs_on, False
         if due.later or runs_on:
             self._say(f'{server.identifier} cannot be locked or stopped as '
                       f'it should be while it is {server.status}; the next '
                       f'sweep tries again')
-        return did, runs_on
+        return did, runs_on, False
 
     def _runs_on(self, key: str, server: Running, ended: _Ended,
                  due: running.Due) -> None:

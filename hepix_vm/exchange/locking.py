@@ -15,7 +15,6 @@
 from typing import Any
 
 from keystoneauth1 import adapter as keystone_adapter
-import requests
 
 from hepix_vm.exchange.rest import Rest
 from hepix_vm.servers import Running
@@ -24,7 +23,11 @@ from hepix_vm.servers import VERSION
 # The last in which Nova tells of all actions at once.
 _ALL_AT_ONCE = 'compute 2.57'
 _LONGEST = 255  # characters of a reason, as Nova has it
-_GONE, _NOT_NOW = 404, 409
+_TAKEN, _GONE, _NOT_NOW = 202, 404, 409
+
+
+class Gone(Exception):
+    """A server was deleted meanwhile."""
 
 
 class Locking:
@@ -60,30 +63,34 @@ class Locking:
         except (LookupError, TypeError, ValueError) as error:
             raise self._rest.strange() from error
 
-    def lock(self, server: Running, reason: str) -> bool:
+    def lock(self, server: Running, reason: str) -> None:
         """Lock a server, so that its owner cannot unlock it.
 
         :param reason: which he reads in ``locked_reason``
-        :returns: False if it is gone
+        :raises Gone: it is there no more
         :raises ServiceError: Nova does not do it
         """
-        return self._act(server, {'lock': {
-            'locked_reason': reason[:_LONGEST]}}, (202,)).status_code == 202
+        self._act(server, {'lock': {'locked_reason': reason[:_LONGEST]}})
 
     def stop(self, server: Running) -> bool:
         """Let a server be shut down.
 
-        :returns: False if it is gone, or cannot be stopped now
+        :returns: False if it cannot be stopped now
+        :raises Gone: it is there no more
         :raises ServiceError: Nova does not do it
         """
-        return self._act(server, {'os-stop': None},
-                         (202, _NOT_NOW)).status_code == 202
+        return self._act(server, {'os-stop': None}, _NOT_NOW) == _TAKEN
 
     def _act(self, server: Running, body: dict[str, Any],
-             accepted: tuple[int, ...]) -> requests.Response:
-        return self._rest.request(
+             *accepted: int) -> int:
+        """Return how Nova answers to an action."""
+        status = self._rest.request(
             'POST', f'/servers/{server.identifier}/action',
-            (*accepted, _GONE), json=body, headers=_version(VERSION))
+            (_TAKEN, _GONE, *accepted), json=body,
+            headers=_version(VERSION)).status_code
+        if status == _GONE:
+            raise Gone
+        return status
 
 
 def _version(version: str) -> dict[str, str]:

@@ -67,14 +67,27 @@ def test_what_is_not_locked_is_not_stopped(look, caplog):
     assert [event.kind for event in done.told] == [Kind.SERVER_RUNS] * 2
 
 
-@pytest.mark.parametrize('answer', [404, 409])
-def test_what_is_gone_or_busy_is_no_failure(look, answer):
-    nova = Nova(server(), answers={'os-stop': answer})
-    done = look(nova)
-    assert str(done.tally) == 'servers 1, locked 1, stopped 0, unstopped 1'
+@pytest.mark.parametrize(('answer', 'unstopped'), [(404, 0), (409, 1)])
+def test_what_is_gone_or_busy_is_no_failure(look, answer, unstopped):
+    done = look(Nova(server(), answers={'os-stop': answer}))
+    assert str(done.tally) == (
+        f'servers 1, locked 1, stopped 0, unstopped {unstopped}')
     assert done.tally.failed == 0
     assert done.told[0].kind is Kind.SERVER_LOCKED
-    assert look(Nova(server(), answers={'lock': 404})).tally.failed == 0
+    assert len([line for line in done.said if 'tries again' in line]) == (
+        unstopped)
+
+
+@pytest.mark.parametrize('answers', [{'lock': 404}, {'os-stop': 404}])
+def test_of_what_is_gone_before_anything_is_done_nothing_is_told(
+        look, tmp_path, answers):
+    nova = Nova(server(locked='lock' not in answers), answers=answers,
+                actions=[{'action': 'lock', 'project_id': 'admin'}])
+    done = look(nova)
+    assert [name for _, name in nova.did] == [*answers]
+    assert (done.told, done.tally.failed, done.tally.unstopped) == ([], 0, 0)
+    assert done.said == ['1 is gone']
+    assert not (tmp_path / 'journal').exists()
 
 
 @pytest.mark.parametrize('state', ['resized', 'rescued'])

@@ -18,12 +18,12 @@ no volumes with bytes. Only Neutron has a stand-in.
 """
 
 from collections.abc import Mapping
-import configparser
 import contextlib
 import pathlib
 import subprocess
 from typing import Self
 
+from oslo_config import cfg
 import yaml
 
 from hepix_vm import paths
@@ -179,7 +179,8 @@ class Stack:
         self.cinder = CinderApi(
             self.folder / 'cinder', self.keystone,
             testbed_site.CINDER_POLICY, databases, **_shipped(
-                testbed_site.CINDER_CONF, 'glance_core_properties'))
+                testbed_site.CINDER_CONF, 'DEFAULT',
+                'glance_core_properties'))
         self.vendordata = Vendordata(
             self.folder / 'vendordata', self.site.config)
         self.compute = Compute(
@@ -194,11 +195,13 @@ class Stack:
             'DEFAULT': {'mkisofs_cmd': program('hepix-vm-mkisofs'),
                         'force_config_drive': 'true',
                         'allow_resize_to_same_host': 'true',
-                        **_shipped(testbed_site.NOVA_CONF,
+                        **_shipped(testbed_site.NOVA_CONF, 'DEFAULT',
                                    'non_inheritable_image_properties'),
                         # They run again where a cloud is gone on with.
                         'resume_guests_state_on_host_boot': 'true'},
-            'filter_scheduler': _scheduler_filters(),
+            'filter_scheduler': _shipped(
+                testbed_site.NOVA_CONF, 'filter_scheduler',
+                'available_filters', 'enabled_filters'),
             'api': {
                 'vendordata_providers': 'StaticJSON,DynamicJSON',
                 'vendordata_dynamic_targets':
@@ -240,23 +243,12 @@ class Stack:
             path.chmod(0o755 if name.endswith('.sh') else 0o644)
 
 
-def _shipped(path: pathlib.Path, option: str) -> dict[str, str]:
-    """Return a list of ``[DEFAULT]``, as a file that we ship has it."""
-    # Options of oslo.config may stand there more than once.
-    parser = configparser.RawConfigParser(strict=False)
-    parser.read_string(path.read_text())
-    return {option: ''.join(parser.defaults()[option].split())}
-
-
-def _scheduler_filters() -> dict[str, str]:
-    """Return the options that add ours to those that Nova has."""
-    from nova.conf import scheduler
-
-    ours = 'hepix_vm.nova_ctx.scheduler_filter.EndorsedImageFilter'
-    usual, = (option.default for option in scheduler.filter_scheduler_opts
-              if option.name == 'enabled_filters')
-    return {
-        # An option that may be there more than once, and has to be.
-        'available_filters': 'nova.scheduler.filters.all_filters\n'
-                             f'available_filters = {ours}',
-        'enabled_filters': ','.join((*usual, 'EndorsedImageFilter'))}
+def _shipped(path: pathlib.Path, group: str,
+             *options: str) -> dict[str, str]:
+    """Return options as a file that we ship has them."""
+    found: dict[str, dict[str, list[str]]] = {}
+    cfg.ConfigParser(str(path), found).parse()
+    # One that may be there more than once is written as often.
+    return {option: f'\n{option} = '.join(
+        ''.join(value.split()) for value in found[group][option])
+        for option in options}

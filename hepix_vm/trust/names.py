@@ -21,6 +21,7 @@ reason an endorser is always pinned by name *and* CA.
 from collections.abc import Iterator
 from collections.abc import Mapping
 from collections.abc import Sequence
+import contextlib
 import functools
 import itertools
 import re
@@ -179,10 +180,9 @@ def alike(one: str, other: str) -> bool:
 def _leveled(dn: str) -> str:
     """Return a name without what its writers do differently."""
     raw = _ESCAPED.sub(lambda found: chr(int(found[1], 16)), dn)
-    try:
+    # What fails was text already, or in Latin-1.
+    with contextlib.suppress(ValueError):
         raw = raw.encode('latin-1').decode()
-    except ValueError:
-        pass  # It was text already, or in Latin-1.
     raw = raw.replace('\\/', '/').replace('\\+', '/').replace('+', '/')
     for pattern, label in _LABELS.items():
         raw = re.sub(pattern, label, raw)

@@ -183,3 +183,18 @@ def test_an_encoding_whose_bytes_read_like_another_text() -> None:
     assert not names.same(name, '/O=Grid\\/CN=Alice!')
     assert not names.same(name, '/O=Grid/CN=Alice!')
     assert names.same(name, f'/O={value}')
+
+
+@pytest.mark.parametrize(('one', 'other', 'like'), [
+    ('/CN=Jörg', '/CN=J\\xC3\\xB6rg', True),
+    ('/CN=Jörg', '/CN=J\\xF6rg', True),
+    # What is not in Latin-1 is text already.
+    ('/CN=Łucja', '/CN=\\xC5\\x81ucja', True),
+    ('/CN=Łucja', '/CN=Łucja', True),
+    ('/Email=a@b/USERID=a', '/emailAddress=a@b/UID=a', True),
+    ('/CN=host/a', '/CN=host\\/a', True),
+    ('/CN=Alice', '/CN=alice', False),
+    ('/CN=Jörg', '/CN=Jorg', False)])
+def test_two_spellings_may_be_alike(one, other, like):
+    assert names.alike(one, other) is like
+    assert names.alike(other, one) is like

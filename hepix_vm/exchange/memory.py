@@ -16,6 +16,7 @@ from collections.abc import Iterator
 import contextlib
 import logging
 
+from hepix_vm.exchange.notify.told import SERVERS
 from hepix_vm.exchange.notify.told import ToldFile
 from hepix_vm.gate import utcnow
 
@@ -30,10 +31,8 @@ class Memory:
     :param state_dir: where it is kept
     """
 
-    _ABOUT = 'servers'
-
     def __init__(self, state_dir: str) -> None:
-        self._file = ToldFile(state_dir, 'servers')
+        self._file = ToldFile(state_dir, SERVERS)
         self._still: set[str] = set()
 
     def knows(self, key: str) -> bool:
@@ -47,7 +46,7 @@ class Memory:
         """Remember that something was told; all of it, or nothing."""
         with _remembering(), self._file.open() as told:
             for key in keys:
-                told.add(key, self._ABOUT, utcnow(), [])
+                told.add(key, SERVERS, utcnow(), [])
 
     def keep(self, *keys: str) -> None:
         """Say that something is still so."""
@@ -56,7 +55,7 @@ class Memory:
     def forget_others(self) -> None:
         """Forget what is so no more: it is told again when it is so again."""
         with _remembering(), self._file.open() as told:
-            told.only(self._ABOUT, self._still)
+            told.only(SERVERS, self._still)
 
 
 @contextlib.contextmanager

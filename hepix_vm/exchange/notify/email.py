@@ -42,6 +42,7 @@ from hepix_vm.exchange.event import Event
 from hepix_vm.exchange.event import Kind
 from hepix_vm.exchange.notify import Notifier
 from hepix_vm.exchange.notify.told import about
+from hepix_vm.exchange.notify.told import SERVERS
 from hepix_vm.exchange.notify.told import told_as
 from hepix_vm.exchange.notify.told import ToldFile
 from hepix_vm.exchange.notify import words
@@ -146,7 +147,8 @@ class Email(Notifier):
             return
         elif event.kind in _OPERATORS_TOLD | _OWNER_TOLD:
             with self._file.open() as told:
-                if told.add(told_as(event), about(event), event.at,
+                if told.add(told_as(event), SERVERS if event.server
+                            else about(event), event.at,
                             _stored(self._items(event))):
                     told.queue(_stored(_for_owner(event)), _MOST_OWNERS)
         else:

@@ -40,6 +40,9 @@ NAME = 'told.db'
 # More than the images of a list, and of many.
 _REMEMBERED = 200_000
 _LONGEST_QUEUE = 500
+# What all is about that was told of servers. The sweep, which knows what is
+# so no more, forgets it.
+SERVERS = 'servers'
 _PATIENCE = 60.0  # seconds for another process to be done
 
 _TABLES = '''

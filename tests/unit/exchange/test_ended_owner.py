@@ -21,6 +21,7 @@ from hepix_vm.exchange.event import Kind
 from hepix_vm.exchange.owners import Owners
 from hepix_vm.trust.settings import Measure
 from tests.testbed.mail import mail_server
+from tests.unit.exchange.outofuse import IMAGE
 from tests.unit.exchange.outofuse import Images
 from tests.unit.exchange.outofuse import Keystone
 from tests.unit.exchange.outofuse import looker
@@ -82,6 +83,18 @@ def test_each_gets_one_mail_though_keystone_was_away(look, site, measure):
     text = to_owner.message.get_content()
     assert 'A server is made from an image out of use.' in text
     assert 'Save what you need' in text
+
+
+def test_what_is_so_again_is_mailed_again(site):
+    """Though another controller made the image good in between."""
+    look = looker(str(site.state))
+    with mail_server() as mail:
+        email = make(site, mail)
+        for out in ((IMAGE,), (IMAGE,), (), (IMAGE,)):
+            for event in look(Nova(server()), Measure.REPORT, out=out).told:
+                email.tell(event)
+    assert [item.recipients for item in mail.received] == [
+        OPERATORS, ['alice@example.org']] * 2
 
 
 def test_an_owner_without_an_address_is_not_looked_for_again(look):

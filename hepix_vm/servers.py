@@ -77,9 +77,10 @@ class Running:
     :param status: as Nova says it; ``UNKNOWN`` if its cell does not answer
     :param image_id: Glance's id, as it was given to Nova; empty if it runs
         from a volume, and None if Nova does not say
-    :param volumes: Cinder's ids of those that are attached to it, if it runs
-        from one of them; in lower case, as Cinder makes them, whatever Nova
-        was given
+    :param volumes: Cinder's ids of those that are attached to it, in lower
+        case, as Cinder makes them, whatever Nova was given. It may run from
+        one of them also where there is an image: Nova lets its user name an
+        image and boot a volume of another one
     :param user: the id of who made it
     :param boots: Glance's ids of kernel and ramdisk, where they are images of
         their own; told to administrators
@@ -118,9 +119,8 @@ def running(nova: adapter.Adapter, **asked: str) -> Iterator[Running]:
             server['id'], server.get('name', ''),
             server.get('tenant_id', ''), server.get('status', ''),
             None if image is _NOT_SAID else image['id'] if image else '',
-            () if image else tuple(
-                volume['id'].lower() for volume in server.get(
-                    'os-extended-volumes:volumes_attached', ())),
+            tuple(volume['id'].lower() for volume in server.get(
+                'os-extended-volumes:volumes_attached', ())),
             user=server.get('user_id', ''),
             boots=tuple(dict.fromkeys(filter(None, (
                 server.get(f'{_MORE}:{part}_id')
@@ -158,10 +158,13 @@ class Use:
     :param images: Glance's ids
     :param volumes: Cinder's ids of those that are attached to servers which
         run from a volume; Nova does not say which of them that is
+    :param others: of those attached to servers that have an image, and may
+        run from a volume all the same
     """
 
     images: frozenset[str]
     volumes: frozenset[str]
+    others: frozenset[str] = frozenset()
 
 
 def in_use(nova: adapter.Adapter,
@@ -177,17 +180,18 @@ def in_use(nova: adapter.Adapter,
     if deleted:
         asked |= {'deleted': 'True', 'changes-since': deleted.strftime(
             '%Y-%m-%dT%H:%M:%SZ')}
-    images, volumes = set(), set()
+    images, volumes, others = set(), set(), set()
     for server in running(nova, **asked):
         if server.image_id is None:
             raise silent_cell()
         if server.image_id:
             images.add(server.image_id)
+            others |= {*server.volumes}
         else:
             volumes |= {*server.volumes}
     if not cells_answer(nova):
         raise silent_cell()
-    return Use(frozenset(images), frozenset(volumes))
+    return Use(frozenset(images), frozenset(volumes), frozenset(others))
 
 
 def _in_state(nova: adapter.Adapter, project: str | None,

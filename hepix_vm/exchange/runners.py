@@ -66,8 +66,8 @@ class Finder:
             self._meant, images, {each.lower() for each in images}))
         found: dict[str, list[Running]] = {}
         for server in servers:
-            runs = {server.image_id or roots.get(server.identifier, ''),
-                    *server.boots}
+            runs = {server.image_id or '', *server.boots,
+                    *roots.get(server.identifier, ())}
             for image_id in sorted({*map(meant, runs)} - {''}):
                 found.setdefault(image_id, []).append(server)
         return found
@@ -94,7 +94,8 @@ class Finder:
         image_id = found[0].image_id if found else ''
         return image_id if image_id in images else ''
 
-    def _roots(self, servers: Collection[Running]) -> Mapping[str, str]:
+    def _roots(self,
+               servers: Collection[Running]) -> Mapping[str, set[str]]:
         if not any(server.volumes for server in servers):
             return {}
         try:

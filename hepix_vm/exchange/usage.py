@@ -12,7 +12,8 @@
 """What else is asked of the cloud: its projects, and images in use.
 
 Nova says of what image a server was made, but not of one that runs from a
-volume. Of what image that volume was made, Cinder says.
+volume, nor whether one that has an image runs from a volume all the same. Of
+what image a volume was made, Cinder says.
 """
 
 from collections.abc import Callable
@@ -140,9 +141,12 @@ def usage(nova: keystone_adapter.Adapter, cinder: keystone_adapter.Adapter,
     def present() -> Collection[str]:
         found = servers.in_use(nova)
         # Without such a server Cinder may be missing.
-        images, unknown = (_made_into(cinder, found.volumes)
-                           if found.volumes else (set(), set()))
-        # Others went meanwhile, as their servers did.
+        volumes = found.volumes | found.others
+        images, unknown = (_made_into(cinder, volumes)
+                           if volumes else (set(), set()))
+        # Others went meanwhile, as their servers did. What has an image does
+        # not run from a volume that is lost.
+        unknown &= found.volumes
         if unknown and (lost := unknown & servers.in_use(nova).volumes):
             raise ServiceError(
                 f'Cinder does not know the volume {min(lost)} of a server '
@@ -182,12 +186,12 @@ def running(nova: keystone_adapter.Adapter, everywhere: bool, **asked: str,
 
 
 def roots(cinder: keystone_adapter.Adapter,
-          found: Collection[servers.Running]) -> Mapping[str, str]:
+          found: Collection[servers.Running]) -> Mapping[str, set[str]]:
     """Return the images of which the volumes were made that servers run from.
 
     That is what is written on a volume; who may write there may lie.
 
-    :param found: servers; those that run from an image do not matter
+    :param found: servers; those without volumes do not matter
     :returns: images by the ids of servers, as far as anything is written
     :raises ServiceError: Cinder does not say
     """
@@ -196,13 +200,26 @@ def roots(cinder: keystone_adapter.Adapter,
         for volume in server.volumes:
             by_volume.setdefault(volume, []).append(server)
     # Without such a server Cinder may be missing.
-    return {
-        server.identifier: volume.image
-        for volume in _volumes(cinder, by_volume) if volume.image
-        for server in by_volume[volume.identifier]
-        # On a disk of data there may be what is not run.
-        if volume.devices.get(server.identifier) in (None, '', server.root)
-        or not server.root}
+    images: dict[str, set[str]] = {}
+    for made in _volumes(cinder, by_volume):
+        for server in by_volume[made.identifier]:
+            if made.image and _may_be_root(
+                    made.devices.get(server.identifier), server):
+                images.setdefault(server.identifier, set()).add(made.image)
+    return images
+
+
+def _may_be_root(device: str | None, server: servers.Running) -> bool:
+    """Return whether a server may run from a volume.
+
+    On a disk of data there may be what is not run.
+
+    :param device: as which Cinder says that it is attached, if it does
+    """
+    if server.image_id:
+        # It has a disk of its own, unless it is said that it has not.
+        return bool(device) and device == server.root
+    return not server.root or device in (None, '', server.root)
 
 
 def is_there(service: keystone_adapter.Adapter, keystone: bool) -> bool:

@@ -12,6 +12,7 @@
 
 """A stand-in for Cinder, which lists volumes and does nothing else."""
 
+from collections.abc import Mapping
 import json
 from typing import ClassVar
 import urllib.parse
@@ -23,11 +24,17 @@ class FakeCinder(serving.Served):
     """Lists volumes of all projects to whoever has a token.
 
     :param volumes: the image of which each was made, by the volume's id
+    :param attached: server and device of those of which it says that
     """
 
-    def __init__(self, volumes: dict[str, str]) -> None:
+    def __init__(self, volumes: Mapping[str, str],
+                 attached: Mapping[str, tuple[str, str]] = {}) -> None:
         super().__init__(serving.web(_Volumes, found=[
-            {'id': volume, 'volume_image_metadata': {'image_id': image}}
+            {'id': volume, 'volume_image_metadata': {'image_id': image},
+             'attachments': [
+                 {'server_id': server, 'device': device}
+                 for server, device in [attached[volume]]]
+             if volume in attached else []}
             for volume, image in volumes.items()]))
         self.url = f'http://127.0.0.1:{self.port}/v3'
 

@@ -135,7 +135,7 @@ def test_capitals_make_no_other_image_and_no_other_volume():
                 deleted=[server(3, 'C')])
     assert set(use(nova, cinder)(30)) == {'a', 'b', 'c'}
     found, _ = usage.running(nova, True)
-    assert usage.roots(cinder, found) == {'2': 'B'}
+    assert usage.roots(cinder, found) == {'2': {'B'}}
     # What is shown is what Nova says.
     assert found[0].image_id == 'A'
 
@@ -321,15 +321,38 @@ def test_from_which_image_a_volume_was_made_that_a_server_runs_from():
         attached('data', 'b', s1='/dev/vdb'),
         # Where it is not said which it is, any may be.
         attached('odd', 'c', s2='/dev/vdb'), attached('late', 'd'),
-        attached('blank', '', s4='/dev/vda'), volume('other', 'e'))
+        attached('blank', '', s4='/dev/vda'), volume('other', 'e'),
+        attached('more', 'g', s2='/dev/vda'))
     assert usage.roots(cinder, [
-        running('s1', '/dev/vda', 'boot', 'data'), running('s2', '', 'odd'),
+        running('s1', '/dev/vda', 'boot', 'data'),
+        running('s2', '', 'odd', 'more'),
         running('s3', '/dev/vda', 'late'), running('s4', '/dev/vda', 'blank'),
         Running('s5', '', '', 'ACTIVE', 'f')]) == {
-        's1': 'a', 's2': 'c', 's3': 'd'}
+        's1': {'a'}, 's2': {'c', 'g'}, 's3': {'d'}}
     with pytest.raises(HepixVmError, match='Cinder answers 403'):
         usage.roots(Service(lambda path, asked: 403),
                     [running('s1', '/dev/vda', 'boot')])
+
+
+@pytest.mark.parametrize(('device', 'root', 'runs'), [
+    ('/dev/vda', '/dev/vda', True), ('/dev/vdb', '/dev/vda', False),
+    ('', '/dev/vda', False), ('', '', False), (None, '/dev/vda', False)])
+def test_what_was_made_of_an_image_may_run_from_a_volume(device, root, runs):
+    """Nova lets its user name one image, and boot a volume of another."""
+    cinder = Cinder(attached('v', 'bad', **(
+        {} if device is None else {'s': device})))
+    assert usage.roots(cinder, [
+        Running('s', '', '', 'ACTIVE', 'good', ('v',), root=root)]) == (
+        {'s': {'bad'}} if runs else {})
+
+
+def test_the_images_of_such_volumes_are_in_use():
+    nova = Nova(server(1, 'good', 'v', 'lost'))
+    assert {'good', 'bad'} <= set(use(nova, Cinder(volume('v', 'bad')))(0))
+    # One that is lost is none that it runs from, and no reason to ask again.
+    assert sum('all_tenants' in asked for asked in nova.asked) == 1
+    # What it does not say may be anything.
+    assert isinstance(use(nova)(0), HepixVmError)
 
 
 def test_names_of_projects():

@@ -208,21 +208,39 @@ def _in_state(nova: adapter.Adapter, project: str | None,
 
 def _servers(nova: adapter.Adapter,
              asked: Mapping[str, str]) -> Iterator[Any]:
-    """Yield the servers that Nova finds, page by page."""
+    """Yield the servers that Nova finds, page by page, each of them once.
+
+    The last of a page may be gone, and where it never had a host, or deleted
+    ones were archived, Nova does not know it as a marker any more.
+    """
+    seen: set[str] = set()
     marker: dict[str, str] = {}
-    more = True
+    more = again = True
     while more:
-        answer = _ask(nova, '/servers/detail', {**asked, **marker})
-        yield from answer['servers']
-        if answer['servers']:
-            marker = {'marker': answer['servers'][-1]['id']}
+        try:
+            answer = _ask(nova, '/servers/detail', {**asked, **marker})
+        except _BadRequest:
+            if not (marker and again):
+                raise
+            marker, again = {}, False
+            continue
+        found = answer['servers']
+        yield from (each for each in found if each['id'] not in seen)
+        seen.update(each['id'] for each in found)
+        if found:
+            marker = {'marker': found[-1]['id']}
         more = 'servers_links' in answer
+
+
+class _BadRequest(HepixVmError):
+    """Nova does not understand a question."""
 
 
 def _ask(nova: adapter.Adapter, path: str, asked: Mapping[str, str]) -> Any:
     response = nova.get(path, params=asked,
                         headers={'OpenStack-API-Version': VERSION})
     if response.status_code != 200:
-        raise HepixVmError(f'Nova answered {response.status_code} to the '
-                           f'question for {path}.')
+        error = _BadRequest if response.status_code == 400 else HepixVmError
+        raise error(f'Nova answered {response.status_code} to the question '
+                    f'for {path}.')
     return response.json()

@@ -260,6 +260,38 @@ def test_servers_and_whether_they_are_all():
     assert why
 
 
+@pytest.mark.parametrize('lost', [1, 2])
+def test_a_marker_that_went_meanwhile(lost):
+    """Nova answers 400 if it was never built, or was archived.
+
+    :param lost: how often that happens
+    """
+    present = [server(each, 'a') for each in range(5)]
+    nova = Nova(*present)
+    answer, gone = nova.answer, []
+
+    def once_gone(path, asked):
+        if asked.get('marker') == present[1]['id'] and len(gone) < lost:
+            gone.append(asked['marker'])
+            return 400
+        return answer(path, asked)
+    nova.answer = once_gone
+    if lost > 1:
+        with pytest.raises(HepixVmError, match='Nova answered 400'):
+            usage.running(nova, True)
+        return
+    found, why = usage.running(nova, True)
+    assert [each.identifier for each in found] == [*'01234']
+    assert why is None
+
+
+def test_a_question_that_nova_does_not_understand():
+    nova = Service(lambda path, asked: 400)
+    with pytest.raises(HepixVmError, match='Nova answered 400'):
+        usage.running(nova, True)
+    assert len(nova.asked) == 1
+
+
 def test_who_is_no_administrator_asks_for_no_cells():
     def answer(path, asked):
         assert path == '/servers/detail'

@@ -171,20 +171,24 @@ class Settler:
         return newest(self._ledger.search, uuid)
 
     def look(self, held: Held) -> Outcome:
-        """Return what must be done with an image; nothing is journalled."""
-        return judge(self.gate, held)
+        """Return what must be done with an image; nothing is journalled.
+
+        What somebody else took out of use is judged as if he had not: he
+        ended nothing that runs. It is not to be settled.
+        """
+        return judge(self.gate, _as_used(held))
 
     def look_now(self, image_id: str) -> tuple[Held, Outcome] | None:
         """Judge an image as it is now, by the ledger as it is now.
 
-        :returns: the image, and what must be done with it; None if it is
-            none of ours
+        :returns: the image, and what must be done with it, as :meth:`look`
+            has it; None if there is none, or an import holds it
         """
         image = self._catalogue.find(image_id)
         if image is None or image['status'] not in STATUSES:
             return None
-        held = held_of(image)
-        if LOCK in held.extra or not concerns_us(held):
+        held = _as_used(held_of(image))
+        if LOCK in held.extra:
             return None
         return held, judge(self._asking, held)
 
@@ -271,6 +275,12 @@ def newest(search: Search, uuid: str) -> str:
 def concerns_us(held: Held) -> bool:
     """Return whether an image is active, or was taken out of use by us."""
     return held.status == 'active' or held.withdrawn
+
+
+def _as_used(held: Held) -> Held:
+    """Return an image as it were if none but us took it out of use."""
+    return held if concerns_us(held) else dataclasses.replace(
+        held, status='active')
 
 
 def done_to(outcome: Outcome) -> str:

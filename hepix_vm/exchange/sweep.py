@@ -35,6 +35,7 @@ from hepix_vm.exchange import tidings
 from hepix_vm.held import Held
 from hepix_vm.held import LOCK
 from hepix_vm.held import Outcome
+from hepix_vm.held import STATUSES
 from hepix_vm.site import Site
 
 LOG = logging.getLogger(__name__)
@@ -105,6 +106,8 @@ class Sweep:
             held = held_of(image)
             if concerns_us(held):
                 self._judge(held)
+            elif held.status in STATUSES and LOCK not in held.extra:
+                self._only_look(held)
         except HepixVmError as error:
             self.tally.failed += 1
             LOG.error('The image %s cannot be settled: %s %s', image['id'],
@@ -127,6 +130,14 @@ class Sweep:
             self._done('would be', held, outcome)
             return
         self.settler.settle(held.image_id)
+
+    def _only_look(self, held: Held) -> None:
+        """See whether servers may run what somebody else took out of use.
+
+        He may have done so in haste, before he revoked it.
+        """
+        if self.settler.look(held).status == 'deactivated':
+            self.out.append(held.image_id)
 
     def _changed(self, held: Held, outcome: Outcome) -> None:
         self._done('was', held, outcome)

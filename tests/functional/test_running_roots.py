@@ -73,3 +73,26 @@ def test_it_is_found_by_the_image_that_was_named_too(world, site):
         world.revoke(data)
         assert site.sweep().tally == tally(1)
     assert site.journal()[0]['image'] == bad
+
+
+def test_what_an_operator_deactivated_first_is_looked_after(world, site):
+    data = os.urandom(100)
+    image, other = world.base(data), world.base(os.urandom(100))
+    server = site.server(image)
+    site.server(other)
+    for each in (image, other):
+        assert world.admin.deactivate(each).status_code == 204
+    before = world.admin.image(image)
+    # That alone is no reason: it may be mended.
+    assert site.sweep().tally == tally(0)
+    world.revoke(data)
+    world.site.write_policy(running_servers={'revoked': 'stop'})
+    assert f'{server} would be locked and stopped' in (
+        site.sweep('--dry-run').out)
+    done = site.sweep()
+    assert done.tally.startswith('servers 1, locked 1, ')
+    assert f'{image} was ' not in done.out
+    assert f'The image {image} is revoked' in (
+        site.show(server)['locked_reason'])
+    # What he did stays as it is.
+    assert world.admin.image(image) == before

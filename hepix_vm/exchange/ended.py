@@ -57,25 +57,28 @@ _GIVE_NOVA = ('Correct region_name or valid_interfaces in '
               '[service_credentials] of hepix-vm.conf, or give '
               'compute_endpoint there; or take running_servers out of '
               'policy.yaml.')
-_RUNS_ON = ('It is to be stopped, and Nova does not do that now; the next '
-            'sweep tries again. If it was resized or is rescued, confirm the '
-            'resize or end the rescue as an administrator.')
+_RUNS_ON = ('It is to be stopped, and runs on; the next sweep tries again. If '
+            'it was resized or is rescued, confirm the resize or end the '
+            'rescue as an administrator. If its task is powering-off, its '
+            'guest does not obey, and Nova waits as long as its image says '
+            '(os_shutdown_timeout): on its host, virsh destroy ends that.')
 _SEEN, _UNSTOPPED = 'seen', 'unstopped'
-_LOCKED, _STOPPED = 'locked', 'stopped'
-_OWNER = 'owner'
+_LOCKED, _STOPPING, _STOPPED = 'locked', 'stopping', 'stopped'
+_OWNER, _BUSY = 'owner', 'busy'
 
 
 @dataclasses.dataclass
 class Tally:
     """What was found and done, in servers.
 
+    :param stopping: those that were told to stop, which takes its time
     :param unstopped: those that are to be stopped and run on
     :param unknown: whether the servers are not known
     """
 
     servers: int = 0
     locked: int = 0
-    stopped: int = 0
+    stopping: int = 0
     unstopped: int = 0
     failed: int = 0
     unknown: bool = False
@@ -83,7 +86,7 @@ class Tally:
     def __str__(self) -> str:
         return 'servers unknown' if self.unknown else (
             f'servers {self.servers}, locked {self.locked}, '
-            f'stopped {self.stopped}, unstopped {self.unstopped}')
+            f'stopping {self.stopping}, unstopped {self.unstopped}')
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -238,6 +241,7 @@ class Ended:
             self._say(f'{server.identifier} is gone')
             return
         self._done(server, ended, did, locked)
+        self._obeys(key, server, ended, _STOPPING in did)
         if locked or _LOCKED in did:
             self._memory.add(f'{key} {_LOCKED}')
         if runs_on:
@@ -259,7 +263,7 @@ class Ended:
                 locking.lock(server, ended.reason)
                 did.append(_LOCKED)
             if due.stop and locking.stop(server):
-                did.append(_STOPPED)
+                did.append(_STOPPING)
                 runs_on = False
         except Gone:
             return did, False, True
@@ -273,6 +277,24 @@ class Ended:
                       f'sweep tries again')
         return did, runs_on, False
 
+    def _obeys(self, key: str, server: Running, ended: _Ended,
+               told: bool) -> None:
+        """Journal that a server stopped that was told to.
+
+        How long Nova gives its guest for that, its image says, and so who
+        made that one. What runs at the next sweep is reported by that.
+
+        :param told: whether it was told just now
+        """
+        stopping = f'{key} {_STOPPING}'
+        if told:
+            self._memory.add(stopping, f'{key} {_BUSY}')
+        elif server.state == _STOPPED and self._memory.knows(stopping):
+            self._say_of(server, ended, 'was', [_STOPPED])
+            self._record(server, ended, _STOPPED)
+            self._memory.forget(stopping)
+        self._memory.keep(stopping, *[f'{key} {_BUSY}'] * told)
+
     def _runs_on(self, key: str, server: Running, ended: _Ended,
                  due: running.Due) -> None:
         """Journal and tell, once, that a server cannot be stopped.
@@ -280,7 +302,7 @@ class Ended:
         What Nova is busy with may pass until the next sweep.
         """
         self.tally.unstopped += 1
-        busy, told = f'{key} busy', f'{key} {_UNSTOPPED}'
+        busy, told = f'{key} {_BUSY}', f'{key} {_UNSTOPPED}'
         self._memory.keep(busy, told)
         if not due.held_up and not self._memory.knows(busy):
             self._memory.add(busy)
@@ -304,7 +326,7 @@ class Ended:
         if first or did:
             self._say_of(server, ended, 'was', did)
             self.tally.locked += _LOCKED in did
-            self.tally.stopped += _STOPPED in did
+            self.tally.stopping += _STOPPING in did
             for action in did or [_SEEN]:
                 self._record(server, ended, action)
         elif not untold:
@@ -356,7 +378,8 @@ class Ended:
 
     def _say_of(self, server: Running, ended: _Ended, verb: str,
                 did: list[str]) -> None:
-        what = ' and '.join(did) or 'reported'
+        what = ' and '.join(did).replace(
+            _STOPPING, 'told to stop') or 'reported'
         self._say(f'{server.identifier} {verb} {what}: its image '
                   f'{ended.held.image_id} is {ended.state}')
 

@@ -41,7 +41,7 @@ class Kind(enum.StrEnum):
     IMAGE_ENDORSED = 'image-endorsed'  # usable again
     SERVER_RUNS = 'server-runs'  # from an image that is out of use
     SERVER_LOCKED = 'server-locked'
-    SERVER_STOPPED = 'server-stopped'
+    SERVER_STOPPING = 'server-stopping'
     SERVER_UNSTOPPED = 'server-unstopped'  # and is to be stopped
     SERVER_OWNER = 'server-owner'  # is known now: the others were told
 

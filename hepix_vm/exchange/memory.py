@@ -52,6 +52,11 @@ class Memory:
         """Say that something is still so."""
         self._still |= {*keys}
 
+    def forget(self, key: str) -> None:
+        """Let something be told again."""
+        with _remembering(), self._file.open() as told:
+            told.drop(key)
+
     def forget_others(self) -> None:
         """Forget what is so no more: it is told again when it is so again."""
         with _remembering(), self._file.open() as told:

@@ -124,8 +124,8 @@ class Swept:
     tally: str
 
 
-def tally(servers, locked=0, stopped=0, unstopped=0):
-    return (f'servers {servers}, locked {locked}, stopped {stopped}, '
+def tally(servers, locked=0, stopping=0, unstopped=0):
+    return (f'servers {servers}, locked {locked}, stopping {stopping}, '
             f'unstopped {unstopped}')
 
 

@@ -163,8 +163,8 @@ def test_a_server_is_stopped_and_stays_so(world, site):
     world.site.write_policy(running_servers={'revoked': 'stop'})
     world.revoke(data)
     done = site.sweep()
-    assert done.tally == tally(4, locked=3, stopped=1)
-    assert f'{active} was locked and stopped: ' in done.out
+    assert done.tally == tally(4, locked=3, stopping=1)
+    assert f'{active} was locked and told to stop: ' in done.out
     assert f'{off} was locked: ' in done.out
     assert f'{building} cannot be locked or stopped as it should' in done.out
     assert site.show(active)['OS-EXT-STS:task_state'] == 'powering-off'
@@ -175,12 +175,14 @@ def test_a_server_is_stopped_and_stays_so(world, site):
     assert done.tally == tally(4, unstopped=1)
     assert f'{active} cannot be locked or stopped as it should' in done.out
     site.become(active, 'stopped')
+    assert f'{active} was stopped: ' in site.sweep().out
     assert active not in site.sweep().out
     assert site.act(active, {'os-start': None}).status_code == 409
     site.become(building, 'active')
-    assert site.sweep().tally == tally(4, locked=1, stopped=1)
-    assert site.actions(active) == ['locked', 'stopped']
-    assert site.actions(building) == ['seen', 'locked', 'stopped']
+    assert site.sweep().tally == tally(4, locked=1, stopping=1)
+    assert site.actions(active) == [
+        'locked', 'stopping', 'unstopped', 'stopped']
+    assert site.actions(building) == ['seen', 'locked', 'stopping']
 
 
 def test_operators_are_told_of_what_nova_does_not_stop(world, site):
@@ -203,7 +205,7 @@ def test_operators_are_told_of_what_nova_does_not_stop(world, site):
                for server in site.servers)
     # When an operator has ended it the next sweep stops it.
     site.become(resized, 'active')
-    assert site.sweep().tally == tally(2, stopped=1, unstopped=1)
+    assert site.sweep().tally == tally(2, stopping=1, unstopped=1)
 
 
 def test_another_controller_does_nothing_twice(world, site):
@@ -252,7 +254,7 @@ def test_an_image_that_no_sweep_marked_yet_and_its_override(world, site):
     assert site.sweep().tally == tally(0)
     # It excuses nothing but that.
     world.revoke(data)
-    assert site.sweep().tally == tally(1, stopped=1)
+    assert site.sweep().tally == tally(1, stopping=1)
 
 
 def test_what_was_made_of_a_server_falls_with_its_base(world, site):

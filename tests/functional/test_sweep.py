@@ -40,7 +40,7 @@ from tests.testbed.site import entry
 
 
 # Of servers that run these images; there is no Nova here.
-SERVERS = {'servers', 'locked', 'stopped', 'unstopped'}
+SERVERS = {'servers', 'locked', 'stopping', 'unstopped'}
 
 
 def journal(cloud):

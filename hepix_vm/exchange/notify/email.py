@@ -67,11 +67,11 @@ _ENDORSER_TOLD = frozenset({
     Kind.IMAGE_REVOKED, Kind.IMAGE_BLOCKED})
 # Whoever made the server.
 _OWNER_TOLD = frozenset({
-    Kind.SERVER_RUNS, Kind.SERVER_LOCKED, Kind.SERVER_STOPPED,
+    Kind.SERVER_RUNS, Kind.SERVER_LOCKED, Kind.SERVER_STOPPING,
     Kind.SERVER_OWNER})
 _OPERATORS_TOLD = _ENDORSER_TOLD | {
     Kind.LIST_STALE, Kind.IMAGE_EXPIRED, Kind.IMAGE_WAITS,
-    Kind.SERVER_RUNS, Kind.SERVER_LOCKED, Kind.SERVER_STOPPED,
+    Kind.SERVER_RUNS, Kind.SERVER_LOCKED, Kind.SERVER_STOPPING,
     Kind.SERVER_UNSTOPPED}
 # After these the same may happen again, and is told again.
 _FORGETTING = frozenset({

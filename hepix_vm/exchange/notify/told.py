@@ -120,6 +120,10 @@ class Told:
         return self._database.execute(
             'SELECT 1 FROM told WHERE key = ?', (key,)).fetchone() is not None
 
+    def drop(self, key: str) -> None:
+        """Let an event be told again."""
+        self._database.execute('DELETE FROM told WHERE key = ?', (key,))
+
     def only(self, about: str, keys: Collection[str]) -> None:
         """Forget what was told about something, but for these."""
         self._database.executemany(

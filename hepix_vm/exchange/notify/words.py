@@ -37,7 +37,7 @@ _HAPPENED: Mapping[Kind, str] = {
     Kind.IMAGE_ENDORSED: 'An image is endorsed again',
     Kind.SERVER_RUNS: 'A server runs an image out of use',
     Kind.SERVER_LOCKED: 'A server was locked for its image',
-    Kind.SERVER_STOPPED: 'A server was stopped for its image',
+    Kind.SERVER_STOPPING: 'A server was told to stop for its image',
     Kind.SERVER_UNSTOPPED: 'A server cannot be stopped, and runs on',
     Kind.SERVER_OWNER: 'A server is made from an image out of use',
 }

@@ -20,6 +20,7 @@ from hepix_vm.errors import Code
 from hepix_vm.errors import ServiceError
 from hepix_vm.exchange.event import Kind
 from hepix_vm.exchange.locking import Locking
+from hepix_vm.exchange.oneline import clean
 from hepix_vm.servers import Running
 from hepix_vm.trust.settings import Measure
 from hepix_vm.trust.verdict import Mode
@@ -45,15 +46,15 @@ def test_a_server_is_locked_before_it_is_stopped(look, tmp_path):
     nova = Nova(server())
     done = look(nova)
     assert nova.did == [('1', 'lock'), ('1', 'os-stop')]
-    assert str(done.tally) == 'servers 1, locked 1, stopped 1, unstopped 0'
+    assert str(done.tally) == 'servers 1, locked 1, stopping 1, unstopped 0'
     event, = done.told
-    assert event.kind is Kind.SERVER_STOPPED
+    assert event.kind is Kind.SERVER_STOPPING
     assert event.glance_image == IMAGE
     assert (event.server.identifier, event.server.email) == (
         '1', 'alice@example.org')
     assert [(record['action'], record['server'], record['state'])
             for record in journal(tmp_path)] == [
-        ('locked', '1', 'revoked'), ('stopped', '1', 'revoked')]
+        ('locked', '1', 'revoked'), ('stopping', '1', 'revoked')]
 
 
 def test_what_is_not_locked_is_not_stopped(look, caplog):
@@ -61,7 +62,7 @@ def test_what_is_not_locked_is_not_stopped(look, caplog):
     nova = Nova(server(), server('2'), answers={'lock': 500})
     done = look(nova)
     assert [name for _, name in nova.did] == ['lock', 'lock']
-    assert (done.tally.failed, done.tally.stopped) == (2, 0)
+    assert (done.tally.failed, done.tally.stopping) == (2, 0)
     assert 'Nova answers 500' in caplog.text
     # That they run is told all the same.
     assert [event.kind for event in done.told] == [Kind.SERVER_RUNS] * 2
@@ -71,7 +72,7 @@ def test_what_is_not_locked_is_not_stopped(look, caplog):
 def test_what_is_gone_or_busy_is_no_failure(look, answer, unstopped):
     done = look(Nova(server(), answers={'os-stop': answer}))
     assert str(done.tally) == (
-        f'servers 1, locked 1, stopped 0, unstopped {unstopped}')
+        f'servers 1, locked 1, stopping 0, unstopped {unstopped}')
     assert done.tally.failed == 0
     assert done.told[0].kind is Kind.SERVER_LOCKED
     assert len([line for line in done.said if 'tries again' in line]) == (
@@ -94,7 +95,7 @@ def test_of_what_is_gone_before_anything_is_done_nothing_is_told(
 def test_operators_are_told_once_of_what_cannot_be_stopped(
         look, tmp_path, state):
     done = look(Nova(server(state=state)))
-    assert str(done.tally) == 'servers 1, locked 1, stopped 0, unstopped 1'
+    assert str(done.tally) == 'servers 1, locked 1, stopping 0, unstopped 1'
     assert [event.kind for event in done.told] == [
         Kind.SERVER_LOCKED, Kind.SERVER_UNSTOPPED]
     # He could help himself by it.
@@ -120,9 +121,40 @@ def test_what_nova_is_busy_with_is_told_if_it_lasts(look, answers):
             Nova(server(), answers=answers)).told]
 
     assert [told(answers) for _ in range(3)] == [False, True, False]
-    # Stopped in between, it may be busy once more.
+    # Told to stop in between, it had its time.
     assert not told({})
-    assert [told(answers) for _ in range(3)] == [False, True, False]
+    assert [told(answers) for _ in range(3)] == [True, False, False]
+
+
+def test_a_server_was_stopped_when_nova_says_so(look, tmp_path):
+    look(Nova(server()))
+    off = server(state='stopped', locked=True)
+    done = look(Nova(off))
+    assert done.said == [f'1 was stopped: its image {IMAGE} is revoked']
+    assert (done.told, done.tally.stopping) == ([], 0)
+    assert look(Nova(off)).said == []
+    # Others are stopped by whom it may be.
+    look(Nova(server('2', locked=True), off), Measure.LOCK)
+    assert look(Nova(server('2', state='stopped', locked=True), off)
+                ).said == []
+    assert [record['action'] for record in journal(tmp_path)
+            if record['server'] == '1'] == ['locked', 'stopping', 'stopped']
+
+
+def test_a_guest_that_does_not_obey(look, tmp_path):
+    """How long Nova waits for it the image says, which is its owner's."""
+    look(Nova(server()))
+    # It is powering-off until then.
+    waiting = Nova(server(locked=True), answers={'os-stop': 409})
+    done = look(waiting)
+    assert (done.tally.stopping, done.tally.unstopped) == (0, 1)
+    event, = done.told
+    assert event.kind is Kind.SERVER_UNSTOPPED
+    assert 'powering-off' in event.message
+    assert 'virsh destroy' in clean(event.message, 600)
+    assert look(waiting).told == []
+    assert 'stopped' not in [
+        record['action'] for record in journal(tmp_path)]
 
 
 def test_only_what_an_administrator_locked_is_locked(look):
@@ -154,7 +186,7 @@ def test_whoever_locked_it_for_that_told_of_it(look, tmp_path):
             'x', 'stopped', locked=True, locked_reason=given), actions=ours),
             ).told) == told
     assert [record['action'] for record in journal(tmp_path)] == [
-        'locked', 'stopped', 'seen', 'seen', 'seen']
+        'locked', 'stopping', 'seen', 'seen', 'seen']
     # Nor does its owner keep it quiet by saying the same.
     look(Nova(), out=())
     assert len(look(Nova(server(locked=True, locked_reason=reason)),
@@ -201,7 +233,7 @@ def test_an_id_in_capitals_means_what_glance_means_by_it(look):
                 'OS-EXT-SRV-ATTR:kernel_id': IMAGE.upper()}))
 
     nova = typed()
-    assert look(nova, images=Images(capitals=False)).tally.stopped == 2
+    assert look(nova, images=Images(capitals=False)).tally.stopping == 2
     assert {number for number, _ in nova.did} == {'1', '2'}
     # There it is another image, of which nothing is known, or none at all.
     nova = typed()
@@ -235,7 +267,7 @@ def test_a_dry_run_does_nothing(look, tmp_path):
 def test_without_an_image_that_is_out_of_use_nova_is_not_asked(look):
     nova = Nova(server())
     assert str(look(nova, out=()).tally) == (
-        'servers 0, locked 0, stopped 0, unstopped 0')
+        'servers 0, locked 0, stopping 0, unstopped 0')
     assert nova.asked == []
 
 

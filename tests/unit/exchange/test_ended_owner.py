@@ -98,7 +98,7 @@ def test_what_is_so_again_is_mailed_again(site):
 
 
 def test_an_owner_without_an_address_is_not_looked_for_again(look):
-    look(Nova(server()), keystone=Keystone(403))
+    look(Nova(server()), Measure.LOCK, keystone=Keystone(403))
     nobody = Keystone({'user': {'id': 'alice'}})
     for line in (['1: Who made it has no mail address in Keystone, and is '
                   'not told.'], []):
@@ -113,7 +113,7 @@ def test_what_is_done_meanwhile_tells_the_owner_too(look):
                 ).told[0].server.email == ''
     event, = look(Nova(server())).told
     assert (event.kind, event.server.email) == (
-        Kind.SERVER_STOPPED, 'alice@example.org')
+        Kind.SERVER_STOPPING, 'alice@example.org')
     assert look(Nova(server(locked=True, state='stopped'))).told == []
 
 
@@ -129,7 +129,7 @@ def test_an_owner_is_told_once_whatever_is_done(look):
     assert told(busy, Measure.STOP) == [(Kind.SERVER_LOCKED, '')]
     ran = {'locked': True, 'locked_reason': busy.reasons[0]}
     assert told(Nova(server(**ran)), Measure.STOP) == [
-        (Kind.SERVER_STOPPED, '')]
+        (Kind.SERVER_STOPPING, '')]
     # Another state of the image is news.
     blocked = Images('blocked', Code.IMAGE_BLOCKED)
     assert told(Nova(server(state='stopped', **ran)), Measure.STOP, blocked

@@ -164,7 +164,7 @@ def test_the_level_of_an_event(site, caplog, kind):
             Kind.LIST_REFUSED, Kind.LIST_STALE, Kind.LIST_CLASHES,
             Kind.IMAGE_REFUSED, Kind.IMAGE_EXPIRED, Kind.IMAGE_REVOKED,
             Kind.IMAGE_BLOCKED, Kind.IMAGE_WAITS, Kind.SERVER_RUNS,
-            Kind.SERVER_LOCKED, Kind.SERVER_STOPPED,
+            Kind.SERVER_LOCKED, Kind.SERVER_STOPPING,
             Kind.SERVER_UNSTOPPED}
         else 'INFO')
     assert record.getMessage().startswith(words.happened(event(kind)))

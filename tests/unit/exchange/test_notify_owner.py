@@ -62,7 +62,7 @@ def test_the_owner_of_a_server_is_told_what_concerns_him(site, server):
     assert 'Save what you need' not in to_operators
     # Another server, or another thing that was done, is news.
     for more in ({'server': affected('bob@example.org', '2')},
-                 {'kind': Kind.SERVER_STOPPED}):
+                 {'kind': Kind.SERVER_STOPPING}):
         email.tell(dataclasses.replace(ran, **more))
     assert len(sent(server)) == 6
 

@@ -15,12 +15,28 @@
 from collections.abc import Callable
 from concurrent.futures import Future
 import threading
+import time
 from typing import TypeVar
 
 _Value = TypeVar('_Value')
 
 # The name of who is left behind.
 THREAD = 'within'
+
+
+class Deadline:
+    """Until when somebody waits, however much there is to wait for.
+
+    :param seconds: from now on
+    """
+
+    def __init__(self, seconds: float) -> None:
+        self._until = time.monotonic() + seconds
+
+    @property
+    def left(self) -> float:
+        """The seconds that are left; never less than none."""
+        return max(0.0, self._until - time.monotonic())
 
 
 def within(seconds: float, call: Callable[[], _Value]) -> _Value:

@@ -226,7 +226,8 @@ OPTS = [
              'and Cinder said. As much later a revocation counts for them.'),
     cfg.IntOpt(
         'boot_timeout', default=10, min=1, max=600,
-        help='Seconds in which Glance and Cinder have to answer them.'),
+        help='Seconds for which they wait for Glance and Cinder, in all for '
+             'one request.'),
     cfg.ListOpt(
         'enforce_on', default=['create', 'rebuild', 'unshelve'],
         item_type=types.String(choices=[str(each) for each in Occasion]),

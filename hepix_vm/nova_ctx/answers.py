@@ -21,6 +21,8 @@ import time
 from typing import Generic
 from typing import TypeVar
 
+from hepix_vm.deadline import within
+
 Answer = TypeVar('Answer')
 
 MAX_COUNT = 1000
@@ -50,7 +52,8 @@ class Answers(Generic[Answer]):
         self._coming: dict[Hashable, Future[Answer]] = {}
         self._total = 0
 
-    def get(self, key: Hashable, make: Callable[[], Answer]) -> Answer:
+    def get(self, key: Hashable, make: Callable[[], Answer],
+            seconds: float | None = None) -> Answer:
         """Return an answer, which is made if there is none.
 
         Who asks while it is made waits for it, and fails as it does. A
@@ -58,6 +61,9 @@ class Answers(Generic[Answer]):
 
         :param key: what it is made from
         :param make: makes it
+        :param seconds: for which it is waited for
+        :raises TimeoutError: it took longer, or longer than who asked first
+            waits for it
         """
         with self._lock:
             kept = self._kept.get(key)
@@ -68,9 +74,9 @@ class Answers(Generic[Answer]):
             if coming is None:
                 mine = self._coming[key] = Future()
         if coming is not None:
-            return coming.result()
+            return coming.result(seconds)
         try:
-            answer = make()
+            answer = make() if seconds is None else within(seconds, make)
         except BaseException as error:
             with self._lock:
                 del self._coming[key]

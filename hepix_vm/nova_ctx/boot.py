@@ -20,6 +20,7 @@ from oslo_log import log as logging
 from hepix_vm.boot import Booter
 from hepix_vm.boot import BootGate
 from hepix_vm import config
+from hepix_vm.deadline import Deadline
 from hepix_vm.errors import cause_of
 from hepix_vm.errors import Code
 from hepix_vm.nova_ctx.bootable import Wanted
@@ -74,16 +75,25 @@ class Boots:
         return cls(BootGate(service, service_conf), Lookup(conf),
                    Volumes(conf))
 
-    def judge(self, wanted: Wanted, booter: Booter, **who: str) -> Answer:
+    def deadline(self) -> Deadline:
+        """Return until when Glance and Cinder are waited for, from now on.
+
+        However much a request names, its user waits for one answer.
+        """
+        return Deadline(self.gate.settings.boot_timeout)
+
+    def judge(self, wanted: Wanted, booter: Booter,
+              deadline: Deadline, **who: str) -> Answer:
         """Return whether a server may boot from all of this.
 
         It is journalled, and nothing is raised.
 
+        :param deadline: as :meth:`deadline` returns it when a request comes
         :param who: what the journal says besides: action, server, request
         """
         try:
             followed = Followed(self.gate, self.lookup, self.volumes, booter,
-                                who)
+                                deadline, who)
             followed.at(wanted)
         except Exception as error:
             LOG.exception('It cannot be judged what would boot')

@@ -132,6 +132,7 @@ class _Judged:
         self._context = context
         self._asked = asked
         self._booter = booter_of(context)
+        self._deadline = boots.deadline()
         self._who = {
             'action': asked.action, 'request': context.request_id or '',
             **({'server': asked.server} if asked.server else {})}
@@ -169,7 +170,8 @@ class _Judged:
                 'have is one that it may boot.', cure='Name an endorsed '
                 'image: in imageRef, or for the disk whose boot_index is 0.'),
                 self._booter, **self._who)
-        return self._boots.judge(wanted, self._booter, **self._who)
+        return self._boots.judge(
+            wanted, self._booter, self._deadline, **self._who)
 
     def _imaging(self, server: Server) -> Answer:
         """Return whether an image may be made of a server.

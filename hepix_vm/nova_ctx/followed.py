@@ -16,7 +16,6 @@ An image may name others that are booted with it, or in its place, and a
 volume was made of something: all of it is followed.
 """
 
-from collections.abc import Callable
 from collections.abc import Iterable
 from collections.abc import Iterator
 from collections.abc import Mapping
@@ -24,11 +23,10 @@ from collections import deque
 import dataclasses
 import json
 import re
-import time
-from typing import TypeVar
 
 from hepix_vm.boot import Booter
 from hepix_vm.boot import BootGate
+from hepix_vm.deadline import Deadline
 from hepix_vm.errors import Code
 from hepix_vm.held import Held
 from hepix_vm.held import STATUSES
@@ -55,8 +53,6 @@ _UUID = re.compile('[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}')
 # The properties by which Nova takes other disks than the image's bytes.
 _MAPPINGS = ('block_device_mapping', 'mappings')
 _OPEN = ('public', 'community')
-
-_Found = TypeVar('_Found')
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -91,18 +87,19 @@ class Followed:
     :param gate: judges an image
     :param lookup: asks Glance
     :param volumes: asks Cinder
+    :param deadline: until when both are waited for
     :param who: what the journal says of the request
     """
 
     def __init__(self, gate: BootGate, lookup: Lookup, volumes: Volumes,
-                 booter: Booter, who: Mapping[str, str]) -> None:
+                 booter: Booter, deadline: Deadline,
+                 who: Mapping[str, str]) -> None:
         self._gate = gate
         self._lookup = lookup
         self._volumes = volumes
         self._booter = booter
         self._who = who
-        # However much there is: a user waits for the answer.
-        self._until = time.monotonic() + gate.settings.boot_timeout
+        self._deadline = deadline
         self._journalled: dict[tuple[Code, str], Verdict] = {}
         self.refusals: list[Refusal] = []
         # Why something cannot be judged, and what, as the journal has it.
@@ -148,23 +145,18 @@ class Followed:
         return (self._volume if source.kind == VOLUME
                 else self._snapshot)(source)
 
-    def _ask(self, ask: Callable[[str], _Found], source: _Source) -> _Found:
-        if time.monotonic() > self._until:
-            raise Unknown('It takes too long now to look at all that would '
-                          'boot.')
-        return ask(source.identifier)
-
     def _not_known(self, error: Unknown, source: _Source) -> None:
         if self.unknown is None:
             self.unknown, self.unknown_at = error, _asking(source)
 
     def _image(self, source: _Source) -> Iterable[_Source]:
-        image = self._ask(self._lookup.image, source)
+        image = self._lookup.image(source.identifier, self._deadline)
         if image is None or image.status not in STATUSES:
             return self._gone(source, 'Glance')
         try:
             verdict = self._gate.judge(
-                image, self._booter, self._lookup.ledger, **self._who)
+                image, self._booter,
+                lambda: self._lookup.ledger(self._deadline), **self._who)
         except Unknown as error:
             self._not_known(error, source)
         else:
@@ -209,7 +201,7 @@ class Followed:
         rule = self._gate.site().policy.volumes
         if rule is Choice.REFUSE:
             return self._no_volumes(source)
-        volume = self._ask(self._volumes.volume, source)
+        volume = self._volumes.volume(source.identifier, self._deadline)
         if volume is None:
             return self._gone(source, 'Cinder')
         made = f'volume {source.identifier}'
@@ -233,7 +225,8 @@ class Followed:
     def _snapshot(self, source: _Source) -> Iterable[_Source]:
         if self._gate.site().policy.volumes is Choice.REFUSE:
             return self._no_volumes(source)
-        snapshot = self._ask(self._volumes.snapshot, source)
+        snapshot = self._volumes.snapshot(
+            source.identifier, self._deadline)
         if snapshot is None:
             return self._gone(source, 'Cinder')
         return [_Source(VOLUME, snapshot.volume_id, f'The volume '

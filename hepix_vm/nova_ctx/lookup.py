@@ -20,7 +20,7 @@ from typing import TypeVar
 from oslo_config import cfg
 
 from hepix_vm import credentials
-from hepix_vm.deadline import within
+from hepix_vm.deadline import Deadline
 from hepix_vm.errors import Code
 from hepix_vm.errors import HepixVmError
 from hepix_vm.errors import ServiceError
@@ -43,24 +43,34 @@ class Unknown(HepixVmError):
     default_code = Code.UNAVAILABLE
 
 
-def asked(service: str, seconds: float, ask: Callable[[], _Said]) -> _Said:
+def asked(service: str, deadline: Deadline,
+          ask: Callable[[float], _Said]) -> _Said:
     """Return what a service says.
 
     :param service: what users know it by
-    :param seconds: for which it is waited for, with all attempts and with
+    :param deadline: until when it is waited for, with all attempts and with
         Keystone, whose token is needed
+    :param ask: asks, and raises TimeoutError after so many seconds
     :raises Unknown: it does not say; the log has the cause
     """
-    cause: Exception
-    try:
-        return within(seconds, ask)
-    except ServiceError as error:
-        LOG.error('%s %s', error.message, error.remedy)
-        cause = error
-    except TimeoutError as error:
-        LOG.error('%s does not answer within %s seconds.', service, seconds)
-        cause = error
-    raise Unknown(f'{service} does not say now what would boot.') from cause
+    if not deadline.left:
+        raise Unknown('It takes too long now to look at all that would boot.')
+    cause: Exception | None = None
+    while left := deadline.left:
+        try:
+            return ask(left)
+        except ServiceError as error:
+            LOG.error('%s %s', error.message, error.remedy)
+            raise _silent(service) from error
+        except TimeoutError as error:
+            # It may have been the time of another, who asked before.
+            cause = error
+    LOG.error('%s does not answer within boot_timeout.', service)
+    raise _silent(service) from cause
+
+
+def _silent(service: str) -> Unknown:
+    return Unknown(f'{service} does not say now what would boot.')
 
 
 class Lookup:
@@ -72,7 +82,6 @@ class Lookup:
 
     def __init__(self, conf: cfg.ConfigOpts) -> None:
         group = conf[opts.GROUP]
-        self._seconds = group.boot_timeout
         # Who was waited for in vain goes on, and must not bring back what
         # was before.
         self._refreshing = threading.Lock()
@@ -84,15 +93,16 @@ class Lookup:
         self._refreshed: Answers[None] = Answers(
             group.boot_cache, lambda nothing: 0)
 
-    def image(self, image_id: str) -> Held | None:
+    def image(self, image_id: str, deadline: Deadline) -> Held | None:
         """Return an image; None if Glance has no such.
 
         :param image_id: as Nova will ask for it: in capitals and in small
             letters, it may be of two images
+        :param deadline: until when Glance is waited for
         :raises Unknown: Glance does not say
         """
-        return self._images.get(image_id, lambda: asked(
-            'Glance', self._seconds, lambda: self._find(image_id)))
+        return asked('Glance', deadline, lambda seconds: self._images.get(
+            image_id, lambda: self._find(image_id), seconds))
 
     def _find(self, image_id: str) -> Held | None:
         found = self._catalogue.find(image_id)
@@ -100,13 +110,14 @@ class Lookup:
             return None
         return held_of(found)
 
-    def ledger(self) -> Search:
+    def ledger(self, deadline: Deadline) -> Search:
         """Return what searches the ledger as it is now.
 
+        :param deadline: until when Glance is waited for
         :raises Unknown: Glance does not say
         """
-        self._refreshed.get('', lambda: asked(
-            'Glance', self._seconds, self._refresh))
+        asked('Glance', deadline, lambda seconds: self._refreshed.get(
+            '', self._refresh, seconds))
         return self._ledger.search
 
     def _refresh(self) -> None:

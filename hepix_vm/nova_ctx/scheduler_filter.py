@@ -105,4 +105,5 @@ class EndorsedImageFilter(filters.BaseHostFilter):
             return self._boots.refused(Reason(
                 Code.VOLUME_REFUSED, 'Nova does not say from what the server '
                 'would boot.'), booter, **who)
-        return self._boots.judge(found.wanted, booter, **who)
+        return self._boots.judge(
+            found.wanted, booter, self._boots.deadline(), **who)

@@ -25,6 +25,7 @@ from typing import Any
 from oslo_config import cfg
 
 from hepix_vm import credentials
+from hepix_vm.deadline import Deadline
 from hepix_vm.exchange.rest import Rest
 from hepix_vm.nova_ctx.answers import Answers
 from hepix_vm.nova_ctx.lookup import asked
@@ -60,7 +61,6 @@ class Volumes:
 
     def __init__(self, conf: cfg.ConfigOpts) -> None:
         group = conf[opts.GROUP]
-        self._seconds = group.boot_timeout
         self._rest = Rest(credentials.adapter(
             conf, credentials.BLOCK_STORAGE, group.boot_timeout),
             'Cinder')
@@ -68,24 +68,27 @@ class Volumes:
             # Whoever waits for one that comes asks again and again.
             group.boot_cache, _size, lasting=bool)
 
-    def volume(self, identifier: str) -> Volume | None:
+    def volume(self, identifier: str, deadline: Deadline) -> Volume | None:
         """Return a volume; None if Cinder has no such.
 
         :param identifier: a UUID, as Nova will ask for it
+        :param deadline: until when Cinder is waited for
         :raises Unknown: Cinder does not say
         """
-        return self._ask('volume', identifier, _volume)
+        return self._ask('volume', identifier, _volume, deadline)
 
-    def snapshot(self, identifier: str) -> Volume | None:
+    def snapshot(self, identifier: str, deadline: Deadline) -> Volume | None:
         """Return a snapshot; None if Cinder has no such.
 
         :param identifier: a UUID, as Nova will ask for it
+        :param deadline: until when Cinder is waited for
         :raises Unknown: Cinder does not say
         """
-        return self._ask('snapshot', identifier, _snapshot)
+        return self._ask('snapshot', identifier, _snapshot, deadline)
 
     def _ask(self, kind: str, identifier: str,
-             read: Callable[[Any], Volume]) -> Volume | None:
+             read: Callable[[Any], Volume],
+             deadline: Deadline) -> Volume | None:
         path = f'/{kind}s/{identifier}'
 
         def ask() -> Volume | None:
@@ -100,8 +103,8 @@ class Volumes:
             except (LookupError, TypeError, AttributeError,
                     ValueError) as error:
                 raise self._rest.strange() from error
-        return self._found.get(path, lambda: asked(
-            'Cinder', self._seconds, ask))
+        return asked('Cinder', deadline, lambda seconds: self._found.get(
+            path, ask, seconds))
 
 
 def _volume(said: Any) -> Volume:

@@ -17,6 +17,7 @@ import datetime
 import pytest
 
 from hepix_vm import config
+from hepix_vm.deadline import Deadline
 from hepix_vm.errors import Code
 from hepix_vm.errors import MalformedError
 from hepix_vm.errors import ServiceError
@@ -35,6 +36,7 @@ from tests.testbed.client import replace
 from tests.testbed import pki
 
 HOUR = 3600
+LONG = Deadline(10 ** 6)
 INSTALLED = Record(Fact.INSTALLED, None, '', 'The gate stands.', 'glance-api',
                    pki.utcnow())
 
@@ -167,7 +169,7 @@ def test_who_is_no_administrator_does_not_find_it_empty(bare, monkeypatch):
     # and finds what he may see.
     assert '/v2/info/stores/detail' in caught.value.message
     with pytest.raises(Unknown) as unknown:
-        Lookup(config.load()).ledger()
+        Lookup(config.load()).ledger(LONG)
     assert unknown.value.code is Code.UNAVAILABLE
     assert 'role' not in unknown.value.message
 
@@ -197,25 +199,25 @@ def test_what_glance_says_is_kept_for_a_while(bare, monkeypatch):
     lookup = Lookup(config.load())
     image_id = bare.client.create(name='one')
     bare.client.put(image_id, b'data')
-    assert lookup.image(image_id).name == 'one'
+    assert lookup.image(image_id, LONG).name == 'one'
     bare.client.patch(image_id, *replace(name='two'))
-    assert lookup.image(image_id).name == 'one'
+    assert lookup.image(image_id, LONG).name == 'one'
     # Nova would ask for another image.
     other = image_id.upper()
-    assert lookup.image(other) is None
+    assert lookup.image(other, LONG) is None
     bare.client.create(name='other', id=other)
-    assert lookup.image(other).name == 'other'
-    assert lookup.image(image_id).name == 'one'
-    assert lookup.image('00000000-0000-0000-0000-000000000000') is None
+    assert lookup.image(other, LONG).name == 'other'
+    assert lookup.image(image_id, LONG).name == 'one'
+    assert lookup.image('00000000-0000-0000-0000-000000000000', LONG) is None
     waited = bare.client.create(name='three')
-    assert lookup.image(waited).status == 'queued'
+    assert lookup.image(waited, LONG).status == 'queued'
     bare.client.put(waited, b'data')
-    assert lookup.image(waited).status == 'active'
+    assert lookup.image(waited, LONG).status == 'active'
     bare.site.write_config(boot_cache='0')
     connect(bare, monkeypatch)
     lookup = Lookup(config.load())
-    assert lookup.image(image_id).name == 'two'
+    assert lookup.image(image_id, LONG).name == 'two'
     bare.client.patch(image_id, *replace(name='three'))
-    assert lookup.image(image_id).name == 'three'
-    assert lookup.image(image_id).created <= datetime.datetime.now(
+    assert lookup.image(image_id, LONG).name == 'three'
+    assert lookup.image(image_id, LONG).created <= datetime.datetime.now(
         datetime.UTC)

@@ -100,19 +100,28 @@ class Cloud:
 
     # Glance and Cinder.
 
-    def image(self, identifier):
-        return self._find(self.images, identifier)
+    def image(self, identifier, deadline):
+        return self._find(self.images, identifier, deadline)
 
-    def ledger(self):
-        return None
+    def ledger(self, deadline):
+        self._in_time(deadline)
 
-    def volume(self, identifier):
-        return self._find(self.of_volumes, identifier)
+    def volume(self, identifier, deadline):
+        return self._find(self.of_volumes, identifier, deadline)
 
-    def snapshot(self, identifier):
-        return self._find(self.of_snapshots, identifier)
+    def snapshot(self, identifier, deadline):
+        return self._find(self.of_snapshots, identifier, deadline)
 
-    def _find(self, known, identifier):
+    def _in_time(self, deadline):
+        if not deadline.left:
+            raise Unknown('It takes too long.')
+        self.took()
+
+    def took(self):
+        """Let time pass, where that is wanted."""
+
+    def _find(self, known, identifier, deadline):
+        self._in_time(deadline)
         self.asked.append(identifier)
         found = known.get(identifier)
         if isinstance(found, Exception):
@@ -120,7 +129,10 @@ class Cloud:
         return found
 
     def answer(self, *images, **more):
-        return self.boots.judge(Wanted(images, **more), USER, **WHO)
+        return self.judged(Wanted(images, **more))
+
+    def judged(self, wanted):
+        return self.boots.judge(wanted, USER, self.boots.deadline(), **WHO)
 
     def codes(self, *images, **more):
         return [code for refusal in self.answer(*images, **more).refusals

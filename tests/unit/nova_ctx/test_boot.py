@@ -18,6 +18,7 @@ from hepix_vm.errors import ConfigError
 from hepix_vm.nova_ctx import followed
 from hepix_vm.nova_ctx.lookup import Unknown
 from hepix_vm.nova_ctx.refusal import Named
+from hepix_vm.nova_ctx.volumes import Volume
 from hepix_vm.trust.settings import Choice
 from hepix_vm.trust.verdict import Mode
 import pytest
@@ -31,6 +32,7 @@ from tests.unit.nova_ctx.booting import SNAPSHOT
 from tests.unit.nova_ctx.booting import USER
 from tests.unit.nova_ctx.booting import VOLUME
 from tests.unit.nova_ctx.booting import WHO
+from types import SimpleNamespace
 
 
 @pytest.fixture
@@ -110,6 +112,24 @@ def test_what_takes_too_long_is_not_asked_for(cloud, rule):
     assert cloud.codes(GOOD, 'x') == [Code.NOT_ENDORSED]
     cloud.volumes_are = Choice.REFUSE
     assert cloud.codes(GOOD, volumes=(VOLUME,)) == [Code.VOLUME_REFUSED]
+
+
+def test_the_time_is_that_of_the_whole_request(cloud, monkeypatch):
+    deadline = SimpleNamespace(left=3)
+    monkeypatch.setattr(cloud.boots, 'deadline', lambda: deadline)
+    monkeypatch.setattr(cloud, 'took', lambda: setattr(
+        deadline, 'left', deadline.left - 1))
+    cloud.of_volumes[VOLUME] = Volume('p1', metadata={'image_id': GOOD})
+    # The volume, its image, and what the ledger says of it.
+    assert cloud.answer(volumes=(VOLUME,)).allowed
+    assert deadline.left == 0
+    deadline.left = 2
+    assert cloud.answer(volumes=(VOLUME,)).unknown
+    assert cloud.asked == [VOLUME, GOOD] * 2
+    cloud.of_snapshots[SNAPSHOT] = Volume('p1', VOLUME)
+    deadline.left = 1
+    assert cloud.answer(snapshots=(SNAPSHOT,)).unknown
+    assert cloud.asked[4:] == [SNAPSHOT]
 
 
 def test_what_an_image_brings_is_judged_though_it_is_not_itself(cloud):

@@ -26,6 +26,7 @@ import pytest
 import webob.exc
 
 from hepix_vm.boot import Booter
+from hepix_vm.deadline import Deadline
 from hepix_vm.errors import Code
 from hepix_vm.errors import ConfigError
 from hepix_vm.nova_ctx import boot_filter
@@ -65,8 +66,15 @@ class Boots:
         self.asked = []
         self.rules = (DerivedRule(Choice.REFUSE),)
         self.gate = self
+        self.patience = 20
+        self.deadlines = []
 
-    def judge(self, wanted, booter, **who):
+    def deadline(self):
+        self.deadlines.append(Deadline(self.patience))
+        return self.deadlines[-1]
+
+    def judge(self, wanted, booter, deadline, **who):
+        assert self.deadlines == [deadline], 'each request has one'
         self.asked.append((wanted, booter, who))
         return self.says
 
@@ -116,6 +124,7 @@ class Api:
     def ask(self, body=CREATE, path='/servers', method='POST', **environ):
         """Make a request; return status, headers and what is said."""
         said = []
+        self.boots.deadlines.clear()
         answer = b''.join(self.filter({
             'REQUEST_METHOD': method, 'PATH_INFO': path, 'QUERY_STRING': '',
             'SCRIPT_NAME': '/v2.1', 'SERVER_NAME': 'x', 'SERVER_PORT': '80',

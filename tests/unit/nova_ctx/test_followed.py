@@ -28,9 +28,7 @@ from tests.unit.nova_ctx.booting import number
 from tests.unit.nova_ctx.booting import OTHER
 from tests.unit.nova_ctx.booting import REVOKED
 from tests.unit.nova_ctx.booting import SNAPSHOT
-from tests.unit.nova_ctx.booting import USER
 from tests.unit.nova_ctx.booting import VOLUME
-from tests.unit.nova_ctx.booting import WHO
 
 
 @pytest.fixture
@@ -70,7 +68,7 @@ def test_an_id_in_capitals_is_another_one(cloud):
 def test_what_is_not_there(cloud):
     for wanted in ({'images': (GONE,)}, {'volumes': (GONE,)},
                    {'snapshots': (GONE,)}):
-        answer = cloud.boots.judge(Wanted(**wanted), USER, **WHO)
+        answer = cloud.judged(Wanted(**wanted))
         refusal, = answer.refusals
         assert refusal.missing
         assert not answer.allowed
@@ -88,7 +86,7 @@ def test_what_is_not_there(cloud):
 def test_what_is_no_id(cloud, name):
     for wanted in ({'images': (name,)}, {'volumes': (name,)},
                    {'snapshots': (name,)}, {'kept': (name,)}):
-        refusal, = cloud.boots.judge(Wanted(**wanted), USER, **WHO).refusals
+        refusal, = cloud.judged(Wanted(**wanted)).refusals
         assert refusal.verdict.codes == (Code.NOT_ENDORSED,)
     assert cloud.asked == []
 
@@ -237,7 +235,7 @@ def test_an_image_that_was_taken_out_of_use(cloud):
     for wanted in ({'images': (GOOD,)}, {'kept': (GOOD,)},
                    {'former': (GOOD,)}):
         cloud.journal.clear()
-        refusal, = cloud.boots.judge(Wanted(**wanted), USER, **WHO).refusals
+        refusal, = cloud.judged(Wanted(**wanted)).refusals
         assert refusal.verdict.codes == (Code.IMAGE_BLOCKED,)
         assert refusal.named.owner == 'p1'
         assert [entry['image'] for entry in cloud.journal] == [GOOD]

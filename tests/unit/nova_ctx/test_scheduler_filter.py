@@ -61,7 +61,10 @@ class FakeBoots:
             settings=types.SimpleNamespace(enforce_on=self.enforce_on),
             site=lambda: None)
 
-    def judge(self, wanted, booter, **who):
+    def deadline(self):
+        return None
+
+    def judge(self, wanted, booter, deadline, **who):
         self.asked.append((who.pop('action'), wanted, booter, who))
         return self.answer
 

@@ -26,7 +26,9 @@ from oslo_log import log as logging
 import webob
 import webob.exc
 
+from hepix_vm.deadline import within
 from hepix_vm.errors import Code
+from hepix_vm.errors import ServiceError
 from hepix_vm.nova_ctx.boot import booter_of
 from hepix_vm.nova_ctx.boot import Boots
 from hepix_vm.nova_ctx import bootable
@@ -37,6 +39,7 @@ from hepix_vm.nova_ctx.bootable import VOLUME
 from hepix_vm.nova_ctx.bootable import Wanted
 from hepix_vm.nova_ctx import booted_server
 from hepix_vm.nova_ctx.booted_server import Server
+from hepix_vm.nova_ctx import lookup
 from hepix_vm.nova_ctx.lookup import Unknown
 from hepix_vm.nova_ctx.refusal import Answer
 from hepix_vm.nova_ctx.refusal import Named
@@ -46,6 +49,7 @@ from hepix_vm.trust.policy import Moment
 from hepix_vm.trust.policy import Subject
 from hepix_vm.trust.settings import Choice
 from hepix_vm.trust.verdict import Reason
+from hepix_vm.trust.verdict import Verdict
 
 LOG = logging.getLogger(__name__)
 
@@ -200,22 +204,32 @@ class _Judged:
 
     def refusal(self, answer: Answer) -> webob.exc.HTTPException:
         """Return what a user is told."""
-        if answer.unknown is not None:
-            return webob.exc.HTTPServiceUnavailable(
-                explanation=answer.explain(),
-                headers={'Retry-After': _LATER})
-        hidden = [self._hidden(each) for each in answer.refusals]
-        shown = tuple(each for each, unseen in zip(
-            answer.refusals, hidden, strict=True)
-            if not each.missing and unseen is None)
+        shown, hidden, unknown = [], [], answer.unknown
+        for refusal in answer.refusals:
+            try:
+                unseen = self._hidden(refusal)
+            except Unknown as error:
+                unknown = Verdict((Reason.of(error),))
+                continue
+            if unseen is None and not refusal.missing:
+                shown.append(refusal)
+            else:
+                hidden.append(unseen or refusal.named)
         if shown:
             return webob.exc.HTTPForbidden(
-                explanation=Answer(shown).explain())
+                explanation=Answer(tuple(shown)).explain())
+        if unknown is not None:
+            return webob.exc.HTTPServiceUnavailable(
+                explanation=unknown.explain(),
+                headers={'Retry-After': _LATER})
         return webob.exc.HTTPBadRequest(explanation=_not_found(
-            self._asked, hidden[0] or answer.refusals[0].named))
+            self._asked, hidden[0]))
 
     def _hidden(self, refusal: Refusal) -> Named | None:
-        """Return the first that led there of which the user may not know."""
+        """Return the first that led there of which the user may not know.
+
+        :raises Unknown: Glance does not say whether he may
+        """
         return next((each for each in refusal.chain
                      if not self._may_know(each)), None)
 
@@ -225,16 +239,30 @@ class _Judged:
             return True
         if named.kind != IMAGE:
             return False
-        # It may be shared with him.
-        from nova.image import glance
+        # Nova waits for Glance as long as that is silent.
+        return lookup.asked('Glance', self._deadline, lambda seconds: within(
+            seconds, lambda: _is_shown(context, named.identifier)))
 
-        try:
-            glance.API().get(context, named.identifier)
-        except Exception as error:  # of python-glanceclient, what it likes
-            LOG.info('The image %s is not shown to its user: %s',
-                     named.identifier, type(error).__name__)
-            return False
-        return True
+
+def _is_shown(context: Any, image_id: str) -> bool:
+    """Return whether Glance shows an image to a user: it may be shared.
+
+    :raises ServiceError: Glance does not say
+    """
+    from nova import exception
+    from nova.image import glance
+
+    try:
+        glance.API().get(context, image_id)
+    except (exception.ImageNotFound, exception.ImageNotAuthorized,
+            exception.Forbidden):
+        return False
+    except Exception as error:  # of python-glanceclient, what it likes
+        raise ServiceError(
+            f'Glance does not say whether a user may see the image '
+            f'{image_id} ({type(error).__name__}).', 0,
+            'Look into the log of glance-api.') from error
+    return True
 
 
 def _not_found(asked: Asked, named: Named) -> str:

@@ -19,8 +19,6 @@ import logging
 from types import SimpleNamespace
 
 from nova import conf
-from nova import exception
-from nova.image import glance
 from oslo_config import cfg
 import pytest
 import webob.exc
@@ -292,73 +290,6 @@ def test_images_of_servers(api, action):
     assert asked(DerivedRule(Choice.ALLOW, role='other'), refuse) == 403
     api.server = Server('p1', root=Root(A))
     assert asked(refuse) == 202
-
-
-def hidden(kind='image', owner='p2', **more):
-    return Refusal(REVOKED, Named(kind, A, owner), **more)
-
-
-NO_VOLUME = ('Block Device Mapping is Invalid: failed to get volume '
-             f'{B}.')
-THEIRS, OURS, ALL = (Named('volume', B, owner) for owner in ('p2', 'p1', ''))
-
-
-@pytest.mark.parametrize('refusal, act, message', [
-    (hidden(), None, 'Can not find requested image'),
-    (hidden(missing=True, owner=''), None, 'Can not find requested image'),
-    (hidden(), 'rebuild', 'Cannot find image for rebuild'),
-    (hidden(), 'rescue', f'Requested rescue image \'{A}\' is not supported'),
-    (hidden(kind='volume'), None, 'Block Device Mapping is Invalid: failed '
-     f'to get volume {A}.'),
-    (hidden(kind='snapshot'), None, 'Block Device Mapping is Invalid: '
-     f'failed to get snapshot {A}.'),
-    # What leads there is not his to know either.
-    (hidden(owner='p1', led=(THEIRS,)), None, NO_VOLUME),
-    (hidden(owner='', led=(OURS, THEIRS)), None, NO_VOLUME),
-    (hidden(led=(THEIRS,), missing=True), None, NO_VOLUME)])
-def test_what_is_not_shown(api, monkeypatch, refusal, act, message):
-    monkeypatch.setattr(glance, 'API', lambda: SimpleNamespace(get=absent))
-    api.boots.says = Answer((refusal,))
-    status, _, said = (
-        api.act('rebuild', {'imageRef': A}) if act == 'rebuild' else
-        api.act('rescue', {'rescue_image_ref': A}) if act else api.ask())
-    assert (status, said['badRequest']['message']) == (400, message)
-    assert api.passed == []
-
-
-def absent(context, identifier):
-    raise exception.ImageNotFound(image_id=identifier)
-
-
-@pytest.mark.parametrize('refusal, more', [
-    (hidden(), {'is_admin': True}), (hidden(owner='p1'), {}),
-    (hidden(owner=''), {}), (hidden('volume', 'p1'), {}),
-    (hidden(kind='volume'), {'is_admin': True}),
-    (hidden(owner='', led=(OURS, ALL)), {}),
-    (hidden(owner='', led=(THEIRS,)), {'is_admin': True})])
-def test_what_is_shown(api, monkeypatch, refusal, more):
-    monkeypatch.setattr(glance, 'API', lambda: SimpleNamespace(get=absent))
-    api.boots.says = Answer((refusal,))
-    assert api.ask(**{'nova.context': context(**more)})[0] == 403
-
-
-def test_an_image_that_is_shared(api, monkeypatch):
-    seen = []
-    monkeypatch.setattr(glance, 'API', lambda: SimpleNamespace(
-        get=lambda context, identifier: seen.append(identifier)))
-    api.boots.says = Answer((hidden(),))
-    assert api.ask()[0] == 403
-    assert seen == [A]
-
-
-def test_only_what_is_shown_is_explained(api, monkeypatch):
-    monkeypatch.setattr(glance, 'API', lambda: SimpleNamespace(get=absent))
-    secret = Verdict((Reason(Code.NOT_ENDORSED, 'A secret.'),))
-    api.boots.says = Answer((Refusal(secret, Named(owner='p2')),
-                             Refusal(REVOKED, Named(owner='p1'))))
-    _, _, said = api.ask()
-    assert 'A secret.' not in said['forbidden']['message']
-    assert 'It was revoked.' in said['forbidden']['message']
 
 
 def test_a_version_that_there_is_not(api):

@@ -36,7 +36,6 @@ from hepix_vm.nova_ctx.bootable import Asked
 from hepix_vm.nova_ctx.bootable import IMAGE
 from hepix_vm.nova_ctx.bootable import UNSHELVE
 from hepix_vm.nova_ctx.bootable import VOLUME
-from hepix_vm.nova_ctx.bootable import Wanted
 from hepix_vm.nova_ctx import booted_server
 from hepix_vm.nova_ctx.booted_server import Server
 from hepix_vm.nova_ctx import lookup
@@ -154,8 +153,7 @@ class _Judged:
     def _answer(self) -> Answer:
         asked = self._asked
         wanted = asked.wanted
-        # Of a server that is built anew all is said by the request.
-        if asked.server and asked.action != bootable.REBUILD:
+        if asked.server:
             server = booted_server.find(self._context, asked.server)
             if server is None:
                 if not wanted.images:
@@ -164,11 +162,11 @@ class _Judged:
                 return self._imaging(server)
             else:
                 wanted += booted_server.wanted(asked, server)
-                if asked.action == UNSHELVE and wanted == Wanted():
+                if asked.action == UNSHELVE and wanted.nothing:
                     return self._boots.refused(Reason(
                         Code.VOLUME_REFUSED, 'Nova does not say from what '
                         'the server would boot.'), self._booter, **self._who)
-        if asked.disks and wanted == Wanted():
+        if asked.disks and wanted.nothing:
             return self._boots.refused(Reason(
                 Code.NOT_ENDORSED, 'None of the disks that the server would '
                 'have is one that it may boot.', cure='Name an endorsed '

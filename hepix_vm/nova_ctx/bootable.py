@@ -22,6 +22,8 @@ which the last of equal keys counts.
 from collections.abc import Callable
 from collections.abc import Iterable
 from collections.abc import Iterator
+from collections.abc import Mapping
+from collections.abc import Sequence
 import dataclasses
 import json
 from typing import Any
@@ -43,6 +45,10 @@ IMAGING = ('shelve', 'createImage', 'createBackup')
 _ACTIONS = (REBUILD, RESCUE, UNSHELVE, *IMAGING)
 # The names that an image or a volume has in a block device mapping.
 IMAGE, VOLUME, SNAPSHOT = 'image', 'volume', 'snapshot'
+# The name that Nova gives to the first disk of a bus. What names another bus,
+# which KVM does not have, gets one that is guessed from the disk's name.
+FIRST = {'virtio': 'vda', 'scsi': 'sda', 'sata': 'sda', 'usb': 'sda',
+         'ide': 'hda'}
 
 
 class Unreadable(Exception):
@@ -59,6 +65,10 @@ class Wanted:
     :param former: the same, which may be gone without harm
     :param volumes: Cinder's, of volumes that are there
     :param snapshots: Cinder's, of which volumes are made
+    :param instead: kind and id of what is attached besides, where it is not
+        certain that the root is the first disk, which is booted
+    :param beside: the same, where it is certain, unless an image or a volume
+        that is booted names disks or gives the root a name
     """
 
     images: tuple[str, ...] = ()
@@ -66,11 +76,19 @@ class Wanted:
     former: tuple[str, ...] = ()
     volumes: tuple[str, ...] = ()
     snapshots: tuple[str, ...] = ()
+    instead: tuple[tuple[str, str], ...] = ()
+    beside: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def nothing(self) -> bool:
+        """Whether there is no disk that is meant to be booted."""
+        return dataclasses.replace(self, instead=(), beside=()) == Wanted()
 
     def __add__(self, other: 'Wanted') -> 'Wanted':
-        """Return what both want."""
-        return Wanted(*(getattr(self, each.name) + getattr(other, each.name)
-                        for each in dataclasses.fields(self)))
+        """Return what both want, each once."""
+        return Wanted(*(tuple(dict.fromkeys(
+            getattr(self, each.name) + getattr(other, each.name)))
+            for each in dataclasses.fields(self)))
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -157,13 +175,59 @@ def _acted(action: str, said: Any) -> Wanted:
 
 def _created(server: dict[str, Any]) -> Wanted:
     """Return what a new server boots from."""
-    mapped = [*sources(server.get('block_device_mapping'), legacy=True),
-              *sources(server.get('block_device_mapping_v2'), legacy=False)]
-    return wanted_of([*((IMAGE, image)
-                        for image in _one(server.get('imageRef'))), *mapped])
+    # The old form does not say what is booted, and gives names to disks.
+    old = [*sources(server.get('block_device_mapping'))]
+    return _wanted_of([*((IMAGE, image) for image in _one(
+        server.get('imageRef'))), *old]) + mapped(
+            server.get('block_device_mapping_v2'))
 
 
-def wanted_of(found: Iterable[tuple[str, str]]) -> Wanted:
+def mapped(mapping: Any, root_device_name: Any = None) -> Wanted:
+    """Return what a new server boots of a block device mapping.
+
+    :param mapping: as requests have it
+    :param root_device_name: as Nova has it of the server
+    :raises Unreadable: it is no mapping
+    """
+    booted: list[tuple[str, str]] = []
+    others: list[tuple[str, str]] = []
+    for device in _devices(mapping):
+        boots = _boots(device.get('boot_index'))
+        for kind, name in _names(device):
+            # Of an image a disk is made that may be booted later.
+            (booted if boots or kind == IMAGE else others).append(
+                (kind, name))
+    unique = tuple(dict.fromkeys(others))
+    return _wanted_of(booted) + (
+        Wanted(beside=unique)
+        if boots_root_first(_devices(mapping), root_device_name)
+        else Wanted(instead=unique))
+
+
+def boots_root_first(devices: Sequence[Mapping[str, Any]],
+                     root_device_name: Any = None) -> bool:
+    """Return whether a new server certainly boots from its root.
+
+    Nova tells libvirt no order of the disks, and the first one is booted.
+    Disks of one bus are sorted by their names, of which Nova gives the root
+    the first one. Of several buses it is that of whatever Nova attaches
+    first: volumes that are there before those that it makes of images. The
+    name of the root is taken from the request or the image, and the others
+    may get one before it.
+
+    :param devices: all of the new server, as requests or images have them
+    :param root_device_name: as Nova has it of the server
+    """
+    # What is empty or left out is the same to Nova for all devices.
+    buses = [device.get('disk_bus') or None for device in devices]
+    return (not root_device_name and buses == buses[:1] * len(buses)
+            and all(bus in (None, *FIRST) for bus in buses)
+            and all(not device.get('device_name')
+                    and (device.get('device_type') or 'disk') == 'disk'
+                    for device in devices))
+
+
+def _wanted_of(found: Iterable[tuple[str, str]]) -> Wanted:
     """Return what :func:`sources` found, each once."""
     unique = dict.fromkeys(found)
     images, volumes, snapshots = (
@@ -172,34 +236,39 @@ def wanted_of(found: Iterable[tuple[str, str]]) -> Wanted:
     return Wanted(images, volumes=volumes, snapshots=snapshots)
 
 
-def sources(mapping: Any, legacy: bool) -> Iterator[tuple[str, str]]:
-    """Yield what may be booted of a block device mapping.
+def sources(mapping: Any) -> Iterator[tuple[str, str]]:
+    """Yield all images, volumes and snapshots of a block device mapping.
+
+    :param mapping: of a request, or of an image
+    :returns: pairs of ``image``, ``volume`` or ``snapshot`` and an id
+    :raises Unreadable: it is no mapping
+    """
+    for device in _devices(mapping):
+        yield from _names(device)
+
+
+def _devices(mapping: Any) -> list[dict[str, Any]]:
+    if mapping is None:
+        return []
+    if not isinstance(mapping, list):
+        raise Unreadable('A block device mapping is a list.')
+    return [_object(device) for device in mapping]
+
+
+def _names(device: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """Yield what a device is made of.
 
     Whatever names a volume is taken for one, in each of the places that
     Nova has for it: nova.virt.block_device attaches a ``volume_id`` also
     where ``source_type`` says that one is to be made of an image.
-
-    :param mapping: of a request, or of an image
-    :param legacy: whether it is in the old form, which does not say what is
-        booted
-    :returns: pairs of ``image``, ``volume`` or ``snapshot`` and an id
-    :raises Unreadable: it is no mapping
     """
-    if mapping is None:
-        return
-    if not isinstance(mapping, list):
-        raise Unreadable('A block device mapping is a list.')
-    for device in mapping:
-        device = _object(device)
-        bootable = legacy or _boots(device.get('boot_index'))
-        kinds = {kind: _one(device.get(f'{kind}_id'))
-                 for kind in (IMAGE, VOLUME, SNAPSHOT)}
-        kind = device.get('source_type')
-        if isinstance(kind, str) and kind in kinds:
-            kinds[kind] += _one(device.get('uuid'))
-        for kind, names in kinds.items():
-            if kind == IMAGE or bootable:
-                yield from ((kind, name) for name in names)
+    kinds = {kind: _one(device.get(f'{kind}_id'))
+             for kind in (IMAGE, VOLUME, SNAPSHOT)}
+    kind = device.get('source_type')
+    if isinstance(kind, str) and kind in kinds:
+        kinds[kind] += _one(device.get('uuid'))
+    for kind, names in kinds.items():
+        yield from ((kind, name) for name in names)
 
 
 def _boots(index: Any) -> bool:

@@ -22,8 +22,13 @@ import dataclasses
 from typing import Any
 
 from hepix_vm.nova_ctx.bootable import Asked
+from hepix_vm.nova_ctx.bootable import FIRST
+from hepix_vm.nova_ctx.bootable import IMAGE
+from hepix_vm.nova_ctx.bootable import REBUILD
 from hepix_vm.nova_ctx.bootable import RESCUE
+from hepix_vm.nova_ctx.bootable import SNAPSHOT
 from hepix_vm.nova_ctx.bootable import UNSHELVE
+from hepix_vm.nova_ctx.bootable import VOLUME
 from hepix_vm.nova_ctx.bootable import Wanted
 from hepix_vm.nova_ctx.lookup import Unknown
 
@@ -40,6 +45,12 @@ class Root:
     snapshot_id: str = ''
     image_id: str = ''
 
+    def names(self) -> list[tuple[str, str]]:
+        """Return kind and id of what it is, what it was made of first."""
+        return [(kind, name) for kind, name in (
+            (IMAGE, self.image_id), (VOLUME, self.volume_id),
+            (SNAPSHOT, self.snapshot_id)) if name]
+
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Server:
@@ -50,6 +61,8 @@ class Server:
     :param base_image_id: that of the image it is rescued with
     :param shelved_image_id: that of what was made of its disk
     :param root: None if it does not boot from a volume
+    :param instead: kind and id of what else is attached to it, where it is
+        not certain that it boots from its root
     """
 
     project: str
@@ -59,6 +72,7 @@ class Server:
     base_image_id: str = ''
     shelved_image_id: str = ''
     root: Root | None = None
+    instead: tuple[tuple[str, str], ...] = ()
 
 
 def find(context: Any, identifier: str) -> Server | None:
@@ -104,7 +118,8 @@ def of(context: Any, instance: Any) -> Server:
         known.get('image_base_image_ref') or '',
         known.get('shelved_image_id') or '',
         root_of(devices) if utils.is_volume_backed_instance(
-            context, instance, devices) else None)
+            context, instance, devices) else None,
+        others_of(devices))
 
 
 def root_of(devices: Any) -> Root:
@@ -113,8 +128,47 @@ def root_of(devices: Any) -> Root:
     :param devices: a BlockDeviceMappingList of Nova's
     """
     found = devices.root_bdm()
-    if found is None:
-        return Root()
+    return Root() if found is None else _origin(found)
+
+
+def others_of(devices: Any) -> tuple[tuple[str, str], ...]:
+    """Return kind and id of what may be booted in place of the root.
+
+    :param devices: a BlockDeviceMappingList of Nova's, of a server that was
+        started: Nova gave names to its disks, and keeps them
+    :returns: nothing where it is certain that the root is the first disk
+    """
+    root = devices.root_bdm()
+    buses = {_bus(device) for device in devices}
+    if (root is not None and len(buses) == 1
+            and all(_of(device, 'device_type', 'disk') == 'disk'
+                    for device in devices)
+            and _name(root) == FIRST.get(*buses)):
+        return ()
+    return tuple(pair for device in devices if device is not root
+                 for pair in _origin(device).names()[:1])
+
+
+def _name(device: Any) -> str:
+    return _of(device, 'device_name', '').removeprefix('/dev/')
+
+
+def _bus(device: Any) -> str:
+    """Return the bus of a disk.
+
+    Nova does not record that of a volume that was attached later, and takes
+    it from its name, as nova.virt.libvirt.blockinfo has it.
+    """
+    return _of(device, 'disk_bus', '') or {
+        'vd': 'virtio', 'sd': 'scsi', 'hd': 'ide'}.get(_name(device)[:2], '')
+
+
+def _of(device: Any, field: str, default: str) -> str:
+    said = device[field] if device.obj_attr_is_set(field) else None
+    return said or default
+
+
+def _origin(found: Any) -> Root:
     image = found.image_id if found.source_type == 'image' else ''
     return Root(found.volume_id or '', found.snapshot_id or '', image or '')
 
@@ -131,6 +185,9 @@ def wanted(asked: Asked, server: Server) -> Wanted:
         return Wanted(kept=given(
             '' if asked.wanted.images else default,
             server.kernel_id, server.ramdisk_id))
+    if asked.action == REBUILD:
+        # The rest is said by the request.
+        return Wanted(instead=server.instead)
     return unshelved(server) if asked.action == UNSHELVE else Wanted()
 
 
@@ -142,15 +199,14 @@ def unshelved(server: Server) -> Wanted:
         given(server.kernel_id, server.ramdisk_id),
         # A rebuilt volume has the second.
         given(server.image_id, server.base_image_id),
-        found.volumes, found.snapshots)
+        found.volumes, found.snapshots, server.instead)
 
 
 def running(server: Server) -> Wanted:
     """Return what a server boots that another host takes over."""
-    if server.root:
-        return of_root(server.root)
-    return Wanted(kept=given(
-        server.image_id, server.kernel_id, server.ramdisk_id))
+    return Wanted(instead=server.instead) + (
+        of_root(server.root) if server.root else Wanted(kept=given(
+            server.image_id, server.kernel_id, server.ramdisk_id)))
 
 
 def of_root(root: Root) -> Wanted:

@@ -53,6 +53,10 @@ _UUID = re.compile('[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}')
 # The properties by which Nova takes other disks than the image's bytes.
 _MAPPINGS = ('block_device_mapping', 'mappings')
 _OPEN = ('public', 'community')
+# And that by which it names the root; other disks may come before it then.
+_ROOT_NAME = 'root_device_name'
+_APART = ('Attach it when the server runs, or leave out disk_bus, '
+          'device_type and device_name of all disks.')
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -63,6 +67,7 @@ class _Source:
     :param kept: whether a copy of it may be booted though it is not there
     :param former: whether it does no harm if it is not there
     :param led: what led to it, from what the request names on
+    :param cure: what to do where it is refused; empty for what the code says
     """
 
     kind: str
@@ -71,6 +76,7 @@ class _Source:
     kept: bool = False
     former: bool = False
     led: tuple[Named, ...] = ()
+    cure: str = ''
 
     def named(self, owner: str = '') -> Named:
         """Return it as it is refused.
@@ -101,6 +107,7 @@ class Followed:
         self._who = who
         self._deadline = deadline
         self._journalled: dict[tuple[Code, str], Verdict] = {}
+        self._beside: tuple[tuple[str, str], ...] = ()
         self.refusals: list[Refusal] = []
         # Why something cannot be judged, and what, as the journal has it.
         self.unknown: Unknown | None = None
@@ -108,6 +115,7 @@ class Followed:
 
     def at(self, wanted: Wanted) -> None:
         """Judge all of it, also if something of it is not known."""
+        self._beside = wanted.beside
         waiting, seen = deque(_sources(wanted)), set()
         while waiting:
             source = waiting.popleft()
@@ -184,18 +192,19 @@ class Followed:
                 cure='Remove the property, or use another image.')
         try:
             found = list(bootable.sources(
-                json.loads(image.extra.get(_MAPPINGS[0]) or '[]'),
-                # Nova looks whether it is set, and to whatever.
-                legacy=not image.extra.get('bdm_v2')))
+                json.loads(image.extra.get(_MAPPINGS[0]) or '[]')))
         except (bootable.Unreadable, ValueError, RecursionError):
             return self._refuse(
                 Code.VOLUME_REFUSED, f'It cannot be read what disks the '
                 f'image {image.image_id} names.', source, _owner(image),
                 cure=f'Correct its property {_MAPPINGS[0]}, or use another '
                 f'image.')
-        return [_Source(kind, name, f'The {kind} {name[:64]}, which the '
-                        f'image {image.image_id} names', led=led)
-                for kind, name in found]
+        return (
+            *(_Source(kind, name, f'The {kind} {name[:64]}, which the image '
+                      f'{image.image_id} names', led=led)
+              for kind, name in found),
+            *(_instead(self._beside)
+              if named or image.extra.get(_ROOT_NAME) else ()))
 
     def _volume(self, source: _Source) -> Iterable[_Source]:
         rule = self._gate.site().policy.volumes
@@ -220,7 +229,9 @@ class Followed:
                            kept=rule is Choice.INHERIT,
                            former=rule is Choice.ALLOW, led=led)]
                   if image_id else ()),
-                *_started(volume.metadata, made, led))
+                *_started(volume.metadata, made, led),
+                *(_instead(self._beside)
+                  if volume.metadata.get(_ROOT_NAME) else ()))
 
     def _snapshot(self, source: _Source) -> Iterable[_Source]:
         if self._gate.site().policy.volumes is Choice.REFUSE:
@@ -232,7 +243,8 @@ class Followed:
         return [_Source(VOLUME, snapshot.volume_id, f'The volume '
                         f'{snapshot.volume_id}, of which the snapshot '
                         f'{source.identifier} was made', kept=True,
-                        led=(*source.led, source.named(snapshot.project)))]
+                        led=(*source.led, source.named(snapshot.project)),
+                        cure=source.cure)]
 
     def _no_volumes(self, source: _Source) -> Iterable[_Source]:
         return self._refuse(
@@ -262,6 +274,7 @@ class Followed:
         What is refused for the same reason is journalled once: a request may
         name what it likes.
         """
+        cure = cure or source.cure
         reason = Reason(code, message, cure=cure)
         verdict = self._journalled.get((code, cure))
         if verdict is None:
@@ -297,6 +310,14 @@ def _sources(wanted: Wanted) -> Iterator[_Source]:
         yield from (_Source(kind, name) for name in names)
     yield from (_Source(IMAGE, name, f'The image {name} of the server',
                         former=True) for name in wanted.former)
+    yield from _instead(wanted.instead)
+
+
+def _instead(found: Iterable[tuple[str, str]]) -> Iterator[_Source]:
+    """Yield what may be the first disk, though it is not to be booted."""
+    yield from (_Source(kind, name, f'The {kind} {name[:64]}, which may be '
+                        f'booted in place of the root disk', cure=_APART)
+                for kind, name in found)
 
 
 def _started(extra: Mapping[str, str], of: str,

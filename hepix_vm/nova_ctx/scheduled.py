@@ -85,7 +85,8 @@ def _find(spec: Any) -> Scheduled:
         # Nova has changed the server already, and the image here.
         image = spec.image.id if spec.image and 'id' in spec.image else ''
         return Scheduled(Occasion.REBUILD, instance.project_id, Wanted(
-            given(image), given(instance.kernel_id, instance.ramdisk_id)))
+            given(image), given(instance.kernel_id, instance.ramdisk_id),
+            instead=server.instead))
     return Scheduled(occasion, instance.project_id, (
         booted_server.unshelved(server) if occasion is Occasion.UNSHELVE
         else booted_server.running(server)))
@@ -101,15 +102,16 @@ def _new(request: Any) -> Scheduled:
         Occasion.CREATE, instance.project_id,
         Wanted(given(instance.image_ref),
                given(instance.kernel_id, instance.ramdisk_id))
-        + bootable.wanted_of(bootable.sources(
-            [*_devices(request.block_device_mappings)], legacy=False)))
+        + bootable.mapped([*_devices(request.block_device_mappings)],
+                          instance.root_device_name))
 
 
 def _devices(mappings: Any) -> Iterator[dict[str, Any]]:
     """Yield block devices as requests have them."""
     for device in mappings:
         yield {name: device[name] for name in (
-            'boot_index', 'image_id', 'volume_id', 'snapshot_id')
+            'boot_index', 'image_id', 'volume_id', 'snapshot_id',
+            'disk_bus', 'device_type', 'device_name')
             if device.obj_attr_is_set(name)}
 
 

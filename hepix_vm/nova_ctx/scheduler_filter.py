@@ -29,7 +29,6 @@ from hepix_vm.boot import Booter
 from hepix_vm.errors import Code
 from hepix_vm.nova_ctx.boot import booter_of
 from hepix_vm.nova_ctx.boot import Boots
-from hepix_vm.nova_ctx.bootable import Wanted
 from hepix_vm.nova_ctx.lookup import Unknown
 from hepix_vm.nova_ctx.refusal import Answer
 from hepix_vm.nova_ctx import scheduled
@@ -101,7 +100,7 @@ class EndorsedImageFilter(filters.BaseHostFilter):
 
     def _judged(self, found: Scheduled, booter: Booter,
                 who: dict[str, str]) -> Answer:
-        if found.wanted == Wanted():
+        if found.wanted.nothing:
             return self._boots.refused(Reason(
                 Code.VOLUME_REFUSED, 'Nova does not say from what the server '
                 'would boot.'), booter, **who)

@@ -238,10 +238,10 @@ def test_a_server_of_which_nova_knows_no_disk(api):
     assert api.act('rescue')[0] == 202
 
 
-def test_a_rebuilt_server_is_not_looked_for(api):
+def test_a_rebuilt_server(api):
+    api.server = Server('p1', B, kernel_id=B, instead=(('volume', B),))
     assert api.act('rebuild', {'imageRef': A})[0] == 202
-    assert api.found == []
-    assert api.boots.asked[0][0] == Wanted((A,))
+    assert api.boots.asked[0][0] == Wanted((A,), instead=(('volume', B),))
 
 
 def test_a_server_that_nova_does_not_find(api):

@@ -192,8 +192,8 @@ def test_volumes_that_are_booted(index, boots):
         for named in ({'source_type': kind, 'uuid': A}, {f'{kind}_id': A}):
             wanted = mapped({**named, 'boot_index': index})
             assert wanted == (Wanted(**{f'{kind}s': (A,)}) if boots
-                              else Wanted())
-    assert mapped({'volume_id': A}) == Wanted()
+                              else Wanted(beside=((kind, A),)))
+    assert mapped({'volume_id': A}) == Wanted(beside=(('volume', A),))
     # Of an image a disk is made that may be booted later.
     assert mapped({'source_type': 'image', 'uuid': A,
                    'boot_index': index}) == Wanted((A,))

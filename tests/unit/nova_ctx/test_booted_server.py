@@ -57,6 +57,19 @@ def test_unshelve():
     assert wanted(root=Root()) == Wanted()
 
 
+def test_what_may_be_booted_instead():
+    more = Wanted(instead=(('volume', VOLUME),))
+    known = server(image_id=GOOD, instead=more.instead)
+    assert booted_server.wanted(Asked('unshelve'), known) == more + Wanted(
+        former=(GOOD,))
+    assert booted_server.wanted(
+        Asked('rebuild', wanted=Wanted((GOOD,))), known) == more
+    assert booted_server.running(known) == more + Wanted(kept=(GOOD,))
+    # Nova puts the rescue disk before all others.
+    assert booted_server.wanted(Asked('rescue'), known) == Wanted(
+        kept=(GOOD,))
+
+
 def test_other_actions():
     assert booted_server.wanted(
         Asked('rebuild', wanted=Wanted((GOOD,))),

@@ -206,15 +206,47 @@ def test_a_new_server_from_a_volume(boots, cloud, mapped, wanted):
     assert asked(boots, image=None) == ('create', wanted)
 
 
-def test_a_new_server_with_data(boots, cloud):
+DATA = {'source_type': 'volume', 'destination_type': 'volume',
+        'volume_id': VOLUME, 'boot_index': -1}
+
+
+@pytest.mark.parametrize('root, more, name, certain', [
+    # As Nova makes it of imageRef.
+    ({'device_type': 'disk'}, {}, None, True),
+    ({}, {'boot_index': None}, None, True),
+    ({'disk_bus': 'scsi'}, {'disk_bus': 'scsi'}, None, True),
+    ({}, {'disk_bus': 'scsi'}, None, False),
+    ({}, {'device_type': 'lun'}, None, False),
+    ({'device_name': '/dev/vdb'}, {}, None, False),
+    ({}, {'device_name': '/dev/vda'}, None, False),
+    # Nova has it from the image.
+    ({}, {}, '/dev/vdb', False)])
+def test_a_new_server_with_data(boots, cloud, root, more, name, certain):
     cloud.building = build(
-        device(image_id=IMAGE),
-        device(source_type='volume', volume_id=VOLUME, boot_index=-1),
-        device(source_type='volume', volume_id=VOLUME, boot_index=None),
-        device(source_type='image', image_id=OTHER, boot_index=-1))
+        device(**{'image_id': IMAGE, 'device_name': None, **root}),
+        device(**{**DATA, 'device_name': None, **more}),
+        device(**{'device_name': None, **root, 'image_id': OTHER,
+                  'boot_index': -1}),
+        root_device_name=name)
     _, wanted = asked(boots)
     assert {*wanted.images} == {IMAGE, OTHER}
     assert wanted.volumes == ()
+    assert (wanted.beside, wanted.instead) == (
+        ((('volume', VOLUME),), ()) if certain
+        else ((), (('volume', VOLUME),)))
+
+
+@pytest.mark.parametrize('state, hints', [
+    ('rebuilding', HINT), ('unshelving', {}), ('migrating', {})])
+def test_a_server_with_data(boots, cloud, state, hints):
+    """Nova gave names to all its disks when it was started."""
+    cloud.instance = instance(task_state=state)
+    root = device(image_id=IMAGE, disk_bus='virtio')
+    for name, instead in (('/dev/vdb', ()), ('/dev/sdb', (
+            ('volume', VOLUME),))):
+        boots.asked.clear()
+        cloud.devices = [root, device(**DATA, device_name=name)]
+        assert asked(boots, hints=hints)[1].instead == instead
 
 
 def test_a_rebuild_takes_the_new_image(boots, cloud):

@@ -63,6 +63,8 @@ class Server:
     :param root: None if it does not boot from a volume
     :param instead: kind and id of what else is attached to it, where it is
         not certain that it boots from its root
+    :param hosted: whether it is shelved and still on its host, which boots
+        the disk that is there
     """
 
     project: str
@@ -73,6 +75,7 @@ class Server:
     shelved_image_id: str = ''
     root: Root | None = None
     instead: tuple[tuple[str, str], ...] = ()
+    hosted: bool = False
 
 
 def find(context: Any, identifier: str) -> Server | None:
@@ -82,18 +85,24 @@ def find(context: Any, identifier: str) -> Server | None:
     :param identifier: as the path has it
     :raises Unknown: its cell does not answer
     """
+    from nova import exception
+    from oslo_db import exception as db
+
+    try:
+        return _find(context, identifier)
+    except exception.InstanceNotFound:
+        return None
+    except (exception.NovaException, db.DBError) as error:
+        raise Unknown('Nova does not say now what the server is.') from error
+
+
+def _find(context: Any, identifier: str) -> Server | None:
     from nova.compute import api
     from nova.compute import vm_states
-    from nova import exception
 
     # Nova writes into it in which cell the server is.
     context = copy.copy(context)
-    try:
-        instance = api.API().get(context, identifier)
-    except exception.InstanceNotFound:
-        return None
-    except exception.NovaException as error:
-        raise Unknown('Nova does not say now what the server is.') from error
+    instance = api.API().get(context, identifier)
     # Nova refuses all that is looked at here until it is built.
     if instance.vm_state == vm_states.BUILDING:
         return None
@@ -107,6 +116,7 @@ def of(context: Any, instance: Any) -> Server:
     :param instance: Nova's, with its system_metadata
     """
     from nova.compute import utils
+    from nova.compute import vm_states
     from nova import objects
 
     devices = objects.BlockDeviceMappingList.get_by_instance_uuid(
@@ -119,7 +129,7 @@ def of(context: Any, instance: Any) -> Server:
         known.get('shelved_image_id') or '',
         root_of(devices) if utils.is_volume_backed_instance(
             context, instance, devices) else None,
-        others_of(devices))
+        others_of(devices), instance.vm_state == vm_states.SHELVED)
 
 
 def root_of(devices: Any) -> Root:
@@ -196,9 +206,11 @@ def unshelved(server: Server) -> Wanted:
     found = of_root(server.root) if server.root else Wanted()
     return Wanted(
         given(server.shelved_image_id) + found.images,
-        given(server.kernel_id, server.ramdisk_id),
+        given(server.kernel_id, server.ramdisk_id,
+              server.image_id if server.hosted else ''),
         # A rebuilt volume has the second.
-        given(server.image_id, server.base_image_id),
+        given('' if server.hosted else server.image_id,
+              server.base_image_id),
         found.volumes, found.snapshots, server.instead)
 
 

@@ -134,6 +134,7 @@ def instance(image=IMAGE, flavor='small', **values):
     return objects.Instance(**{
         'uuid': SERVER, 'project_id': PROJECT, 'image_ref': image,
         'kernel_id': '', 'ramdisk_id': '', 'system_metadata': {},
+        'vm_state': 'active',
         'root_device_name': '/dev/vda',
         'flavor': objects.Flavor(flavorid=flavor), **values})
 

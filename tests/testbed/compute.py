@@ -22,6 +22,7 @@ import os
 import pathlib
 import sys
 from typing import Any
+from typing import Self
 
 from tests.testbed.daemon import Daemon
 from tests.testbed.database import Databases
@@ -44,14 +45,15 @@ class Part(Daemon):
     :param api: whose folder and settings it has
     :param bus: where that queue is
     :param environment: of the process
+    :param folder: of its files; by default it has the program's name
     """
 
     def __init__(self, name: str, queue: str, api: NovaApi, bus: RabbitMQ,
-                 environment: Mapping[str, str]) -> None:
+                 environment: Mapping[str, str], folder: str = '') -> None:
         self._queue = queue
         self._bus = bus
         super().__init__(
-            api.folder / name,
+            api.folder / (folder or name),
             [*service.IN_LINE, program(name), '--config-file',
              str(api.conf)],
             {'PATH': os.pathsep.join((
@@ -66,6 +68,45 @@ class Part(Daemon):
     def answers(self) -> bool:
         """Say whether somebody takes what others ask of it."""
         return self._bus.taken(self._queue)
+
+
+class FakeHost(Part):
+    """Another compute host, which is fake: no guest runs there.
+
+    It has Nova's own fake driver, which remembers servers and does nothing:
+    the scheduler may decide for it. A context manager; at the end no server
+    may be there.
+
+    :param compute: which runs
+    """
+
+    NAME = 'fakehost'
+
+    def __init__(self, compute: 'Compute') -> None:
+        super().__init__(
+            'nova-compute', f'compute-alt.{self.NAME}', compute.api,
+            compute.bus, {}, self.NAME)
+        self._compute = compute
+        # The host's identity lies beside its settings: they are its own.
+        settings = self.folder / 'nova.conf'
+        settings.write_text(compute.api.conf.read_text() + service.ini({
+            'DEFAULT': {
+                'host': self.NAME, 'state_path': str(self.folder),
+                'compute_driver': 'fake.FakeDriverWithoutFakeNodes'}}))
+        self._command[-1] = str(settings)
+
+    def __enter__(self) -> Self:
+        self.start()
+        self._compute.api.map_host(self.NAME)
+        return self
+
+    def __exit__(self, *unused: object) -> None:
+        """Stop it, and let Nova and Placement forget it."""
+        self.stop()
+        known = self._compute.call(
+            'GET', f'/os-services?host={self.NAME}')['services']
+        for each in known:
+            self._compute.call('DELETE', f'/os-services/{each["id"]}')
 
 
 class Compute:
@@ -172,7 +213,9 @@ def _settings(folder: pathlib.Path, compute: Compute,
             'virt_type': 'qemu', 'cpu_mode': 'none', 'inject_partition': '-2',
             # Kernels for clouds have no driver of q35's CD-ROM.
             'hw_machine_type': 'x86_64=pc',
-            'connection_uri': compute.libvirt.uri},
+            'connection_uri': compute.libvirt.uri,
+            # As of FakeHost: where both are the same, no ssh is needed.
+            'migration_inbound_addr': '192.168.0.1'},
         'placement': {'endpoint_override': compute.placement.url},
         'conductor': {'workers': '1'}, 'scheduler': {'workers': '1'},
         'vnc': {'enabled': 'false'}, 'spice': {'enabled': 'false'},

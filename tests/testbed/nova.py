@@ -88,11 +88,8 @@ class NovaApi(service.Service):
         self.conf = self.folder / 'nova.conf'
         if self._databases.prepare('nova', prepare, *(
                 self.folder / name for name in DATABASES)):
-            self.query(
-                _API, "INSERT INTO host_mappings (cell_id, host) SELECT "
-                "id, ? FROM cell_mappings WHERE name = 'cell1'", (HOST,))
-        shutil.copy(pathlib.Path(sys.prefix) / 'etc/nova/api-paste.ini',
-                    self.folder)
+            self.map_host(HOST)
+        self.unguard()
         self.use('http://127.0.0.1:1')
 
     def use(self, glance: str) -> None:
@@ -106,11 +103,22 @@ class NovaApi(service.Service):
         self.conf.write_text(service.ini(settings))
         self._point_cells_here(settings['DEFAULT']['transport_url'])
 
+    def map_host(self, host: str) -> None:
+        """Have a compute host known to be in the cell."""
+        self.query(_API, "INSERT INTO host_mappings (cell_id, host) SELECT "
+                   "id, ? FROM cell_mappings WHERE name = 'cell1'", (host,))
+
+    def unguard(self) -> None:
+        """Have its pipelines as Nova does; it counts when it starts."""
+        shutil.copy(pathlib.Path(sys.prefix) / 'etc/nova/api-paste.ini',
+                    self.folder)
+
     def guard(self, config: pathlib.Path) -> None:
         """Put the boot gate into its pipelines; it counts when it starts.
 
         :param config: hepix-vm.conf
         """
+        self.unguard()
         paste = self.folder / 'api-paste.ini'
         text = paste.read_text()
         for last in ('keystonecontext', 'legacy_v2_compatible'):

@@ -19,6 +19,7 @@ no volumes with bytes. Only Neutron has a stand-in.
 
 from collections.abc import Mapping
 import contextlib
+import json
 import pathlib
 import subprocess
 from typing import Self
@@ -146,6 +147,18 @@ class Stack:
             env={**clean_environment(), **self.environment})
         assert done.returncode == 0, done.stderr
         return done.stdout
+
+    def refusals(self, service: str, server: str) -> list[tuple[str, str]]:
+        """Return what a service refused a server, as its journal has it.
+
+        :returns: of each refusal the action and the code of the reason
+        """
+        journal = self.site.state / 'journal' / f'{service}.jsonl'
+        records = (map(json.loads, journal.read_text().splitlines())
+                   if journal.exists() else ())
+        return [(record['action'], record['reasons'][0]['code'])
+                for record in records
+                if record.get('server') == server and not record['allowed']]
 
     def daemons(self) -> tuple[Daemon, ...]:
         """Return all that it starts."""

@@ -10,7 +10,11 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Answers that are kept for a while: Nova asks six times for one server."""
+"""Answers that are kept for a while, and made once for all who wait for them.
+
+Nova asks the vendordata service six times for one server, and servers are
+booted by the hundred from one image.
+"""
 
 from collections.abc import Callable
 from collections.abc import Hashable

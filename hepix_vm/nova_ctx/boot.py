@@ -35,6 +35,10 @@ from hepix_vm.trust.verdict import Reason
 
 LOG = logging.getLogger(__name__)
 
+# Of a server that boots from nothing that is known.
+NO_SOURCE = Reason(Code.VOLUME_REFUSED,
+                   'Nova does not say from what the server would boot.')
+
 
 def booter_of(context: Any) -> Booter:
     """Return who asks.

@@ -31,6 +31,7 @@ from hepix_vm.errors import Code
 from hepix_vm.errors import ServiceError
 from hepix_vm.nova_ctx.boot import booter_of
 from hepix_vm.nova_ctx.boot import Boots
+from hepix_vm.nova_ctx.boot import NO_SOURCE
 from hepix_vm.nova_ctx import bootable
 from hepix_vm.nova_ctx.bootable import Asked
 from hepix_vm.nova_ctx.bootable import IMAGE
@@ -105,7 +106,7 @@ class BootFilter:
 
     def _refusal(self, environ: Environ,
                  route: dict[str, str]) -> webob.exc.HTTPException | None:
-        """Return why a request is refused."""
+        """Return why a request is refused; None if it passes."""
         request = webob.Request(environ)
         body = request.body
         if not body:
@@ -163,9 +164,8 @@ class _Judged:
             else:
                 wanted += booted_server.wanted(asked, server)
                 if asked.action == UNSHELVE and wanted.nothing:
-                    return self._boots.refused(Reason(
-                        Code.VOLUME_REFUSED, 'Nova does not say from what '
-                        'the server would boot.'), self._booter, **self._who)
+                    return self._boots.refused(
+                        NO_SOURCE, self._booter, **self._who)
         if asked.disks and wanted.nothing:
             return self._boots.refused(Reason(
                 Code.NOT_ENDORSED, 'None of the disks that the server would '

@@ -26,14 +26,13 @@ from nova.scheduler import filters
 from oslo_log import log as logging
 
 from hepix_vm.boot import Booter
-from hepix_vm.errors import Code
 from hepix_vm.nova_ctx.boot import booter_of
 from hepix_vm.nova_ctx.boot import Boots
+from hepix_vm.nova_ctx.boot import NO_SOURCE
 from hepix_vm.nova_ctx.lookup import Unknown
 from hepix_vm.nova_ctx.refusal import Answer
 from hepix_vm.nova_ctx import scheduled
 from hepix_vm.nova_ctx.scheduled import Scheduled
-from hepix_vm.trust.verdict import Reason
 
 LOG = logging.getLogger(__name__)
 
@@ -101,8 +100,6 @@ class EndorsedImageFilter(filters.BaseHostFilter):
     def _judged(self, found: Scheduled, booter: Booter,
                 who: dict[str, str]) -> Answer:
         if found.wanted.nothing:
-            return self._boots.refused(Reason(
-                Code.VOLUME_REFUSED, 'Nova does not say from what the server '
-                'would boot.'), booter, **who)
+            return self._boots.refused(NO_SOURCE, booter, **who)
         return self._boots.judge(
             found.wanted, booter, self._boots.deadline(), **who)

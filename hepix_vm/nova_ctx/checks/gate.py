@@ -123,9 +123,7 @@ def check_policy(nova: cfg.ConfigOpts) -> Found:
     try:
         gate_of(nova).site()
     except HepixVmError as error:
-        yield Severity.FAILURE, (
-            f'No server can be started until this is mended: {error.message} '
-            f'{error.remedy}')
+        yield _until_mended(error)
 
 
 def check_account(nova: cfg.ConfigOpts) -> Found:
@@ -146,6 +144,12 @@ def check_account(nova: cfg.ConfigOpts) -> Found:
             'are more urgent here than what they run.')
 
 
+def _until_mended(error: HepixVmError) -> tuple[Severity, str]:
+    return Severity.FAILURE, (
+        f'No server can be started until this is mended: {error.message} '
+        f'{error.remedy}')
+
+
 def _silent(catalogue: Catalogue, ledger_owner: str) -> Found:
     """Whether the account is told of all images, and of the ledger."""
     try:
@@ -157,9 +161,7 @@ def _silent(catalogue: Catalogue, ledger_owner: str) -> Found:
     try:
         LedgerCopy(catalogue, ledger_owner).refresh()
     except ServiceError as error:
-        yield Severity.FAILURE, (
-            f'No server can be started until this is mended: {error.message} '
-            f'{error.remedy}')
+        yield _until_mended(error)
 
 
 def check_rights(nova: cfg.ConfigOpts) -> Found:

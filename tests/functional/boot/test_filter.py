@@ -63,8 +63,10 @@ def test_create(world, good, bad, form):
             project=world.keystone.project('atlas')), **how)
     response = FORMS[form](ask, good)
     if form.startswith('alias'):
-        # Nova 34.0 fails then, and one of its later versions may not.
-        assert 'trust policy' not in response.text
+        # It came to Nova, which fails there by itself: volumes_boot.create
+        # of 34.0 does not name the body to what validates it.
+        assert (response.status_code, *response.json()) == (
+            500, 'computeFault')
     else:
         taken(response)
     refused(FORMS[form](ask, bad), 'not-endorsed')

@@ -34,6 +34,8 @@ from hepix_vm.exchange.locking import Locking
 from hepix_vm.exchange.memory import Memory
 from hepix_vm.exchange.owners import Owners
 from hepix_vm.exchange.runners import Finder
+from hepix_vm.exchange.runners import OutOfUse
+from hepix_vm.exchange.runners import Runner
 from hepix_vm.exchange.settle import Settler
 from hepix_vm.exchange.steady import SERVICE
 from hepix_vm.exchange import tidings
@@ -45,6 +47,7 @@ from hepix_vm.servers import Running
 from hepix_vm.site import Site
 from hepix_vm.trust.imagelist import format_time
 from hepix_vm.trust import running
+from hepix_vm.trust.settings import Choice
 from hepix_vm.trust.settings import Measure
 from hepix_vm.trust.settings import RunningServers
 from hepix_vm.trust import standing
@@ -62,6 +65,9 @@ _RUNS_ON = ('It is to be stopped, and runs on; the next sweep tries again. If '
             'rescue as an administrator. If its task is powering-off, its '
             'guest does not obey, and Nova waits as long as its image says '
             '(os_shutdown_timeout): on its host, virsh destroy ends that.')
+_NOT_HIS = ('That it runs this image only Cinder says, where members of its '
+            'project may write what they like. They may not see the image, '
+            'and are not told.')
 _SEEN, _UNSTOPPED = 'seen', 'unstopped'
 _LOCKED, _STOPPING, _STOPPED = 'locked', 'stopping', 'stopped'
 _OWNER, _BUSY = 'owner', 'busy'
@@ -102,26 +108,6 @@ class Services:
     nova: Callable[[], keystone_adapter.Adapter | None]
     cinder: Callable[[], keystone_adapter.Adapter | None]
     identity: keystone_adapter.Adapter | None
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class _Ended:
-    """An image that may not be used any more.
-
-    :param state: as ``hepix_state`` says it now, or will
-    :param measure: what the site wants of the servers that run it
-    """
-
-    held: Held
-    outcome: Outcome
-    state: str
-    measure: Measure
-
-    @property
-    def reason(self) -> str:
-        """Why its servers are locked."""
-        return (f'The image {self.held.image_id} is {self.state} and may not '
-                f'be used any more (image trust policy of this cloud).')
 
 
 class Ended:
@@ -186,11 +172,11 @@ class Ended:
         found = finder.find(images)
         self._all = finder.all
         locking = Locking(nova)
-        for image_id, servers in sorted(found.items()):
-            self._image(locking, image_id, servers)
+        for image_id, runners in sorted(found.items()):
+            self._image(locking, image_id, runners)
 
     def _image(self, locking: Locking, image_id: str,
-               servers: Collection[Running]) -> None:
+               runners: Collection[Runner]) -> None:
         try:
             # It may be in use again, or another one be worse.
             found = self._settler.look_now(image_id)
@@ -202,15 +188,18 @@ class Ended:
         ended = self._judged(*found) if found else None
         if ended is None:
             return
-        for server in servers:
+        # The site keeps users from writing what Cinder says, or should.
+        proven = self._site.policy.volumes is Choice.INHERIT
+        for runner in runners:
             self.tally.servers += 1
             try:
-                self._server(locking, ended, server)
+                self._server(locking, ended if proven or not runner.hinted
+                             else ended.as_hinted(), runner.server)
             except HepixVmError as error:
                 self._failed(f'It is not known who locked the server '
-                             f'{server.identifier}', error)
+                             f'{runner.server.identifier}', error)
 
-    def _judged(self, held: Held, outcome: Outcome) -> _Ended | None:
+    def _judged(self, held: Held, outcome: Outcome) -> OutOfUse | None:
         state = outcome.values.get('hepix_state') or held.extra.get(
             'hepix_state', '')
         measure = running.measure(
@@ -219,9 +208,9 @@ class Ended:
         if (measure is None or outcome.verdict.mode is not Mode.ENFORCING
                 or (outcome.status or held.status) != 'deactivated'):
             return None
-        return _Ended(held, outcome, state, measure)
+        return OutOfUse(held, outcome, state, measure)
 
-    def _server(self, locking: Locking, ended: _Ended,
+    def _server(self, locking: Locking, ended: OutOfUse,
                 server: Running) -> None:
         """Do with a server what is to be done.
 
@@ -247,7 +236,7 @@ class Ended:
         if runs_on:
             self._runs_on(key, server, ended, due)
 
-    def _act(self, locking: Locking, ended: _Ended, server: Running,
+    def _act(self, locking: Locking, ended: OutOfUse, server: Running,
              due: running.Due) -> tuple[list[str], bool, bool]:
         """Lock and stop a server, as far as it is due.
 
@@ -277,7 +266,7 @@ class Ended:
                       f'sweep tries again')
         return did, runs_on, False
 
-    def _obeys(self, key: str, server: Running, ended: _Ended,
+    def _obeys(self, key: str, server: Running, ended: OutOfUse,
                told: bool) -> None:
         """Journal that a server stopped that was told to.
 
@@ -295,7 +284,7 @@ class Ended:
             self._memory.forget(stopping)
         self._memory.keep(stopping, *[f'{key} {_BUSY}'] * told)
 
-    def _runs_on(self, key: str, server: Running, ended: _Ended,
+    def _runs_on(self, key: str, server: Running, ended: OutOfUse,
                  due: running.Due) -> None:
         """Journal and tell, once, that a server cannot be stopped.
 
@@ -311,7 +300,7 @@ class Ended:
             self._news(_UNSTOPPED, server, ended, '', _RUNS_ON)
             self._memory.add(told)
 
-    def _done(self, server: Running, ended: _Ended, did: list[str],
+    def _done(self, server: Running, ended: OutOfUse, did: list[str],
               locked: bool) -> None:
         """Journal and tell what was found or done, if that is news.
 
@@ -331,7 +320,7 @@ class Ended:
                 self._record(server, ended, action)
         elif not untold:
             return
-        email, why = self._owner(server) if untold else ('', '')
+        email, why = self._owner(server, ended) if untold else ('', '')
         if (first or did) and not others:
             self._news(did[-1] if did else _SEEN, server, ended,
                        email or '', why)
@@ -341,7 +330,7 @@ class Ended:
             self._say(f'{server.identifier}: {why}')
         self._memory.add(key, *[owner] * (email is not None))
 
-    def _record(self, server: Running, ended: _Ended, action: str) -> None:
+    def _record(self, server: Running, ended: OutOfUse, action: str) -> None:
         self._journal.record({
             'time': format_time(utcnow()), 'event': 'server',
             'action': action, 'server': server.identifier,
@@ -350,7 +339,7 @@ class Ended:
             'state': ended.state, 'reasons': [
                 each.as_dict() for each in ended.outcome.verdict.reasons]})
 
-    def _news(self, action: str, server: Running, ended: _Ended, email: str,
+    def _news(self, action: str, server: Running, ended: OutOfUse, email: str,
               why: str) -> None:
         """Tell what was found or done, and operators why."""
         kind = Kind.SERVER_RUNS if action == _SEEN else Kind(
@@ -361,11 +350,14 @@ class Ended:
                 server.status, email),
             ended.held, ended.outcome, self._site, utcnow(), why))
 
-    def _owner(self, server: Running) -> tuple[str | None, str]:
+    def _owner(self, server: Running,
+               ended: OutOfUse) -> tuple[str | None, str]:
         """Return the address of who made a server, or why there is none.
 
         It is None if Keystone does not say, and asked for by the next sweep.
         """
+        if ended.hinted and not ended.shown_to(server.project):
+            return '', _NOT_HIS
         try:
             email = self._owners.email(server.user)
         except HepixVmError as error:
@@ -376,7 +368,7 @@ class Ended:
         return email, '' if email else (
             'Who made it has no mail address in Keystone, and is not told.')
 
-    def _say_of(self, server: Running, ended: _Ended, verb: str,
+    def _say_of(self, server: Running, ended: OutOfUse, verb: str,
                 did: list[str]) -> None:
         what = ' and '.join(did).replace(
             _STOPPING, 'told to stop') or 'reported'
@@ -392,7 +384,7 @@ class Ended:
         LOG.error('%s: %s %s', what, error.message, error.remedy)
 
 
-def _told(ended: _Ended, server: Running) -> tuple[str, str]:
+def _told(ended: OutOfUse, server: Running) -> tuple[str, str]:
     """Return what is remembered when operators were told, and the owner."""
     key = (f'server {ended.held.image_id} {server.identifier} '
            f'{ended.state}')

@@ -15,17 +15,66 @@
 from collections.abc import Callable
 from collections.abc import Collection
 from collections.abc import Mapping
+import dataclasses
 import functools
+from typing import Self
 
 from keystoneauth1 import adapter as keystone_adapter
 
 from hepix_vm.errors import HepixVmError
 from hepix_vm.exchange.settle import Settler
 from hepix_vm.exchange import usage
+from hepix_vm.held import Held
+from hepix_vm.held import Outcome
 from hepix_vm.servers import Running
+from hepix_vm.trust.settings import Measure
 
 _NO_CINDER = ('There is no Cinder here: of servers that run from volumes it '
               'is not known from which image.')
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class OutOfUse:
+    """An image that may not be used any more.
+
+    :param state: as ``hepix_state`` says it now, or will
+    :param measure: what the site wants of the servers that run it
+    :param hinted: whether a server is meant of which only Cinder says that
+        it runs it, and who may write that may lie
+    """
+
+    held: Held
+    outcome: Outcome
+    state: str
+    measure: Measure
+    hinted: bool = False
+
+    @property
+    def reason(self) -> str:
+        """Why its servers are locked."""
+        return (f'The image {self.held.image_id} is {self.state} and may not '
+                f'be used any more (image trust policy of this cloud).')
+
+    def as_hinted(self) -> Self:
+        """Return it for such a server: nothing is done with that."""
+        return dataclasses.replace(
+            self, measure=Measure.REPORT, hinted=True)
+
+    def shown_to(self, project: str) -> bool:
+        """Return whether all members of a project may see the image."""
+        return self.held.visibility == 'public' or (
+            self.held.owner == project)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Runner:
+    """A server that runs an image.
+
+    :param hinted: whether only Cinder says so, of its volume
+    """
+
+    server: Running
+    hinted: bool
 
 
 class Finder:
@@ -51,7 +100,7 @@ class Finder:
         # Whether all servers were seen that there may be.
         self.all = True
 
-    def find(self, images: Collection[str]) -> Mapping[str, list[Running]]:
+    def find(self, images: Collection[str]) -> Mapping[str, list[Runner]]:
         """Return the servers that run images, by these.
 
         :param images: Glance's ids
@@ -64,12 +113,13 @@ class Finder:
         roots = self._roots(servers)
         meant = functools.cache(functools.partial(
             self._meant, images, {each.lower() for each in images}))
-        found: dict[str, list[Running]] = {}
+        found: dict[str, list[Runner]] = {}
         for server in servers:
-            runs = {server.image_id or '', *server.boots,
-                    *roots.get(server.identifier, ())}
-            for image_id in sorted({*map(meant, runs)} - {''}):
-                found.setdefault(image_id, []).append(server)
+            known = {*map(meant, (server.image_id or '', *server.boots))}
+            hints = {*map(meant, roots.get(server.identifier, ()))}
+            for image_id in sorted((known | hints) - {''}):
+                found.setdefault(image_id, []).append(
+                    Runner(server, image_id not in known))
         return found
 
     def _meant(self, images: Collection[str], small: Collection[str],

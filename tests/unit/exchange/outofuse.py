@@ -103,14 +103,15 @@ class Images:
 def looker(folder):
     """Return what sweeps once: with what was said and told."""
     def look(nova, measure=Measure.STOP, images=None, keystone=None,
-             dry_run=False, out=(IMAGE,)):
+             dry_run=False, out=(IMAGE,), cinder=None, **policy):
         site = types.SimpleNamespace(
             policy=Policy(running_servers=RunningServers(
-                *[measure] * 5)), accepted=types.SimpleNamespace(by_uuid={}))
+                *[measure] * 5), **policy),
+            accepted=types.SimpleNamespace(by_uuid={}))
         said, told = [], []
         tally = Ended(
             images or Images(), site,
-            Services(lambda: nova, lambda: None, keystone or Keystone()),
+            Services(lambda: nova, lambda: cinder, keystone or Keystone()),
             str(folder), said.append, told.append, dry_run).run(out)
         return types.SimpleNamespace(tally=tally, said=said, told=told)
     return look

@@ -111,10 +111,11 @@ def booted(devices, image='', extra=None, name=None):
         project_id='p')
     compute = manager.ComputeManager.__new__(manager.ComputeManager)
     compute.driver = libvirt.LibvirtDriver.__new__(libvirt.LibvirtDriver)
-    with mock.patch.object(objects.BlockDeviceMapping, 'save'), \
+    with mock.patch.object(objects.BlockDeviceMapping, 'save',
+                           autospec=True), \
             mock.patch.object(objects.Instance, 'image_meta', meta), \
             mock.patch.object(blockinfo.configdrive, 'required_by',
-                              return_value=False):
+                              autospec=True, return_value=False):
         compute._default_block_device_names(instance, meta, found)
         info = driver.get_block_device_info(instance, found)
         disks = blockinfo.get_disk_info('kvm', instance, meta, info)

@@ -21,8 +21,8 @@ from nova import objects
 from oslo_db import exception as db
 import pytest
 
-from hepix_vm.nova_ctx import booted_server
 from hepix_vm.nova_ctx.bootable import Wanted
+from hepix_vm.nova_ctx import booted_server
 from hepix_vm.nova_ctx.lookup import Unknown
 
 SERVER = 'aaaaaaaa-0000-4000-8000-aaaaaaaaaaaa'

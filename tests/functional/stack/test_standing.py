@@ -79,37 +79,59 @@ def script(tmp_path: pathlib.Path) -> Iterator[Script]:
     made('clean')
 
 
-def test_a_cloud_is_gone_on_with(
-        script: Script, tmp_path: pathlib.Path) -> None:
-    assert 'It does not run.' in script('status', 3)
-    assert f'. {script.folder}/openrc' in script('start')
-    said = script('status')
-    for name in ('keystone', 'glance', 'placement', 'nova', 'nova-compute',
-                 'nova-scheduler', 'rabbitmq', 'libvirt', 'vendordata'):
-        assert re.search(rf'(?m)^{name} +runs ', said), said
-    disk, keys = tmp_path / 'disk.raw', script.folder / 'site' / 'keys'
-    guest.disk(disk)
+def accept_alice(script: Script) -> None:
+    """Let the site of a new cloud accept what Alice endorses."""
     # It begins as a site does that accepts nobody yet.
     policy = script.folder / 'site' / 'policy.yaml'
     shipped = cache.ROOT / 'etc' / 'hepix_vm' / 'policy.yaml'
     assert policy.read_text() == shipped.read_text()
     policy.write_text(yaml.safe_dump(
         {'endorsers': [{'dn': ALICE, 'ca': CA}]}))
+
+
+def upload(script: Script, disk: pathlib.Path) -> None:
+    """Bring in an image that boots, and that Alice endorses."""
+    keys = script.folder / 'site' / 'keys'
+    guest.disk(disk)
     script.openstack(
         f'image endorsement create {disk} --upload mine --title Mine '
         '--distro debian --distro-version 12 --architecture x86_64 '
         '--hypervisor kvm --image-version 1 --disk-format raw '
         f'--expires +2d --certificate {keys}/alice.pem '
         f'--key {keys}/alice.key')
+
+
+def glance_urls(script: Script) -> str:
+    """Return where Glance answers."""
+    return script.openstack('--os-cloud admin catalog show image '
+                            '-c endpoints -f value')
+
+
+def running(script: Script) -> dict[str, int]:
+    """Return what runs, and its processes."""
+    return {name: int(pid) for name, pid in re.findall(
+        r'(?m)^(\S+) +runs +(\d+) ', script('status'))}
+
+
+def test_a_cloud_is_gone_on_with(
+        script: Script, tmp_path: pathlib.Path) -> None:
+    """One with MariaDB: those of the other modules have sqlite."""
+    assert 'It does not run.' in script('status', 3)
+    assert f'. {script.folder}/openrc' in script(
+        'start', 0, '--database', 'mariadb')
+    parts = running(script)
+    assert {'keystone', 'glance', 'placement', 'nova', 'nova-compute',
+            'nova-scheduler', 'rabbitmq', 'libvirt', 'vendordata',
+            'mariadb'} <= {*parts}
+    accept_alice(script)
+    upload(script, tmp_path / 'disk.raw')
     script.openstack('server create kept --image mine --flavor small '
                      '--nic none --wait')
-    url = script.openstack('--os-cloud admin catalog show image '
-                           '-c endpoints -f value')
-    pid = int(re.findall(r'(?m)^nova-compute +runs +(\d+)', said)[0])
+    url = glance_urls(script)
     # One that was started is not started twice.
-    assert re.findall(r'(?m)^\S+ +runs .*', script('status')) == (
-        re.findall(r'(?m)^\S+ +runs .*', said))
     script('start')
+    assert running(script) == parts
+    pid = parts['nova-compute']
     os.kill(pid, signal.SIGKILL)
     wait(lambda: process_ended(pid), bool)
     assert re.search(r'(?m)^nova-compute +ENDED ', script('status', 1))
@@ -121,8 +143,8 @@ def test_a_cloud_is_gone_on_with(
     # Its server runs again.
     wait(lambda: script.openstack('console log show kept'),
          lambda said: 'welcomes' in said)
-    assert script.openstack('--os-cloud admin catalog show image '
-                            '-c endpoints -f value') != url
+    assert glance_urls(script) != url
+    assert list(script.folder.rglob('*.sqlite')) == []
     script('clean')
     assert not script.folder.exists()
 

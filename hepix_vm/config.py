@@ -47,6 +47,20 @@ def files_of(service_conf: cfg.ConfigOpts | None) -> list[str]:
               for path in sorted(glob.glob(os.path.join(folder, '*.conf'))))]
 
 
+def where(service_conf: cfg.ConfigOpts, option: str,
+          group: str = 'DEFAULT') -> str:
+    """Return file, group and name of a service's option.
+
+    :returns: the file that sets it, or should
+    """
+    location = service_conf.get_location(
+        option, None if group == 'DEFAULT' else group)
+    path = (location.detail if location is not None
+            and location.location is cfg.Locations.user
+            else (service_conf.config_file or ['the configuration'])[-1])
+    return f'{path}: [{group}] {option}'
+
+
 def read(service_conf: cfg.ConfigOpts, project: str, program: str,
          files: Sequence[str] = (), folders: Sequence[str] = ()) -> None:
     """Read a service's own configuration, for a process that is another.

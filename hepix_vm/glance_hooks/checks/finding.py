@@ -19,6 +19,7 @@ import functools
 
 from oslo_config import cfg
 
+from hepix_vm import config
 from hepix_vm.errors import ConfigError
 from hepix_vm.findings import Found
 from hepix_vm.gate import Gate
@@ -45,16 +46,12 @@ class Checked:
             return ADMIN
         return role.lower()
 
-    def where(self, option: str, group: str | None = None) -> str:
+    def where(self, option: str, group: str = 'DEFAULT') -> str:
         """Return file, group and name of an option.
 
         :returns: the file that sets it, or should
         """
-        location = self.conf.get_location(option, group)
-        path = (location.detail if location is not None
-                and location.location is cfg.Locations.user
-                else (self.conf.config_file or ['glance-api.conf'])[-1])
-        return f'{path}: [{group or "DEFAULT"}] {option}'
+        return config.where(self.conf, option, group)
 
 
 Check = Callable[[Checked], Found]

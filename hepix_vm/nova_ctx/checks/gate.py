@@ -17,6 +17,7 @@ import os
 from oslo_config import cfg
 
 from hepix_vm.boot import BootGate
+from hepix_vm.config import where
 from hepix_vm import credentials
 from hepix_vm.errors import ConfigError
 from hepix_vm.errors import HepixVmError
@@ -26,7 +27,6 @@ from hepix_vm.exchange.ledger import LedgerCopy
 from hepix_vm import findings
 from hepix_vm.findings import Found
 from hepix_vm.findings import Severity
-from hepix_vm.nova_ctx.checks import where
 from hepix_vm import opts
 from hepix_vm.pastefile import misplaced
 from hepix_vm.pastefile import Ways
@@ -86,8 +86,8 @@ def check_scheduler(nova: cfg.ConfigOpts) -> Found:
     from nova.scheduler import filters
 
     group = nova.filter_scheduler
-    available = where.option(nova, 'available_filters', 'filter_scheduler')
-    enabled = where.option(nova, 'enabled_filters', 'filter_scheduler')
+    available = where(nova, 'available_filters', 'filter_scheduler')
+    enabled = where(nova, 'enabled_filters', 'filter_scheduler')
     try:
         found = {each.__name__: each for each in filters.HostFilterHandler(
             ).get_matching_classes(group.available_filters)}

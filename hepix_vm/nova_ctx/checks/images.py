@@ -17,11 +17,11 @@ from keystoneauth1.identity.base import BaseIdentityPlugin
 from keystoneauth1 import loading
 from oslo_config import cfg
 
+from hepix_vm.config import where
 from hepix_vm.errors import HepixVmError
 from hepix_vm.findings import Found
 from hepix_vm.findings import Severity
 from hepix_vm.nova_ctx.checks.gate import gate_of
-from hepix_vm.nova_ctx.checks import where
 from hepix_vm import protections
 from hepix_vm.trust.settings import Choice
 
@@ -54,7 +54,7 @@ def _wrong_account(nova: cfg.ConfigOpts) -> str:
     :raises ClientException: Keystone does not say
     """
     if not nova.service_user.send_service_user_token:
-        name = where.option(nova, 'send_service_user_token', _ACCOUNT)
+        name = where(nova, 'send_service_user_token', _ACCOUNT)
         return f'{name} is false. Set it to true.'
     try:
         auth = loading.load_auth_from_conf_options(nova, _ACCOUNT)
@@ -91,7 +91,7 @@ def check_taken(nova: cfg.ConfigOpts) -> Found:
     for group, options in opts.list_auth_token_opts():
         nova.register_opts(options, group)
     if not nova.keystone_authtoken.service_token_roles_required:
-        name = where.option(
+        name = where(
             nova, 'service_token_roles_required', 'keystone_authtoken')
         yield Severity.WARNING, (
             f'Nova takes the token of any user for one of a service: {name} '
@@ -103,7 +103,7 @@ def check_inherited(nova: cfg.ConfigOpts) -> Found:
     given = nova.non_inheritable_image_properties
     missing = protections.not_in(given)
     if missing:
-        name = where.option(nova, 'non_inheritable_image_properties')
+        name = where(nova, 'non_inheritable_image_properties')
         yield Severity.WARNING, (
             f'Nova copies to snapshots what was said of the image of the '
             f'server, and without service tokens Glance refuses them: {name} '
@@ -119,12 +119,12 @@ def check_injection(nova: cfg.ConfigOpts) -> Found:
         yield Severity.FAILURE, (
             f'Nova writes files into the disks of servers, which are then '
             f'not what was endorsed: '
-            f'{where.option(nova, "inject_partition", "libvirt")} is '
+            f'{where(nova, "inject_partition", "libvirt")} is '
             f'{partition}. Set it to {_NO_PARTITION}.')
     for name in ('inject_key', 'inject_password'):
         if nova.libvirt[name]:
             yield Severity.WARNING, (
-                f'{where.option(nova, name, "libvirt")} is true: what it '
+                f'{where(nova, name, "libvirt")} is true: what it '
                 f'would write into disks, servers get on their drive. Set '
                 f'it to false.')
 
@@ -135,6 +135,6 @@ def check_rescue(nova: cfg.ConfigOpts) -> Found:
         if nova.libvirt[name]:
             yield Severity.WARNING, (
                 f'Servers are rescued with an image that is not judged: '
-                f'{where.option(nova, name, "libvirt")} is '
+                f'{where(nova, name, "libvirt")} is '
                 f'{nova.libvirt[name]}. Remove it: users name an image when '
                 f'they rescue a server, or get that of the server.')

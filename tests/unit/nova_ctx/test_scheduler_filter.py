@@ -16,19 +16,15 @@ import contextlib
 import types
 import uuid
 
-from nova import conf
 from nova import context as contexts
 from nova import exception
 from nova import objects
 from nova.objects import fields
-from nova.scheduler.filters import HostFilterHandler
-from oslo_config import cfg
 from oslo_db import exception as db
 import pytest
 
 from hepix_vm.boot import Booter
 from hepix_vm.errors import Code
-from hepix_vm.errors import ConfigError
 from hepix_vm.nova_ctx.boot import Boots
 from hepix_vm.nova_ctx.bootable import Wanted
 from hepix_vm.nova_ctx.lookup import Unknown
@@ -161,28 +157,6 @@ def build(*devices, **values):
         instance=instance(**values), project_id=PROJECT,
         block_device_mappings=objects.BlockDeviceMappingList(
             objects=[*devices]))
-
-
-def test_nova_finds_it_by_its_name():
-    found, = HostFilterHandler().get_matching_classes([
-        'hepix_vm.nova_ctx.scheduler_filter.EndorsedImageFilter'])
-    assert found is EndorsedImageFilter
-
-
-@pytest.mark.parametrize('policy', ['volumes: perhaps\n', '[', None])
-def test_it_does_not_start_without_a_policy(site, monkeypatch, policy):
-    of_nova = cfg.ConfigOpts()
-    of_nova([], default_config_files=[], default_config_dirs=[])
-    monkeypatch.setattr(conf, 'CONF', of_nova)
-    path = site.folder / 'policy.yaml'
-    site.write_config(policy_file=str(path))
-    path.write_text('endorsers: []\n')
-    EndorsedImageFilter()
-    path.unlink()
-    if policy is not None:
-        path.write_text(policy)
-    with pytest.raises(ConfigError, match='policy.yaml'):
-        EndorsedImageFilter()
 
 
 def test_a_new_server(boots, cloud):

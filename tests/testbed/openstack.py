@@ -24,6 +24,7 @@ from typing import NamedTuple
 from unittest import mock
 
 from openstackclient import shell
+from osc_lib import clientmanager
 
 from hepix_vm import paths
 from tests.testbed.site import Site
@@ -76,6 +77,7 @@ class OpenStack:
             terminal
         """
         out, err = io.StringIO(), io.StringIO()
+        _forget_clients()
         with (mock.patch.dict(os.environ, self._environment),
               mock.patch.object(sys, 'stdin', io.StringIO(given)),
               contextlib.redirect_stdout(out),
@@ -86,6 +88,16 @@ class OpenStack:
             except SystemExit as ended:  # of argparse
                 status = int(ended.code or 0)
         return Ran(status, out.getvalue(), err.getvalue())
+
+
+def _forget_clients() -> None:
+    """Let nobody get the clients of whoever ran a command before.
+
+    osc_lib keeps them in the class, since a process runs one command.
+    """
+    for each in vars(clientmanager.ClientManager).values():
+        if isinstance(each, clientmanager.ClientCache):
+            each._handle = None
 
 
 @contextlib.contextmanager

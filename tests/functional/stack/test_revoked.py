@@ -204,7 +204,7 @@ def test_a_sweep_reports_a_server_and_stops_it(
         if record.get('server') == server.id]
     stack.site.write_policy(running_servers={'revoked': 'stop'})
     # The shelved one may not be had back by other ways either.
-    assert 'locked 2, stopped 1' in stack.sync('--sweep')
+    assert 'locked 2, stopping 1' in stack.sync('--sweep')
     assert alice.settled(server).status == 'SHUTOFF'
     assert alice.action(server, **{'os-start': None}).status_code == 409
 

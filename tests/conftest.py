@@ -31,6 +31,8 @@ hypothesis.settings.load_profile(
     'soak' if os.environ.get('HEPIX_VM_SOAK') else 'ci')
 
 _STACK = 'tests/functional/stack/'
+# Of these, each starts what it needs by itself.
+_APART = {f'{_STACK}test_{name}.py' for name in ('processes', 'standing')}
 _skipped: list[str] = []
 
 
@@ -68,8 +70,9 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
 
     class ByModule(LoadScopeScheduling):
         def _split_scope(self, nodeid: str) -> str:
-            return (_STACK if nodeid.startswith(_STACK)
-                    else nodeid.partition('::')[0])
+            module = nodeid.partition('::')[0]
+            return (_STACK if module.startswith(_STACK)
+                    and module not in _APART else module)
 
     return ByModule(config, log)
 

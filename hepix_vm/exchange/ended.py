@@ -169,25 +169,17 @@ class Ended:
             return
         finder = Finder(self._settler, nova, self._services.cinder,
                         self._say, self._failed)
-        found = finder.find(images)
-        self._all = finder.all
         locking = Locking(nova)
-        for image_id, runners in sorted(found.items()):
-            self._image(locking, image_id, runners)
-
-    def _image(self, locking: Locking, image_id: str,
-               runners: Collection[Runner]) -> None:
-        try:
+        for image_id, runners in sorted(finder.find(images).items()):
             # It may be in use again, or another one be worse.
-            found = self._settler.look_now(image_id)
-        except HepixVmError as error:
-            self._all = False
-            self._failed(f'It is not known whether servers may run the '
-                         f'image {image_id}', error)
-            return
-        ended = self._judged(*found) if found else None
-        if ended is None:
-            return
+            found = finder.look(image_id)
+            ended = self._judged(*found) if found else None
+            if ended is not None:
+                self._image(locking, ended, runners)
+        self._all = finder.all
+
+    def _image(self, locking: Locking, ended: OutOfUse,
+               runners: Collection[Runner]) -> None:
         # The site keeps users from writing what Cinder says, or should.
         proven = self._site.policy.volumes is Choice.INHERIT
         for runner in runners:

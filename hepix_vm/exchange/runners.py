@@ -134,15 +134,23 @@ class Finder:
             return named
         if named.lower() not in small:
             return ''
+        found = self.look(named)
+        image_id = found[0].image_id if found else ''
+        return image_id if image_id in images else ''
+
+    def look(self, image_id: str) -> tuple[Held, Outcome] | None:
+        """Return an image as it is judged now.
+
+        :returns: None if there is none, an import holds it, or Glance does
+            not say
+        """
         try:
-            found = self._settler.look_now(named)
+            return self._settler.look_now(image_id)
         except HepixVmError as error:
             self.all = False
             self._failed(f'It is not known whether servers may run the '
-                         f'image {named}', error)
-            return ''
-        image_id = found[0].image_id if found else ''
-        return image_id if image_id in images else ''
+                         f'image {image_id}', error)
+            return None
 
     def _roots(self,
                servers: Collection[Running]) -> Mapping[str, set[str]]:

@@ -191,17 +191,17 @@ def mapped(mapping: Any, root_device_name: Any = None) -> Wanted:
     """
     booted: list[tuple[str, str]] = []
     others: list[tuple[str, str]] = []
-    for device in _devices(mapping):
+    devices = _devices(mapping)
+    for device in devices:
         boots = _boots(device.get('boot_index'))
         for kind, name in _names(device):
             # Of an image a disk is made that may be booted later.
             (booted if boots or kind == IMAGE else others).append(
                 (kind, name))
-    unique = tuple(dict.fromkeys(others))
     return _wanted_of(booted) + (
-        Wanted(beside=unique)
-        if boots_root_first(_devices(mapping), root_device_name)
-        else Wanted(instead=unique))
+        Wanted(beside=tuple(others))
+        if boots_root_first(devices, root_device_name)
+        else Wanted(instead=tuple(others)))
 
 
 def boots_root_first(devices: Sequence[Mapping[str, Any]],
@@ -227,11 +227,10 @@ def boots_root_first(devices: Sequence[Mapping[str, Any]],
                     for device in devices))
 
 
-def _wanted_of(found: Iterable[tuple[str, str]]) -> Wanted:
-    """Return what :func:`sources` found, each once."""
-    unique = dict.fromkeys(found)
+def _wanted_of(found: Sequence[tuple[str, str]]) -> Wanted:
+    """Return what :func:`sources` found."""
     images, volumes, snapshots = (
-        tuple(name for kind, name in unique if kind == wanted)
+        tuple(name for kind, name in found if kind == wanted)
         for wanted in (IMAGE, VOLUME, SNAPSHOT))
     return Wanted(images, volumes=volumes, snapshots=snapshots)
 

@@ -19,6 +19,7 @@ import json
 import requests
 
 from hepix_vm.cmd import sync
+from hepix_vm import paths
 
 CELL = 'nova.sqlite'
 
@@ -136,3 +137,13 @@ def mailed(site, server):
         'smtp_port': str(server.port), 'operators': 'ops@example.org',
         'mail_from': 'images@example.org'}
     site.configure()
+
+
+def controlled(world, capsys, tmp_path, monkeypatch):
+    """Yield a cloud's site for one test, for fixtures."""
+    monkeypatch.setenv(paths.ENVIRONMENT, str(world.site.config))
+    made = Site(world, capsys, tmp_path)
+    yield made
+    for server in made.servers:
+        world.nova.forget(server)
+    world.site.write_policy()

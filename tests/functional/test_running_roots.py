@@ -17,8 +17,7 @@ import uuid
 
 import pytest
 
-from hepix_vm import paths
-from tests.functional.sweeping import Site
+from tests.functional.sweeping import controlled
 from tests.functional.sweeping import tally
 from tests.functional import world as worlds
 from tests.testbed.cinder import FakeCinder
@@ -31,12 +30,7 @@ def world(tmp_path_factory):
 
 @pytest.fixture
 def site(world, capsys, tmp_path, monkeypatch):
-    monkeypatch.setenv(paths.ENVIRONMENT, str(world.site.config))
-    made = Site(world, capsys, tmp_path)
-    yield made
-    for server in made.servers:
-        world.nova.forget(server)
-    world.site.write_policy()
+    yield from controlled(world, capsys, tmp_path, monkeypatch)
 
 
 def rooted(site, named, booted):

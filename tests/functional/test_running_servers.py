@@ -17,10 +17,9 @@ import os
 
 import pytest
 
-from hepix_vm import paths
+from tests.functional.sweeping import controlled
 from tests.functional.sweeping import mailed
 from tests.functional.sweeping import project_of
-from tests.functional.sweeping import Site
 from tests.functional.sweeping import tally
 from tests.functional.sweeping import users
 from tests.functional import world as worlds
@@ -48,12 +47,7 @@ def world(tmp_path_factory):
 
 @pytest.fixture
 def site(world, capsys, tmp_path, monkeypatch):
-    monkeypatch.setenv(paths.ENVIRONMENT, str(world.site.config))
-    made = Site(world, capsys, tmp_path)
-    yield made
-    for server in made.servers:
-        world.nova.forget(server)
-    world.site.write_policy()
+    yield from controlled(world, capsys, tmp_path, monkeypatch)
 
 
 def test_servers_are_reported_once(world, site):

@@ -75,6 +75,18 @@ def disk(tmp_path_factory: pytest.TempPathFactory) -> Callable[[], bytes]:
     return make
 
 
+@pytest.fixture(scope='module')
+def image(alice: User, disk: Callable[[], bytes]) -> str:
+    """An endorsed image, of each module its own."""
+    return alice.endorsed(disk())
+
+
+@pytest.fixture(scope='module')
+def other(alice: User, disk: Callable[[], bytes]) -> str:
+    """Another one; what Glance looks at after an upload it has seen."""
+    return alice.endorsed(disk())
+
+
 @pytest.fixture
 def files(tmp_path: pathlib.Path) -> Callable[[str, bytes], pathlib.Path]:
     """Write files for commands."""

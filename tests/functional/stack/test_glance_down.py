@@ -12,7 +12,6 @@
 
 """Servers that are asked for while Glance does not answer."""
 
-from collections.abc import Callable
 from collections.abc import Iterator
 import contextlib
 import json
@@ -26,12 +25,6 @@ from tests.testbed.user import User
 
 # More than the time-outs of the gate and of Nova together: no hang.
 LIMIT = 60.0  # seconds
-
-
-@pytest.fixture(scope='module')
-def image(alice: User, disk: Callable[[], bytes]) -> str:
-    """An endorsed image."""
-    return alice.endorsed(disk())
 
 
 @contextlib.contextmanager

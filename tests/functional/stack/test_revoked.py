@@ -12,7 +12,6 @@
 
 """An image that is revoked while servers run it."""
 
-from collections.abc import Callable
 from collections.abc import Iterator
 import contextlib
 import json
@@ -27,18 +26,6 @@ from tests.testbed.user import refused
 from tests.testbed.user import User
 
 REASON = 'CVE-2026-0003'
-
-
-@pytest.fixture(scope='module')
-def image(alice: User, disk: Callable[[], bytes]) -> str:
-    """An endorsed image, to be revoked."""
-    return alice.endorsed(disk())
-
-
-@pytest.fixture(scope='module')
-def other(alice: User, disk: Callable[[], bytes]) -> str:
-    """Another one; what Glance looks at after an upload it has seen."""
-    return alice.endorsed(disk())
 
 
 @pytest.fixture(scope='module')

@@ -15,7 +15,6 @@
 Its filter sees Nova's own requests here; elsewhere nova-api refuses first.
 """
 
-from collections.abc import Callable
 from collections.abc import Iterator
 
 from openstack.compute.v2.server import Server
@@ -37,18 +36,6 @@ def unguarded(stack: Stack) -> Iterator[None]:
     finally:
         api.guard(stack.site.config)
         stack.compute.configure({}, api)
-
-
-@pytest.fixture(scope='module')
-def image(alice: User, disk: Callable[[], bytes]) -> str:
-    """An endorsed image."""
-    return alice.endorsed(disk())
-
-
-@pytest.fixture(scope='module')
-def other(alice: User, disk: Callable[[], bytes]) -> str:
-    """Another one; what Glance looks at after an upload it has seen."""
-    return alice.endorsed(disk())
 
 
 @pytest.fixture(scope='module')

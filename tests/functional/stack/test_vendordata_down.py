@@ -12,7 +12,6 @@
 
 """Servers that are made while the vendordata service is stopped."""
 
-from collections.abc import Callable
 from collections.abc import Iterator
 import contextlib
 import re
@@ -22,12 +21,6 @@ import pytest
 from tests.testbed.site import ALICE
 from tests.testbed.stack import Stack
 from tests.testbed.user import User
-
-
-@pytest.fixture(scope='module')
-def image(alice: User, disk: Callable[[], bytes]) -> str:
-    """An endorsed image."""
-    return alice.endorsed(disk())
 
 
 @pytest.fixture

@@ -24,11 +24,31 @@ fi
 shell_scripts() {
     {
         find .ci devstack etc guest tests tools -type f \
-            \( -name '*.sh' -o -path .ci/run -o -path 'devstack/settings' \) \
+            \( -name '*.sh' -o -path .ci/run -o -path 'devstack/settings' \
+            -o -path 'devstack/lib/*' \) \
             -print 2> /dev/null
         # What is installed under a name without .sh says so at its start.
         grep -rlE '^#! ?/bin/(ba|busybox )?sh$' guest tests/testbed/guests
     } | sort -u
+}
+
+# DevStack sources these: they have its variables, and set some for it.
+of_devstack='^devstack/(lib/.*|settings|plugin\.sh)$'
+
+check_shellcheck() {
+    local -a sourced others
+    mapfile -t sourced < <(printf '%s\n' "$@" | grep -E "$of_devstack")
+    mapfile -t others < <(printf '%s\n' "$@" | grep -vE "$of_devstack")
+    shellcheck -x "${others[@]}" \
+        && shellcheck -s bash -e SC1090,SC1091,SC2034,SC2154 "${sourced[@]}"
+}
+
+check_bashate() {
+    local -a scripts
+    # This one is told by its name, and has no line that says so.
+    mapfile -t scripts < <(printf '%s\n' "$@" | grep -vx devstack/settings)
+    bashate -e E005,E042 "${scripts[@]}" \
+        && bashate -i E005 -e E042 devstack/settings
 }
 
 check() {
@@ -39,9 +59,9 @@ check() {
         hacking) flake8 ;;
         mypy) mypy --no-error-summary ;;
         imports) lint-imports --no-logo ;;
-        doc8) doc8 -q ./*.rst doc/adr doc/source releasenotes ;;
-        shellcheck) shellcheck -x "${scripts[@]}" ;;
-        bashate) bashate -e E005,E042 "${scripts[@]}" ;;
+        doc8) doc8 -q ./*.rst devstack doc/adr doc/source releasenotes ;;
+        shellcheck) check_shellcheck "${scripts[@]}" ;;
+        bashate) check_bashate "${scripts[@]}" ;;
         *)
             echo "no such check: $1" >&2
             return 1

@@ -175,6 +175,14 @@ class Glance(Daemon):
             connection.close()
 
 
+def make_database(path: pathlib.Path) -> None:
+    """Make a database of sqlite with Glance's tables.
+
+    :param path: its file, which lies in a folder of its own
+    """
+    Files().prepare('glance', _prepare, path)
+
+
 def _prepare(folder: pathlib.Path, databases: Databases) -> None:
     """Make a database with Glance's tables."""
     settings = folder / 'manage.conf'

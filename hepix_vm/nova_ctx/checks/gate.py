@@ -18,12 +18,9 @@ from oslo_config import cfg
 
 from hepix_vm.boot import BootGate
 from hepix_vm.config import where
-from hepix_vm import credentials
 from hepix_vm.errors import ConfigError
 from hepix_vm.errors import HepixVmError
-from hepix_vm.errors import ServiceError
-from hepix_vm.exchange.catalogue import Catalogue
-from hepix_vm.exchange.ledger import LedgerCopy
+from hepix_vm.exchange import account
 from hepix_vm import findings
 from hepix_vm.findings import Found
 from hepix_vm.findings import Severity
@@ -37,7 +34,7 @@ FILTER = 'hepix_vm.nova_ctx.scheduler_filter.EndorsedImageFilter'
 _NAME = FILTER.rpartition('.')[2]
 _USUAL = 'nova.scheduler.filters.all_filters'
 _APPLICATION = 'osapi_compute'
-_TIMEOUT = 10  # seconds
+_NO_SERVER = 'No server can be started'
 
 
 def gate_of(nova: cfg.ConfigOpts) -> BootGate:
@@ -123,45 +120,22 @@ def check_policy(nova: cfg.ConfigOpts) -> Found:
     try:
         gate_of(nova).site()
     except HepixVmError as error:
-        yield _until_mended(error)
+        yield account.until_mended(error, _NO_SERVER)
 
 
 def check_account(nova: cfg.ConfigOpts) -> Found:
     """Whether Glance tells us of every image."""
     try:
         conf = gate_of(nova).conf
-        adapter = credentials.adapter(conf, credentials.IMAGE, _TIMEOUT)
     except ConfigError as error:
-        yield Severity.FAILURE, (
-            f'No server can be started, since Glance cannot be asked: '
-            f'{error.message} {error.remedy}')
+        yield account.until_mended(error, _NO_SERVER)
         return
-    yield from _silent(Catalogue(adapter), conf[opts.GROUP].ledger_owner)
+    yield from account.check(conf, _NO_SERVER)
     if conf[opts.GROUP].on_unknown == 'allow':
         yield Severity.WARNING, (
             'While Glance does not answer, whatever is asked for boots: '
             '[hepix_vm] on_unknown = allow. Set it to refuse, unless servers '
             'are more urgent here than what they run.')
-
-
-def _until_mended(error: HepixVmError) -> tuple[Severity, str]:
-    return Severity.FAILURE, (
-        f'No server can be started until this is mended: {error.message} '
-        f'{error.remedy}')
-
-
-def _silent(catalogue: Catalogue, ledger_owner: str) -> Found:
-    """Whether the account is told of all images, and of the ledger."""
-    try:
-        catalogue.check_administrator()
-    except ServiceError as error:
-        yield (Severity.FAILURE if error.status else Severity.WARNING), (
-            f'{error.message} {error.remedy}')
-        return
-    try:
-        LedgerCopy(catalogue, ledger_owner).refresh()
-    except ServiceError as error:
-        yield _until_mended(error)
 
 
 def check_rights(nova: cfg.ConfigOpts) -> Found:

@@ -107,6 +107,17 @@ def check_rights(named: Mapping[str, str]) -> Found:
                 f'written by others than the owner. Run chmod go-w on it.')
 
 
+def check_secret(path: str) -> Found:
+    """Whether others than owner and group read a file with a password.
+
+    :param path: of the file; it need not be there
+    """
+    if _mode(path) & stat.S_IRWXO:
+        yield Severity.WARNING, (
+            f'{path} has a password, and everybody on this host may read it. '
+            f'Run chmod o= on it.')
+
+
 def _open_to_others(path: str) -> Iterator[str]:
     """Yield what others can write: a path, and what decides over it.
 

@@ -18,6 +18,7 @@ from collections.abc import Sequence
 import contextlib
 import functools
 import os
+import pathlib
 import sys
 
 from keystoneauth1 import adapter as keystone_adapter
@@ -38,6 +39,7 @@ from hepix_vm.exchange.event import nobody
 from hepix_vm.exchange.notify import Notifiers
 from hepix_vm.exchange import report
 from hepix_vm.exchange.sweep import Sweep
+from hepix_vm.exchange.sweep import SWEPT
 from hepix_vm.exchange import usage
 from hepix_vm.gate import utcnow
 from hepix_vm import lockfile
@@ -108,6 +110,9 @@ def _sweep(given: argparse.Namespace) -> int:
             ).run(sweep.out)
         finally:
             tell(Event(Kind.RUN_ENDS, utcnow()))
+        if not given.dry_run:
+            # Its time says that sweeps are run here.
+            pathlib.Path(cloud.settings.state_dir, SWEPT).touch(0o640)
     print(f'{tally}, {servers}')
     return report.FAILED if tally.failed or servers.failed else 0
 

@@ -24,8 +24,11 @@ COLUMNS = ('Check', 'Result', 'Details')
 GLANCE = 'glance'
 NOVA = 'nova'
 CINDER = 'cinder'
+# Of our own, with no settings but hepix-vm.conf.
+VENDORDATA = 'vendordata'
+SYNC = 'sync'
 # The parts of Nova, each of which may run on hosts of its own.
-PARTS = ('nova-api', 'nova-scheduler', 'nova-compute')
+PARTS = ('nova-api', 'nova-api-metadata', 'nova-scheduler', 'nova-compute')
 _PROGRAMS = {GLANCE: 'glance-api', NOVA: 'Nova', CINDER: 'cinder-api'}
 
 
@@ -35,16 +38,20 @@ class UpgradeCheck(lister.Lister):
     For Glance these are the checks with which glance-api starts. For Nova
     they say whether it asks before servers boot, and whether every server
     gets its context: nova is for a host that runs all of it, and nova-api,
-    nova-scheduler and nova-compute for one that runs only that. For Cinder
-    they say whether its users can tell lies about volumes. The exit status
-    is 0 if all is well, 1 if there are warnings, 2 if there are failures.
+    nova-api-metadata, nova-scheduler and nova-compute for one that runs only
+    that. For Cinder they say whether its users can tell lies about volumes,
+    for vendordata whether that service of ours can answer, and for sync
+    whether lists are followed and images swept on this controller. The exit
+    status is 0 if all is well, 1 if there are warnings, 2 if there are
+    failures.
     """
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         """Return the parser of the arguments."""
         parser = super().get_parser(prog_name)
         parser.add_argument(
-            'service', nargs='?', choices=(GLANCE, NOVA, *PARTS, CINDER),
+            'service', nargs='?',
+            choices=(GLANCE, NOVA, *PARTS, CINDER, VENDORDATA, SYNC),
             default=GLANCE, help='which service (%(default)s by default)')
         for service, program in _PROGRAMS.items():
             parser.add_argument(
@@ -64,8 +71,9 @@ class UpgradeCheck(lister.Lister):
             self, parsed_args: argparse.Namespace
             ) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
         """Return the table."""
-        look = {GLANCE: _of_glance, CINDER: _of_cinder}.get(
-            parsed_args.service, _of_nova)
+        look = {GLANCE: _of_glance, CINDER: _of_cinder,
+                VENDORDATA: _of_vendordata, SYNC: _of_sync,
+                }.get(parsed_args.service, _of_nova)
         findings = look(parsed_args)
         self._status = max(finding.severity for finding in findings)
         return COLUMNS, [
@@ -100,3 +108,15 @@ def _of_cinder(arguments: argparse.Namespace) -> list[Finding]:
 
     return preflight.check(preflight.load(
         arguments.cinder_config, arguments.cinder_config_dir))
+
+
+def _of_vendordata(arguments: argparse.Namespace) -> list[Finding]:
+    from hepix_vm.nova_ctx.checks import vendordata
+
+    return vendordata.check()
+
+
+def _of_sync(arguments: argparse.Namespace) -> list[Finding]:
+    from hepix_vm.exchange import preflight
+
+    return preflight.check()

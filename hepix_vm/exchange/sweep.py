@@ -40,6 +40,9 @@ from hepix_vm.site import Site
 
 LOG = logging.getLogger(__name__)
 
+# In state_dir: its time is when a sweep last ended on this controller.
+SWEPT = 'swept'
+
 
 @dataclasses.dataclass
 class Tally:

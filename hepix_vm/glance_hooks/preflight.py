@@ -55,6 +55,7 @@ _CHECKS: Mapping[str, Check] = {
     'Operators': routes.check_operators,
     'Options of Glance': routes.check_options,
     'Stores': routes.check_stores,
+    'Tokens that Glance takes': routes.check_tokens,
     'Sentinel': imports.check_sentinel,
     'Files of the site': files.check_load,
     'Images made from servers': files.check_derived,

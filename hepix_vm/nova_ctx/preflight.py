@@ -28,17 +28,21 @@ from hepix_vm.findings import Found
 from hepix_vm.nova_ctx.checks import context
 from hepix_vm.nova_ctx.checks import gate
 from hepix_vm.nova_ctx.checks import images
+from hepix_vm.nova_ctx.checks import vendordata
 
 
 class Part(enum.StrEnum):
     """A part of Nova; other hosts may run others."""
 
     API = 'nova-api'
+    METADATA = 'nova-api-metadata'
     SCHEDULER = 'nova-scheduler'
     COMPUTE = 'nova-compute'
 
 
+_WSGI = (Part.API, Part.METADATA)
 _GATE = (Part.API, Part.SCHEDULER)
+_TOLD = (Part.METADATA, Part.COMPUTE)
 _CHECKS: Mapping[str, tuple[Collection[Part], Callable[
     [cfg.ConfigOpts], Found]]] = {
     'Filter in the pipeline': ((Part.API,), gate.check_pipeline),
@@ -56,7 +60,8 @@ _CHECKS: Mapping[str, tuple[Collection[Part], Callable[
     'Format of drives': ((Part.COMPUTE,), context.check_format),
     'Every server has a drive': ((Part.COMPUTE,), context.check_forced),
     'Settings of hepix-vm': ((Part.COMPUTE,), context.check_own_group),
-    'Vendordata': ((Part.COMPUTE,), context.check_vendordata),
+    'Vendordata': (_TOLD, context.check_vendordata),
+    'Vendordata answers': (_TOLD, vendordata.check_answers),
     'Context of the site': ((Part.COMPUTE,), context.check_context),
     'Rights on the context': ((Part.COMPUTE,), context.check_rights),
 }
@@ -82,7 +87,7 @@ def load(config_files: Sequence[str] = (),
             remedy='Run the command with the Python environment of '
                    'Nova.') from error
     program = max(parts, key=list(Part).index)
-    if not config_files and not config_dirs and program is Part.API:
+    if not config_files and not config_dirs and program in _WSGI:
         # It does not look for them as the others do. The first is of paste.
         config_files = wsgi_app._get_config_files()[1:]
     config.read(conf.CONF, 'nova', str(program), config_files, config_dirs)

@@ -90,6 +90,20 @@ def check_options(glance: Checked) -> Found:
             f'longer prefixes for what else you need.')
 
 
+def check_tokens(glance: Checked) -> Found:
+    """Whether a user can pass for a service before Glance."""
+    from keystonemiddleware import opts
+
+    for group, options in opts.list_auth_token_opts():
+        glance.conf.register_opts(options, group)
+    if not glance.conf.keystone_authtoken.service_token_roles_required:
+        name = glance.where(
+            'service_token_roles_required', 'keystone_authtoken')
+        yield Severity.WARNING, (
+            f'Glance takes the token of any user for one of a service: '
+            f'{name} is false. Set it to true.')
+
+
 def check_stores(glance: Checked) -> Found:
     """Whether a store takes what is on somebody's web server."""
     import glance_store

@@ -1,0 +1,165 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Whether the vendordata service can answer, and answers Nova."""
+
+from collections.abc import Callable
+from collections.abc import Mapping
+import os
+import urllib.parse
+
+from keystoneauth1.adapter import Adapter
+from keystoneauth1 import exceptions
+from keystoneauth1 import loading
+from keystoneauth1.session import Session
+from oslo_config import cfg
+
+from hepix_vm import config
+from hepix_vm.errors import ConfigError
+from hepix_vm.errors import HepixVmError
+from hepix_vm.errors import ServiceError
+from hepix_vm.exchange import account
+from hepix_vm.exchange.rest import Rest
+from hepix_vm import findings
+from hepix_vm.findings import Finding
+from hepix_vm.findings import Found
+from hepix_vm.findings import Severity
+from hepix_vm.nova_ctx import authtoken
+from hepix_vm.nova_ctx import vendor
+from hepix_vm.nova_ctx import vendordata
+from hepix_vm import opts
+from hepix_vm.pastefile import misplaced
+from hepix_vm.pastefile import Ways
+from hepix_vm import paths
+from hepix_vm.sitecontext import compiler
+from hepix_vm.sitecontext import file
+
+_AUTH = 'vendordata_dynamic_auth'
+_NO_ANSWER = 'The vendordata service answers nobody'
+_SEEN = 400  # to a question that is none, if one may ask
+_REMEDIES = {
+    0: f'Look whether it runs, and whether [{_AUTH}] and [api] '
+       f'vendordata_dynamic_ssl_certfile of nova.conf are right.',
+    401: f'Look whether [{_AUTH}] of nova.conf and [keystone_authtoken] of '
+         f'vendordata.conf name the same Keystone.',
+    403: f'Give the account of [{_AUTH}] of nova.conf one of the roles of '
+         f'[hepix_vm] vendordata_roles.',
+    404: 'Name /hepix_vm and /cloud-init in [api] '
+         'vendordata_dynamic_targets of nova.conf.',
+    -1: 'Look into the log of the vendordata service.'}
+
+
+def check() -> list[Finding]:
+    """Return what is found of the service on this host.
+
+    :raises ConfigError: its settings cannot be read
+    """
+    return findings.look(_CHECKS, config.load())
+
+
+def _check_authtoken(conf: cfg.ConfigOpts) -> Found:
+    """Whether keystonemiddleware is told whom to ask about tokens."""
+    try:
+        authtoken.check(paths.own_file())
+    except ConfigError as error:
+        yield account.until_mended(error, _NO_ANSWER)
+
+
+def _check_pipeline(conf: cfg.ConfigOpts) -> Found:
+    """Whether nobody is answered whose token was not checked."""
+    from keystonemiddleware import auth_token
+
+    path = os.path.abspath(conf[opts.GROUP].vendordata_paste)
+    try:
+        chains = Ways(vendordata.app_factory, {}, ()).chains(path, 'main')
+    except Exception as error:
+        yield Severity.FAILURE, (
+            f'{_NO_ANSWER}: {path} ([hepix_vm] vendordata_paste) cannot be '
+            f'loaded: {error}. Install vendordata-paste.ini of hepix-vm '
+            f'there.')
+        return
+    wrong = misplaced(chains, auth_token.filter_factory, 'authtoken',
+                      'the vendordata service')
+    if wrong:
+        yield Severity.FAILURE, (
+            f'{_NO_ANSWER}: in the pipeline of {path} {wrong} Set pipeline '
+            f'= authtoken hepix_vendordata.')
+
+
+def _check_account(conf: cfg.ConfigOpts) -> Found:
+    """Whether Glance tells the service of every image."""
+    yield from account.check(conf, _NO_ANSWER, ledger=False)
+
+
+def _check_context(conf: cfg.ConfigOpts) -> Found:
+    """Whether the site's files can be used."""
+    try:
+        compiler.compile_context(conf)
+    except HepixVmError as error:
+        yield account.until_mended(error, _NO_ANSWER)
+
+
+def _check_rights(conf: cfg.ConfigOpts) -> Found:
+    """Whether only their owners write the files, and read the password."""
+    path = conf[opts.GROUP].context_file
+    yield from findings.check_rights({
+        paths.own_file(): 'the file of the settings',
+        conf[opts.GROUP].vendordata_paste: '[hepix_vm] vendordata_paste',
+        path: '[hepix_vm] context_file',
+        os.path.join(os.path.dirname(path), file.FOLDER): 'the scripts'})
+    yield from findings.check_secret(paths.own_file())
+
+
+_CHECKS: Mapping[str, Callable[[cfg.ConfigOpts], Found]] = {
+    'Tokens are checked': _check_authtoken,
+    'Filter in the pipeline': _check_pipeline,
+    'Account of hepix-vm': _check_account,
+    'Context of the site': _check_context,
+    'Rights on files': _check_rights,
+}
+
+
+def check_answers(nova: cfg.ConfigOpts) -> Found:
+    """Whether the service answers Nova's account.
+
+    A question that is none shows it, and no server is needed for it.
+    """
+    if 'DynamicJSON' not in nova.api.vendordata_providers or not (
+            nova[_AUTH].auth_type):
+        return  # check_vendordata says it.
+    try:
+        session = loading.load_session_from_conf_options(
+            nova, _AUTH, auth=loading.load_auth_from_conf_options(
+                nova, _AUTH))
+    except exceptions.AuthPluginException as error:
+        yield Severity.FAILURE, f'[{_AUTH}] of nova.conf: {error}'
+        return
+    for target in nova.api.vendordata_dynamic_targets:
+        name, _, url = target.partition('@')
+        if name in vendor.TARGETS:
+            yield from _answer(session, nova, url)
+
+
+def _answer(session: Session, nova: cfg.ConfigOpts, url: str) -> Found:
+    """Ask one target, as Nova does."""
+    base = urllib.parse.urljoin(url, '/')
+    service = Rest(
+        Adapter(session, endpoint_override=base, raise_exc=False),
+        f'The vendordata service at {base}', _REMEDIES)
+    try:
+        service.request(
+            'POST', urllib.parse.urlsplit(url).path, (_SEEN,), json={},
+            verify=nova.api.vendordata_dynamic_ssl_certfile or True,
+            timeout=nova.api.vendordata_dynamic_read_timeout)
+    except ServiceError as error:
+        yield (Severity.FAILURE if error.status else Severity.WARNING), (
+            f'{error.message} {error.remedy}')

@@ -18,6 +18,8 @@ option was before it was set. It needs nothing but the standard library, since
 it runs when the package is not there yet, or no longer.
 """
 
+from __future__ import annotations
+
 import argparse
 from collections.abc import Mapping
 from collections.abc import Sequence
@@ -153,6 +155,8 @@ class Record:
         for option in now.keys() | (before or {}).keys():
             was, is_now = (before or {}).get(option, []), now.get(option, [])
             if was != is_now:
+                # iniset makes lines alike, where there are several.
+                was = list(dict.fromkeys(was))
                 changed = self.changed.setdefault(path, {}).setdefault(
                     section, {})
                 # A section that was not there goes with its last option.

@@ -70,8 +70,9 @@ class Machine:
         self._stack = contextlib.ExitStack()
         # A socket's path has a hundred characters at most.
         self._run = tempfile.TemporaryDirectory(prefix='hepix-vm-')
-        for name in ('root/etc/apache2/sites-available', 'dest/data', 'dest/logs', 'top/files',
-                     'record', 'tmp', 'home', 'site', 'databases'):
+        for name in ('root/etc/apache2/sites-available', 'dest/data',
+                     'dest/logs', 'top/files', 'record', 'tmp', 'home',
+                     'site', 'databases'):
             (self.folder / name).mkdir(parents=True)
         (self.folder / 'run').symlink_to(self._run.name)
         self._make_venv()

@@ -22,7 +22,6 @@
 
 # What xtrace says is not what the tests read.
 exec {BASH_XTRACEFD}> "$MACHINE/record/$1.trace"
-PS4='+ $EPOCHREALTIME '
 
 HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 TOP_DIR=$MACHINE/top
@@ -33,6 +32,12 @@ else
     source "$HERE/shim.sh"
 fi
 source "$HERE/machine.sh"
+
+# DevStack is traced; not with its own PS4, which is a process a line.
+trace() {
+    PS4='+ $EPOCHREALTIME $LINENO '
+    set -o xtrace
+}
 
 phase() {
     run_phase stack "$1"
@@ -53,7 +58,7 @@ stack() {
     load_devstack
     settle
     run_phase source
-    set -o xtrace
+    trace
 
     phase pre-install
     configure_services
@@ -82,13 +87,13 @@ case $1 in
         load_devstack
         settle
         load_plugin_settings
-        set -o xtrace
+        trace
         run_phase unstack
         ;;
     clean)
         load_devstack
         settle
-        set -o xtrace
+        trace
         load_plugin_settings
         run_phase clean
         ;;

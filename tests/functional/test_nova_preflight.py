@@ -38,13 +38,13 @@ _GOOD = {
     'api': {'vendordata_providers': 'StaticJSON,DynamicJSON',
             'vendordata_dynamic_targets': 'hepix_vm@http://127.0.0.1:1/x',
             'vendordata_dynamic_failure_fatal': 'true'},
-    'vendordata_dynamic_auth': {'auth_type': 'password'},
     'filter_scheduler': {
         'available_filters': 'nova.scheduler.filters.all_filters\n'
                              f'available_filters = {_FILTER}',
         'enabled_filters': 'EndorsedImageFilter'}}
-# No Glance runs here, so that nobody can say who asks.
-_SILENT = {'Account of hepix-vm'}
+# Neither Glance nor the vendordata service run here.
+_UNTOLD = {'Vendordata answers'}
+_SILENT = {'Account of hepix-vm', *_UNTOLD}
 
 
 @pytest.fixture(scope='module')
@@ -87,7 +87,8 @@ def _check(folder: pathlib.Path, part: str, keystone: Keystone,
 
 
 @pytest.mark.parametrize('part, status, bad', [
-    ('nova-compute', 0, set()), ('nova', 1, _SILENT)])
+    ('nova-compute', 1, _UNTOLD), ('nova-api-metadata', 1, _UNTOLD),
+    ('nova', 1, _SILENT)])
 def test_all_is_well(tmp_path: pathlib.Path, keystone: Keystone, part: str,
                      status: int, bad: set[str]) -> None:
     shipped = pathlib.Path(sys.prefix, 'etc/nova/api-paste.ini').read_text()
@@ -96,6 +97,7 @@ def test_all_is_well(tmp_path: pathlib.Path, keystone: Keystone, part: str,
         ) + testbed_site.NOVA_PASTE.read_text())
     assert _check(tmp_path, part, keystone, {
         **_GOOD, 'service_user': _account(keystone, 'service'),
+        'vendordata_dynamic_auth': keystone.account('nova', 'service'),
         }) == (status, bad)
 
 
@@ -118,4 +120,5 @@ def test_an_account_that_is_no_service(
     assert _check(tmp_path, 'nova-compute', keystone, {
         **_GOOD, 'service_user': {
             **_account(keystone, 'admin'), 'username': 'other'},
-        }) == (1, {'Service tokens'})
+        'vendordata_dynamic_auth': keystone.account('nova', 'service'),
+        }) == (1, {'Service tokens', *_UNTOLD})

@@ -14,10 +14,13 @@
 
 import json
 import os
+import pathlib
 
 import pytest
 
 from hepix_vm.cmd import sync
+from hepix_vm.exchange import preflight
+from hepix_vm.findings import Severity
 from hepix_vm import paths
 from hepix_vm.trust import ledger
 from hepix_vm.trust.ledger import Fact
@@ -27,6 +30,9 @@ from tests.testbed.client import ADMIN
 from tests.testbed.client import replace
 from tests.testbed import pki
 from tests.testbed.site import entry
+
+METADEFS = pathlib.Path(
+    'etc/hepix_vm/metadefs/hepix-endorsement.json').read_text()
 
 
 @pytest.fixture
@@ -76,3 +82,35 @@ def test_what_was_adopted_passes_the_filter(gated):
     assert (image['status'], image['hepix_state']) == ('active', 'adopted')
     assert sync.main(['--sweep']) == 0
     assert gated.client.status(image_id) == 'active'
+
+
+def wrong():
+    """Return what ``hepix-vm-status upgrade check sync`` finds."""
+    return {finding.what: (str(finding.severity), finding.message)
+            for finding in preflight.check()
+            if finding.severity is not Severity.OK}
+
+
+def test_what_is_said_of_a_controller(gated):
+    """The real Glance is asked, and a real sweep leaves its time."""
+    gated.site.config.chmod(0o640)
+    swept = gated.site.state / 'swept'
+    swept.unlink(missing_ok=True)
+    assert sync.main(['--sweep', '--dry-run']) == 0
+    assert not swept.exists()
+    found = wrong()
+    assert set(found) == {'Metadata definitions', 'Sweep'}, found
+    answer = gated.client.as_(ADMIN).call(
+        'POST', '/v2/metadefs/namespaces', json=json.loads(METADEFS))
+    assert answer.status_code == 201, answer.text
+    assert sync.main(['--sweep']) == 0
+    assert wrong() == {}
+
+    gated.site.write_account(gated.glance.url, 'alice:atlas:member,reader')
+    gated.site.config.chmod(0o640)
+    found = wrong()
+    assert set(found) == {'Account of hepix-vm'}, found
+    severity, message = found['Account of hepix-vm']
+    assert severity == 'failure'
+    assert 'Glance answers 403' in message
+    assert 'the role admin' in message

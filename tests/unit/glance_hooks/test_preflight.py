@@ -300,6 +300,13 @@ def test_a_store_of_web_servers(configured):
           '[DEFAULT] enabled_backends has web')
 
 
+def test_users_who_pass_for_services(configured):
+    alone(configured.findings(extra={'keystone_authtoken': {
+        'service_token_roles_required': 'false'}}),
+        'Tokens that Glance takes', 'warning: ', 'Set it to true',
+        '[keystone_authtoken] service_token_roles_required is false')
+
+
 def test_no_sentinel(configured):
     alone(configured.findings(extra=NO_SENTINEL), 'Sentinel', 'warning: ',
           '[oslo_messaging_notifications] driver lacks hepix_trust',

@@ -64,18 +64,21 @@ set. Elsewhere, or to have it otherwise, in the environment:
   HEPIX_VM_LISTED_IMAGE
                        name of an image of a list that the site follows
                        (on DevStack hepix-vm-listed)
+  HEPIX_VM_LIMIT       seconds for which servers, imports and that list are
+                       waited for (300)
   HEPIX_VM_CONFIG      hepix-vm.conf of this host; without it nobody can
                        show here what servers are told
   OS_CACERT            CA certificates of the cloud's services
 END
 }
 
-# In seconds. Servers may be emulated; a list may be fetched once a minute.
-LIMIT=300
+# In seconds.
+LIMIT=${HEPIX_VM_LIMIT:-300}
 # As long is the endorsement that is to end during the run.
 LIFETIME=30
-# As long nova-api may rely on what it knew of an image (boot_cache).
-CACHE=60
+# As long nova-api may go on with what it knew of an image: its boot_cache,
+# and some.
+CACHE=15
 
 REASON='CVE-0000-0000, an acceptance run'
 NAME=hepix-vm-exercise-$$-$RANDOM

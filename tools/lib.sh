@@ -172,27 +172,29 @@ setup_environment() {
     say "the environment is ready ($((SECONDS - begin)) s)"
 }
 
-# Unpacks Debian's cloud kernel for the guest: boot/vmlinuz and
-# lib/modules below HEPIX_VM_KERNEL_DIR. It is not installed: that would
-# bring an initramfs, hooks and udev to the machine that runs the tests.
+# Unpacks a kernel for the guest, Debian's for clouds or Ubuntu's for virtual
+# machines: boot/vmlinuz and lib/modules below HEPIX_VM_KERNEL_DIR. It is not
+# installed: that would bring an initramfs, hooks and udev to the machine that
+# runs the tests.
 setup_kernel() {
-    local meta package work
+    local package work
     export HEPIX_VM_KERNEL_DIR=$CACHE/kernel
     [[ ! -e $HEPIX_VM_KERNEL_DIR/boot/vmlinuz ]] || return 0
-    meta=linux-image-cloud-$(dpkg --print-architecture)
-    package=$(kernel_package "$meta")
+    package=$(kernel_package)
     if [[ -z $package ]]; then
         apt_get update || die 'apt-get update failed, see above'
-        package=$(kernel_package "$meta")
+        package=$(kernel_package)
     fi
-    [[ -n $package ]] || die "apt knows no package $meta"
+    [[ -n $package ]] || die 'apt knows no kernel for clouds'
     say "unpacking the guest's kernel, $package, into $CACHE"
     work=$(mktemp -d)
     (
         cd "$work" \
-            && { download "$package" \
-                || { apt_get update && download "$package"; }; } \
-            && dpkg-deb -x ./*.deb tree \
+            && { download_kernel "$package" \
+                || { apt_get update && download_kernel "$package"; }; } \
+            && mkdir tree \
+            && for each in ./*.deb; do dpkg-deb -x "$each" tree || exit; done \
+            && unpack_modules tree \
             && ln -s "$(basename tree/boot/vmlinuz-*)" tree/boot/vmlinuz
     ) || die "$package could not be fetched, see above"
     mkdir -p "$CACHE"
@@ -246,7 +248,33 @@ download() {
     apt-get -qq -o APT::Sandbox::User="$(id -un)" download "$1"
 }
 
+# The image, and where they are not in it, its modules.
+download_kernel() {
+    local modules
+    modules=$(depends_of "$1" linux-modules-)
+    download "$1" && { [[ -z $modules ]] || download "$modules"; }
+}
+
+# busybox reads modules as they are only.
+unpack_modules() {
+    find "$1/lib/modules" -name '*.ko.xz' -exec xz -d {} + \
+        && find "$1/lib/modules" -name '*.ko.zst' -exec zstd -dq --rm {} +
+}
+
 kernel_package() {
+    local meta package
+    for meta in "linux-image-cloud-$(dpkg --print-architecture)" \
+            linux-image-virtual; do
+        package=$(depends_of "$meta" linux-image-)
+        if [[ -n $package ]]; then
+            echo "$package"
+            return
+        fi
+    done
+}
+
+# depends_of PACKAGE PREFIX: the versioned package that it brings
+depends_of() {
     apt-cache depends "$1" 2> /dev/null \
-        | sed -n 's/^ *Depends: \(linux-image-[0-9].*\)$/\1/p' | head -n 1
+        | sed -n "s/^ *Depends: \\($2[0-9].*\\)\$/\\1/p" | head -n 1
 }

@@ -215,7 +215,7 @@ def _spell(attributes: Sequence[_Attribute],
         yield text
 
 
-def _in_ascii(attribute: x509.NameAttribute[str | bytes]) -> str:
+def _in_ascii(attribute: 'x509.NameAttribute[str | bytes]') -> str:
     """Return the bytes of the certificate, whatever their string type."""
     # Name > RDN > attribute > type, value: cryptography gives the decoded
     # text only, and OpenSSL writes the bytes as they are encoded.

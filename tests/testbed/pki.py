@@ -296,7 +296,7 @@ def subject_hash(certificate: x509.Certificate) -> str:
     return f'{int.from_bytes(digest[:4], "little"):08x}'
 
 
-def _canonical(attribute: x509.NameAttribute[Any]) -> bytes:
+def _canonical(attribute: 'x509.NameAttribute[Any]') -> bytes:
     """Return an attribute as OpenSSL's x509_name_canon encodes it."""
     text = ' '.join(str(attribute.value).lower().split())
     encoded: bytes = asn1_core.Sequence(contents=(

@@ -33,7 +33,7 @@ shell_scripts() {
 }
 
 # DevStack sources these: they have its variables, and set some for it.
-of_devstack='^devstack/(lib/.*|settings|plugin\.sh)$'
+of_devstack='^devstack/(lib/.*|settings|plugin\.sh)$|/devstack/driver/'
 
 check_shellcheck() {
     local -a sourced others

@@ -13,9 +13,9 @@
 
 """What the helpers of DevStack cannot do with INI files.
 
-They do not read a value that goes over several lines, and cannot say what an
-option was before it was set. It needs nothing but the standard library, since
-it runs when the package is not there yet, or no longer.
+They neither read nor replace values that go over several lines, and cannot say
+what an option was before it was set. It needs nothing but the standard
+library, since it runs when the package is not there yet, or no longer.
 """
 
 from __future__ import annotations
@@ -49,23 +49,23 @@ class IniFile:
         self.path = path
         # Of each piece: its section, its option or nothing, its lines.
         self.pieces: list[tuple[str, str, str]] = []
-        section = ''
+        section, last = '', -1  # the option that may go on, if any
         with open(path, encoding='utf-8') as stream:
             for line in stream:
                 header, option = _SECTION.match(line), _OPTION.match(line)
-                if header:
-                    section = header[1]
-                    self.pieces.append((section, '', line))
+                if header or not line.strip():
+                    section = header[1] if header else section
+                    last = -1
                 elif option:
-                    self.pieces.append((section, option[1], line))
-                elif line[0] in ' \t' and line.strip() and self._is_open():
-                    self.pieces[-1] = (*self.pieces[-1][:2],
-                                       self.pieces[-1][2] + line)
-                else:
-                    self.pieces.append((section, '', line))
-
-    def _is_open(self) -> bool:
-        return bool(self.pieces and self.pieces[-1][1])
+                    last = len(self.pieces)
+                elif line[0] in ' \t' and last >= 0:
+                    line = ''.join(piece[2] for piece in self.pieces[last:]
+                                   ) + line
+                    del self.pieces[last + 1:]
+                    self.pieces[last] = (*self.pieces[last][:2], line)
+                    continue
+                self.pieces.append(
+                    (section, option[1] if option else '', line))
 
     def options(self) -> Options:
         """Return what is set, and the sections."""
@@ -187,9 +187,10 @@ def _values(lines: Sequence[str]) -> list[str]:
     found = []
     for text in lines:
         option = _OPTION.match(text.partition('\n')[0])
-        rest = text.partition('\n')[2]
-        found.append(' '.join(
-            [*(option[2] if option else '').split(), *rest.split()]))
+        rest = [line for line in text.split('\n')[1:]
+                if not line.startswith(('#', ';'))]
+        found.append(' '.join(' '.join(
+            [option[2] if option else '', *rest]).split()))
     return found
 
 
@@ -205,6 +206,15 @@ def _get(arguments: argparse.Namespace) -> None:
     for value in _values(options.get(arguments.section, {}).get(
             arguments.option, [])):
         print(value)
+
+
+def _set(arguments: argparse.Namespace) -> None:
+    file = IniFile(arguments.file)
+    now = file.options().get(arguments.section, {}).get(arguments.option, [])
+    if _values(now) != arguments.values:
+        file.replace(arguments.section, arguments.option, [
+            f'{arguments.option} = {value}\n' for value in arguments.values])
+        file.write()
 
 
 def _note(arguments: argparse.Namespace) -> None:
@@ -241,6 +251,12 @@ def main() -> int:
     for name in ('file', 'section', 'option'):
         get.add_argument(name)
     get.set_defaults(run=_get)
+    set_ = commands.add_parser(
+        'set', help='set an option to a value, or to several, each in a line')
+    for name in ('file', 'section', 'option'):
+        set_.add_argument(name)
+    set_.add_argument('values', nargs='+')
+    set_.set_defaults(run=_set)
     note = commands.add_parser(
         'note', help='note what files have, before they are changed')
     note.add_argument('record')

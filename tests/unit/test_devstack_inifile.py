@@ -105,6 +105,17 @@ def test_what_was_broken_off_is_taken_back(file: Path, record: Path) -> None:
     assert said(file.read_text()) == said(BEFORE)
 
 
+def test_what_was_broken_off_is_gone_on_with(file: Path,
+                                             record: Path) -> None:
+    """The first stack.sh ended early, the second did not."""
+    run('note', record, file)
+    change(file, *CHANGES)
+    run('note', record, file)
+    run('keep', record)
+    run('undo', record)
+    assert said(file.read_text()) == said(BEFORE)
+
+
 def test_a_second_time_changes_nothing(file: Path, record: Path) -> None:
     """What was set already is not taken for what was there before."""
     for _ in range(2):

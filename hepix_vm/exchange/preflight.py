@@ -171,7 +171,8 @@ def _check_rights(conf: cfg.ConfigOpts) -> Found:
         os.path.join(group.state_dir, 'lists'): 'the accepted lists',
         **{getattr(group, option): f'[hepix_vm] {option}' for option in (
             'policy_file', 'subscriptions_file', 'trust_anchors')}})
-    yield from findings.check_secret(own)
+    if conf[credentials.GROUP].auth_type:
+        yield from findings.check_secret(own)
     for folder in _not_ours(group.state_dir):
         yield Severity.FAILURE, (
             f'hepix-vm-sync cannot write {folder} as this user (uid '

@@ -17,6 +17,8 @@ import configparser
 import contextlib
 import os
 import re
+import subprocess
+import sys
 import textwrap
 from typing import Any
 
@@ -29,6 +31,7 @@ from tests.testbed.user import User
 
 TRAIT = 'CUSTOM_HEPIX_ENDORSED'
 PAGE = cache.ROOT / 'doc' / 'source' / 'admin' / 'boot.rst'
+TOOL = cache.ROOT / 'devstack' / 'tools' / 'endorsed_hosts.py'
 
 
 @pytest.fixture(scope='module')
@@ -140,3 +143,32 @@ def test_a_host_is_kept_for_images_with_the_trait(
         assert boots(stack, alice, image)
         assert not boots(stack, alice, without)
     assert boots(stack, alice, without)
+
+
+def keep_hosts() -> str:
+    """Run what DevStack runs for all hosts."""
+    done = subprocess.run(
+        [sys.executable, TOOL, '--os-cloud', 'admin'], text=True,
+        capture_output=True, timeout=120)
+    assert (done.returncode, done.stderr) == (0, '')
+    return done.stdout
+
+
+def test_all_hosts_are_kept_in_devstack(stack: Stack, admin: User) -> None:
+    provider, = placement(
+        admin, 'GET', '/resource_providers')['resource_providers']
+    path = f'/resource_providers/{provider["uuid"]}/traits'
+    had = {*placement(admin, 'GET', path)['traits']}
+    try:
+        assert f'{HOST} is in the aggregate endorsed' in keep_hosts()
+        # What is so already stays.
+        assert 'aggregate' not in keep_hosts()
+        assert {*placement(admin, 'GET', path)['traits']} == {*had, TRAIT}
+        found, = admin.sdk.compute.aggregates()
+        assert found.hosts == [HOST]
+        assert found.metadata == {f'trait:{TRAIT}': 'required'}
+    finally:
+        set_traits(admin, path, had)
+        placement(admin, 'DELETE', f'/traits/{TRAIT}')
+        run(admin, f'aggregate remove host endorsed {HOST}')
+        run(admin, 'aggregate delete endorsed')

@@ -31,8 +31,10 @@ hypothesis.settings.load_profile(
     'soak' if os.environ.get('HEPIX_VM_SOAK') else 'ci')
 
 _STACK = 'tests/functional/stack/'
+_DEVSTACK = 'tests/functional/devstack/'
 # Of these, each starts what it needs by itself.
-_APART = {f'{_STACK}test_{name}.py' for name in ('processes', 'standing')}
+_APART = {*(f'{_STACK}test_{name}.py' for name in ('processes', 'standing')),
+          f'{_DEVSTACK}test_left_out.py'}
 _skipped: list[str] = []
 
 
@@ -56,13 +58,14 @@ def pytest_collectreport(report: pytest.CollectReport) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with the whole cloud, which takes longest."""
-    items.sort(key=lambda item: not item.nodeid.startswith(_STACK))
+    """Begin with the whole clouds, which take longest."""
+    items.sort(key=lambda item: not item.nodeid.startswith(
+        (_STACK, _DEVSTACK)))
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
-    """Let a module run in one process, and the whole cloud in one as well.
+    """Let a module run in one process, and a whole cloud in one as well.
 
     So what they share is started once.
     """
@@ -71,8 +74,11 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     class ByModule(LoadScopeScheduling):
         def _split_scope(self, nodeid: str) -> str:
             module = nodeid.partition('::')[0]
-            return (_STACK if module.startswith(_STACK)
-                    and module not in _APART else module)
+            if module not in _APART:
+                for folder in (_STACK, _DEVSTACK):
+                    if module.startswith(folder):
+                        return folder
+            return module
 
     return ByModule(config, log)
 

@@ -78,9 +78,9 @@ class Site:
             authority.write(keys, 'ca')
             authority.issue(ALICE).write(keys, 'alice')
             authority.issue(BOB).write(keys, 'bob')
-        self.authority = pki.Authority(*_identity(keys, 'ca'))
-        self.alice = pki.Identity(*_identity(keys, 'alice'))
-        self.bob = pki.Identity(*_identity(keys, 'bob'))
+        self.authority = pki.Authority(*load_identity(keys, 'ca'))
+        self.alice = pki.Identity(*load_identity(keys, 'alice'))
+        self.bob = pki.Identity(*load_identity(keys, 'bob'))
 
     @property
     def journal(self) -> pathlib.Path:
@@ -204,8 +204,9 @@ def file_entry(sha512: str, size: int, **changes: Any) -> ImageEntry:
     return dataclasses.replace(image, **changes)
 
 
-def _identity(folder: pathlib.Path,
-              name: str) -> tuple[x509.Certificate, Any]:
+def load_identity(folder: pathlib.Path,
+                  name: str) -> tuple[x509.Certificate, Any]:
+    """Read a certificate and its key, NAME.pem and NAME.key of a folder."""
     return (
         x509.load_pem_x509_certificate(
             (folder / f'{name}.pem').read_bytes()),

@@ -54,11 +54,13 @@ class Machine:
     :param web_port: of 127.0.0.1, from which Glance may fetch
     :param services: that DevStack starts with
     :param settings: of the localrc section of local.conf
+    :param disabled: services that it takes away
     """
 
     def __init__(self, folder: pathlib.Path, keystone: Keystone,
                  web_port: int = 80, services: tuple[str, ...] = SERVICES,
-                 settings: Mapping[str, str] = {}) -> None:
+                 settings: Mapping[str, str] = {},
+                 disabled: tuple[str, ...] = ()) -> None:
         self.folder = folder.absolute()
         self.root = self.folder / 'root'
         self.data = self.folder / 'dest/data'
@@ -77,7 +79,7 @@ class Machine:
         (self.folder / 'run').symlink_to(self._run.name)
         self._make_venv()
         self._make_sources()
-        self._make_top(services, settings)
+        self._make_top(services, settings, disabled)
         self.environment = self._environment(web_port)
         self.units = Units(
             self.root / 'etc/systemd/system', self.record,
@@ -106,29 +108,29 @@ class Machine:
         """The folder of the plugin's settings."""
         return self.root / 'etc/hepix-vm'
 
-    def run(self, mode: str, last: str = '',
-            **environment: str) -> subprocess.CompletedProcess[str]:
+    def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Do what ``stack.sh``, ``unstack.sh`` or ``clean.sh`` does.
 
-        :param mode: ``stack``, ``unstack`` or ``clean``
-        :param last: the phase of the plugin that ends it
+        :param arguments: of run.sh
         """
+        mode = arguments[0]
         log = self.record / f'{mode}.log'
         with log.open('w') as output:
             finished = subprocess.run(
-                ['bash', str(HERE / 'driver/run.sh'), mode, last],
+                ['bash', str(HERE / 'driver/run.sh'), *arguments],
                 stdin=subprocess.DEVNULL, stdout=output,
                 stderr=subprocess.STDOUT, timeout=_LIMIT, cwd=self.folder,
-                env={**self.environment, **environment})
+                env=self.environment)
         return subprocess.CompletedProcess(
             finished.args, finished.returncode, log.read_text())
 
-    def stack(self, last: str = '', **environment: str) -> str:
+    def stack(self, last: str = 'test-config') -> str:
         """Run ``stack.sh``; return what it printed.
 
+        :param last: the phase of the plugin that ends it
         :raises AssertionError: it failed, with the end of what it printed
         """
-        return self._checked('stack', last, **environment)
+        return self._checked('stack', last)
 
     def unstack(self) -> str:
         """Run ``unstack.sh``."""
@@ -143,10 +145,10 @@ class Machine:
         path = self.record / name
         return path.read_text().splitlines() if path.exists() else []
 
-    def _checked(self, mode: str, last: str = '',
-                 **environment: str) -> str:
-        finished = self.run(mode, last, **environment)
-        trace = (self.record / f'{mode}.trace').read_text(errors='replace')
+    def _checked(self, *arguments: str) -> str:
+        finished = self.run(*arguments)
+        trace = (self.record / f'{arguments[0]}.trace').read_text(
+            errors='replace')
         assert finished.returncode == 0, '\n'.join([
             *trace.splitlines()[-40:], *finished.stdout.splitlines()[-40:]])
         assert self.recorded('refused') == []
@@ -208,7 +210,8 @@ class Machine:
         testbed_glance.make_database(self.folder / 'databases/glance.sqlite')
 
     def _make_top(self, services: tuple[str, ...],
-                  settings: Mapping[str, str]) -> None:
+                  settings: Mapping[str, str],
+                  disabled: tuple[str, ...]) -> None:
         """DevStack's own folder: of its checkout, and settings of ours."""
         top = self.folder / 'top'
         if DEVSTACK:
@@ -237,7 +240,8 @@ class Machine:
         lines = [f'{name}={value}\n' for name, value in {
             **localrc, **settings}.items()]
         (top / '.localrc.auto').write_text(''.join([
-            *lines, 'enable_plugin hepix-vm file:///not/asked\n']))
+            *lines, f'disable_service {" ".join(disabled)}\n',
+            'enable_plugin hepix-vm file:///not/asked\n']))
 
 
 class _Commands(Daemon):

@@ -20,7 +20,6 @@ starts and stops what units say, which DevStack and the plugin write.
 from collections.abc import Callable
 import configparser
 import json
-import os
 import pathlib
 import shlex
 import socket

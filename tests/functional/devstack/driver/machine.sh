@@ -23,6 +23,8 @@ settle() {
             printf -v "$name" %s "$MACHINE/root${!name}"
         fi
     done
+    # As a file of lib/databases registers itself.
+    DATABASE_BACKENDS+=' sqlite'
     DATABASE_TYPE=sqlite
     REQUIREMENTS_DIR=''
     PYTHON=$VENV/bin/python3

@@ -39,9 +39,15 @@ trace() {
     set -o xtrace
 }
 
+# What a phase has left, for the tests.
+snapshot() {
+    mkdir -p "$MACHINE/record/$stack"
+    cp -a "$MACHINE/root/etc" "$MACHINE/record/$stack/$1"
+}
+
 phase() {
     run_phase stack "$1"
-    echo "$SECONDS s: stack $1" >> "$MACHINE/record/phases"
+    snapshot "$1"
     # Ends here where the tests want to see no more.
     if [[ $1 == "$last" ]]; then
         exit 0
@@ -49,7 +55,10 @@ phase() {
 }
 
 stack() {
-    last=${1:-test-config}
+    last=$1
+    # Which run it is.
+    stack=$(find "$MACHINE/record" -maxdepth 1 -name 'stack-*' | wc -l)
+    stack=stack-$((stack + 1))
 
     # As stack.sh does it.
     trap 'status=$?; echo "run.sh failed"; exit $status' ERR
@@ -62,6 +71,11 @@ stack() {
 
     phase pre-install
     configure_services
+    if [[ -e $MACHINE/operator.sh ]]; then
+        # What an operator, or another plugin, has set before.
+        source "$MACHINE/operator.sh"
+    fi
+    snapshot before
     phase install
     prepare_services
     phase post-config
@@ -81,7 +95,7 @@ stack() {
 
 case $1 in
     stack)
-        stack "${2:-}"
+        stack "${2:-test-config}"
         ;;
     unstack)
         load_devstack

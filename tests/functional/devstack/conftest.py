@@ -127,7 +127,7 @@ def cleaned(stage: Stacked) -> Stacked:
 
 
 @pytest.fixture
-def cloud(stacked: Stacked) -> Iterator[Cloud]:
+def gate(stacked: Stacked) -> Iterator[Cloud]:
     """Its Glance, with what the plugin made; as it was for the next test."""
     # What it changes at its own time is not what is looked at.
     stacked.machine.units.stop('devstack@hepix-sync')

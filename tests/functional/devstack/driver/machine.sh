@@ -18,8 +18,7 @@ settle() {
     local name
     for name in "${!APACHE_@}" "${!CINDER_@}" "${!GLANCE_@}" "${!NOVA_@}" \
             "${!OPENSTACKCLIENT_@}" "${!PLACEMENT_@}" "${!SYSTEMD_@}"; do
-        if [[ $(declare -p "$name") == 'declare -- '* &&
-                ${!name} == /etc/* ]]; then
+        if [[ ${!name} == /etc/* ]]; then
             printf -v "$name" %s "$MACHINE/root${!name}"
         fi
     done
@@ -47,6 +46,8 @@ configure_services() {
         iniset "$GLANCE_API_CONF" DEFAULT node_staging_uri \
             "file://$DATA_DIR/glance/staging"
         mkdir -p "$DATA_DIR/glance/staging"
+        iniset "$GLANCE_API_CONF" DEFAULT metadata_source_path \
+            "$GLANCE_METADEF_DIR"
         iniset "$GLANCE_IMAGE_IMPORT_CONF" import_filtering_opts \
             allowed_schemes '[http]'
         iniset "$GLANCE_IMAGE_IMPORT_CONF" import_filtering_opts \

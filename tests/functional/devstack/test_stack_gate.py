@@ -40,69 +40,69 @@ CASES = [case for case in routes.CASES
 CASES += [stranger, rogue_ca]
 
 
-def check_endorsed(cloud, route):
-    image_id = cloud.client.create(
-        hepix_endorsement=cloud.site.endorse(routes.DATA))
-    assert route(cloud, image_id, routes.DATA) == ''
-    image = cloud.client.image(image_id)
+def check_endorsed(gate, route):
+    image_id = gate.client.create(
+        hepix_endorsement=gate.site.endorse(routes.DATA))
+    assert route(gate, image_id, routes.DATA) == ''
+    image = gate.client.image(image_id)
     expected = {
         'status': 'active', 'hepix_state': 'endorsed',
         'os_hash_value': entry(routes.DATA).sha512,
-        'hepix_endorser_dn': cloud.site.endorser.dn,
-        'hepix_endorser_ca': cloud.site.endorser.ca,
+        'hepix_endorser_dn': gate.site.endorser.dn,
+        'hepix_endorser_ca': gate.site.endorser.ca,
         'img_config_drive': 'mandatory'}
     assert {name: image.get(name) for name in expected} == expected
-    assert cloud.client.download(image_id).content == routes.DATA
+    assert gate.client.download(image_id).content == routes.DATA
 
 
 @pytest.mark.parametrize('route', routes.names(
     [*ROUTES, routes.put_chunked]))
-def test_endorsed(cloud, route):
-    check_endorsed(cloud, getattr(routes, route))
+def test_endorsed(gate, route):
+    check_endorsed(gate, getattr(routes, route))
 
 
 @pytest.mark.parametrize('route', ROUTES, ids=routes.names(ROUTES))
 @pytest.mark.parametrize('case', CASES, ids=routes.names(CASES))
-def test_refused(cloud, route, case):
-    routes.check_refused(cloud, route, case)
+def test_refused(gate, route, case):
+    routes.check_refused(gate, route, case)
 
 
-def test_refused_in_chunks(cloud):
-    routes.check_refused(cloud, routes.put_chunked, routes.unendorsed)
+def test_refused_in_chunks(gate):
+    routes.check_refused(gate, routes.put_chunked, routes.unendorsed)
 
 
-def test_chunks_as_nova_sends_them(cloud):
+def test_chunks_as_nova_sends_them(gate):
     data = os.urandom(3 << 20)
-    image_id = cloud.client.create(hepix_endorsement=cloud.site.endorse(data))
+    image_id = gate.client.create(hepix_endorsement=gate.site.endorse(data))
     chunks = (data[i:i + (1 << 20)] for i in range(0, len(data), 1 << 20))
-    assert cloud.client.put(image_id, chunks).status_code == 204
+    assert gate.client.put(image_id, chunks).status_code == 204
 
 
-def test_listed(cloud):
-    cloud.site.accept(cloud.site.image_list(entry(routes.DATA)))
-    image_id = cloud.client.create()
-    assert routes.put(cloud, image_id, routes.DATA) == ''
+def test_listed(gate):
+    gate.site.accept(gate.site.image_list(entry(routes.DATA)))
+    image_id = gate.client.create()
+    assert routes.put(gate, image_id, routes.DATA) == ''
 
 
 @pytest.mark.parametrize('name', [
     'hepix_state', 'hepix_sha512', 'kernel_id', 'block_device_mapping'])
-def test_users_do_not_write_what_the_gate_writes(cloud, name):
-    answer = cloud.client.try_create(**{name: 'x'})
+def test_users_do_not_write_what_the_gate_writes(gate, name):
+    answer = gate.client.try_create(**{name: 'x'})
     assert answer.status_code == 403, answer.text
 
 
-def test_users_do_not_add_locations(cloud):
-    image_id = cloud.client.create()
-    answer = cloud.client.call(
+def test_users_do_not_add_locations(gate):
+    image_id = gate.client.create()
+    answer = gate.client.call(
         'POST', f'/v2/images/{image_id}/locations',
         json={'url': 'http://127.0.0.1/x'})
     assert answer.status_code == 403, answer.text
 
 
-def test_the_journal_says_so(cloud):
-    image_id = cloud.client.create()
-    before = cloud.site.journal.read_text()
-    assert routes.put(cloud, image_id, routes.DATA)
-    added = cloud.site.journal.read_text().removeprefix(before)
+def test_the_journal_says_so(gate):
+    image_id = gate.client.create()
+    before = gate.site.journal.read_text()
+    assert routes.put(gate, image_id, routes.DATA)
+    added = gate.site.journal.read_text().removeprefix(before)
     assert image_id in added
     assert '"allowed": false' in added

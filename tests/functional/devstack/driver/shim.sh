@@ -166,6 +166,11 @@ async_wait() {
     : "$@"
 }
 
+# There is no local.conf here.
+merge_config_group() {
+    : "$@"
+}
+
 is_ubuntu() {
     true
 }

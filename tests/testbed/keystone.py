@@ -65,6 +65,7 @@ class Keystone(service.Service):
         _write_settings(folder, databases)
         super().__init__(folder, 'keystone.wsgi.api:application', {
             'OS_KEYSTONE_CONFIG_DIR': str(folder)}, databases=databases)
+        self._command[:0] = service.IN_LINE
 
     def start(self, timeout: float = 120.0) -> None:
         """Start it, and make what is missing in it."""

@@ -14,6 +14,7 @@
 
 from collections.abc import Mapping
 import pathlib
+from typing import Any
 
 # By section, the sorted lines of an option and its values.
 Parsed = Mapping[str, list[tuple[str, str]]]
@@ -57,7 +58,7 @@ def words(path: pathlib.Path, section: str, option: str) -> list[str]:
     return [word.strip() for word in value.strip('[]').split(',')]
 
 
-def tree(folder: pathlib.Path) -> dict[str, object]:
+def tree(folder: pathlib.Path) -> dict[str, Any]:
     """Return what all files of a folder say, by their names."""
     return {str(path.relative_to(folder)): (
         parsed(path) if path.suffix in ('.conf', '.ini')

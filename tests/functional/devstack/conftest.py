@@ -37,6 +37,7 @@ class Stacked:
         self.web = web
         self.image = image
         self.said: dict[str, str] = {}
+        self.failed = ''
 
     def reach(self, *stages: str) -> None:
         """Have these done, each once, in this order.
@@ -44,12 +45,16 @@ class Stacked:
         What was gone past does not come back: the tests of a stage run
         before those of the next.
         """
+        if self.failed:
+            pytest.fail(f'{self.failed} failed, see the first test of it')
         assert list(self.said) == list(stages)[:len(self.said)], (
             f'the machine is past this: {list(self.said)}')
         for stage in stages[len(self.said):]:
             run = {'unstacked': self.machine.unstack,
                    'cleaned': self.machine.clean}
+            self.failed = stage
             self.said[stage] = run.get(stage, self.machine.stack)()
+            self.failed = ''
 
     def client(self, user: str, project: str) -> Client:
         """Glance, as a user with a token of Keystone."""

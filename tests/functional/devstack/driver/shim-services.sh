@@ -229,9 +229,15 @@ stop_process() {
     fi
 }
 
+# wait_for_service SECONDS URL
 wait_for_service() {
-    curl --silent --output /dev/null --retry-connrefused --retry "$1" \
-        --retry-delay 1 "$2"
+    local end=$((SECONDS + $1))
+    until curl --silent --output /dev/null "$2"; do
+        if [[ $SECONDS -gt $end ]]; then
+            return 1
+        fi
+        sleep 1
+    done
 }
 
 init_glance() {

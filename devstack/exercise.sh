@@ -74,8 +74,6 @@ END
 
 # In seconds.
 LIMIT=${HEPIX_VM_LIMIT:-300}
-# As long is the endorsement that is to end during the run.
-LIFETIME=30
 # As long nova-api may go on with what it knew of an image: its boot_cache,
 # and some.
 CACHE=15
@@ -183,6 +181,9 @@ look() {
         > "$work/headers")
     run "$cloud" catalog list -f json || cannot "$(tail -n 1 "$work/error")"
     mv "$work/body" "$work/catalogue"
+    # As long is the endorsement that is to end during the run: enough for an
+    # upload, of which these two commands say how slow it is here.
+    lifetime=$((20 + 4 * SECONDS))
     images=$(endpoint image)
     [[ -n $images ]] || cannot 'the catalogue has no image service.'
     images=${images%/v2}/v2/images

@@ -75,7 +75,7 @@ try_unendorsed() {
 try_endorsed() {
     local end
     head -c 65536 /dev/urandom > "$work/short"
-    end=$(($(date +%s) + LIFETIME))
+    end=$(($(date +%s) + lifetime))
     endorse "$work/short" raw "$(date -u -d "@$end" +%FT%TZ)"
     new_image raw "$work/short.endorsement"
     put "$images/$image/file" "$work/short"

@@ -39,6 +39,7 @@ from tests.testbed.user import User
 from tests.testbed.web import WebServer
 
 SCRIPT = cache.ROOT / 'devstack' / 'exercise.sh'
+_BASH = shutil.which('bash') or ''
 _LIMIT = 600  # seconds
 
 # What a run says of a cloud, with servers, that keeps all promises.
@@ -128,7 +129,7 @@ class Exercise:
               **changes: str) -> subprocess.Popen[str]:
         """Start it; what it writes is one stream."""
         return subprocess.Popen(
-            ['bash', str(SCRIPT), *arguments], text=True, cwd=self.tmp,
+            [_BASH, str(SCRIPT), *arguments], text=True, cwd=self.tmp,
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT, env={**self._environment, **changes})
 
@@ -280,7 +281,6 @@ def test_a_cloud_that_does_not_answer_is_no_failure_of_the_gate(
       'HEPIX_VM_ENDORSER_KEY': '/nonexistent'},
      "HEPIX_VM_ENDORSER_KEY names no file that can be read: '/nonexistent'"),
     ({'TOP_DIR': '/nonexistent'}, 'there is no DevStack in /nonexistent.'),
-    ({'PATH': '/nonexistent'}, 'there is no curl.'),
     ({'TMPDIR': '/nonexistent'}, 'no temporary folder can be made.')],
     ids=str)
 def test_what_is_missing_is_said(
@@ -288,6 +288,14 @@ def test_what_is_missing_is_said(
     said = Exercise(tmp_path)(**changes)
     assert said.status == 2
     assert f'This run is not possible: {words}' in said.output
+
+
+def test_a_program_that_is_missing_is_said(tmp_path: pathlib.Path) -> None:
+    for name in ('dirname', 'realpath'):
+        (tmp_path / name).symlink_to(shutil.which(name) or '')
+    said = Exercise(tmp_path)(PATH=str(tmp_path))
+    assert said.status == 2
+    assert said.output == 'This run is not possible: there is no curl.\n'
 
 
 @pytest.mark.parametrize(('line', 'words'), [

@@ -34,7 +34,8 @@ _STACK = 'tests/functional/stack/'
 _DEVSTACK = 'tests/functional/devstack/'
 # Of these, each starts what it needs by itself.
 _APART = {*(f'{_STACK}test_{name}.py' for name in ('processes', 'standing')),
-          f'{_DEVSTACK}test_left_out.py'}
+          *(f'{_DEVSTACK}test_{name}.py' for name in (
+              'functions', 'left_out'))}
 _skipped: list[str] = []
 
 

@@ -15,9 +15,12 @@
 from collections.abc import Iterator
 import contextlib
 import pathlib
+import types
+from typing import cast
 
 import pytest
 
+from tests.functional.devstack.functions import Functions
 from tests.functional.devstack.machine import Machine
 from tests.functional.devstack.site import PluginSite
 from tests.testbed.client import Client
@@ -139,3 +142,21 @@ def gate(stacked: Stacked) -> Iterator[Cloud]:
     cloud = Cloud(stacked)
     yield cloud
     cloud.site.restore()
+
+
+@pytest.fixture(scope='session')
+def idle(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
+    """A machine on which no phase runs; nobody asks its Keystone."""
+    nowhere = cast(Keystone, types.SimpleNamespace(url='http://127.0.0.1:9'))
+    folder = tmp_path_factory.mktemp('functions') / 'm'
+    with Machine(folder, nowhere,
+                 settings={'HEPIX_VM_REQUIRE_TRAIT': 'True'}) as machine:
+        yield machine
+
+
+@pytest.fixture
+def functions(idle: Machine) -> Functions:
+    """The functions of the plugin, and nothing else from the last test."""
+    functions = Functions(idle)
+    functions.forget()
+    return functions

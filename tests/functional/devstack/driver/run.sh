@@ -14,7 +14,10 @@
 # Calls the plugin as stack.sh, unstack.sh and clean.sh of DevStack do, in
 # their order, on the machine of the tests in the folder $MACHINE.
 #
-# run.sh stack [LAST PHASE] | unstack | clean
+# run.sh stack [LAST PHASE] | unstack | clean | call FILE
+#
+# The last calls no phase, but runs a file in which the functions of the
+# plugin are known.
 #
 # The functions are those of the checkout that DEVSTACK_DIR names, and of a
 # shim where it names none. What neither can know of the machine is set
@@ -110,5 +113,16 @@ case $1 in
         trace
         load_plugin_settings
         run_phase clean
+        ;;
+    call)
+        trap 'status=$?; echo "run.sh failed"; exit $status' ERR
+        set -o errexit
+        load_devstack
+        settle
+        load_plugin_settings
+        # No phase has this name.
+        run_phase none
+        trace
+        source "$2"
         ;;
 esac

@@ -179,7 +179,11 @@ is_ubuntu() {
 # ------
 
 get_python_exec_prefix() {
-    echo "$DEVSTACK_VENV/bin"
+    if [[ $GLOBAL_VENV == True ]]; then
+        echo "$DEVSTACK_VENV/bin"
+    else
+        echo /usr/local/bin
+    fi
 }
 
 setup_develop() {

@@ -175,6 +175,16 @@ is_ubuntu() {
     true
 }
 
+is_arch() {
+    [[ $(uname -m) == "$1" ]]
+}
+
+# What the shim lacks is an error, also where a plugin asks "if not".
+command_not_found_handle() {
+    echo "$1 is not in the shim" | tee -a "$MACHINE/record/refused" >&2
+    return 127
+}
+
 # Python
 # ------
 

@@ -57,9 +57,11 @@ send() {
     request "$1" "$2" -H 'Content-Type: application/json' --data-binary "$3"
 }
 
-# put URL FILE
+# put URL FILE: without waiting to be told to go on. DevStack's Apache waits
+# for that as well, and uWSGI, which Glance runs in, does not say it.
 put() {
-    request PUT "$1" -H 'Content-Type: application/octet-stream' -T "$2"
+    request PUT "$1" -H 'Content-Type: application/octet-stream' \
+        -H 'Expect:' -T "$2"
 }
 
 # answer COMMAND FILE [ARGUMENT...]: see there.

@@ -87,8 +87,8 @@ def _check(folder: pathlib.Path, part: str, keystone: Keystone,
 
 
 @pytest.mark.parametrize('part, status, bad', [
-    ('nova-compute', 1, _UNTOLD), ('nova-api-metadata', 1, _UNTOLD),
-    ('nova', 1, _SILENT)])
+    ('nova-compute', 2, _UNTOLD), ('nova-api-metadata', 2, _UNTOLD),
+    ('nova', 2, _SILENT)])
 def test_all_is_well(tmp_path: pathlib.Path, keystone: Keystone, part: str,
                      status: int, bad: set[str]) -> None:
     shipped = pathlib.Path(sys.prefix, 'etc/nova/api-paste.ini').read_text()
@@ -121,4 +121,4 @@ def test_an_account_that_is_no_service(
         **_GOOD, 'service_user': {
             **_account(keystone, 'admin'), 'username': 'other'},
         'vendordata_dynamic_auth': keystone.account('nova', 'service'),
-        }) == (1, {'Service tokens', *_UNTOLD})
+        }) == (2, {'Service tokens', *_UNTOLD})

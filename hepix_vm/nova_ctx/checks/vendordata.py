@@ -45,6 +45,8 @@ from hepix_vm.sitecontext import file
 
 _AUTH = 'vendordata_dynamic_auth'
 _NO_ANSWER = 'The vendordata service answers nobody'
+_NO_SERVER = ('No server can be started, nor told of itself by the metadata '
+              'service ([api] vendordata_dynamic_failure_fatal),')
 _SEEN = 400  # to a question that is none, if one may ask
 _REMEDIES = {
     0: f'Look whether it runs, and whether [{_AUTH}] and [api] '
@@ -161,5 +163,8 @@ def _answer(session: Session, nova: cfg.ConfigOpts, url: str) -> Found:
             verify=nova.api.vendordata_dynamic_ssl_certfile or True,
             timeout=nova.api.vendordata_dynamic_read_timeout)
     except ServiceError as error:
-        yield (Severity.FAILURE if error.status else Severity.WARNING), (
-            f'{error.message} {error.remedy}')
+        if nova.api.vendordata_dynamic_failure_fatal:
+            yield account.until_mended(error, _NO_SERVER)
+        else:
+            yield (Severity.FAILURE if error.status else Severity.WARNING), (
+                f'{error.message} {error.remedy}')

@@ -156,14 +156,16 @@ class Service(serving.Quiet):
 
 
 def answers(folder, status=400, part=Part.COMPUTE, names=('hepix_vm',),
-            **groups):
+            fatal='true', **groups):
     """Return what is found where a service answers so, and its questions."""
     asked = []
     server = serving.web(Service, status=status, asked=asked)
     with serving.Served(server) as served:
-        conf = nova(folder, api={'vendordata_dynamic_targets': ','.join(
-            f'{name}@http://127.0.0.1:{served.port}/{name}'
-            for name in names)}, **groups)
+        conf = nova(folder, api={
+            'vendordata_dynamic_failure_fatal': fatal,
+            'vendordata_dynamic_targets': ','.join(
+                f'{name}@http://127.0.0.1:{served.port}/{name}'
+                for name in names)}, **groups)
         found = [(finding.severity, finding.message) for finding
                  in preflight.check(conf, [part])
                  if finding.what == ANSWERS]
@@ -183,23 +185,33 @@ def test_a_service_that_answers(tmp_path, part):
     (200, 'log of the vendordata service'), (401, 'the same Keystone'),
     (403, 'vendordata_roles'), (404, 'Name /hepix_vm'),
     (503, 'log of the vendordata service')])
-def test_a_service_that_does_not_answer_nova(tmp_path, status, remedy):
-    ((severity, message),), _ = answers(tmp_path, status)
+@pytest.mark.parametrize('fatal', ['true', 'false'])
+def test_a_service_that_does_not_answer_nova(tmp_path, status, remedy, fatal):
+    ((severity, message),), _ = answers(tmp_path, status, fatal=fatal)
     assert severity is Severity.FAILURE
+    assert message.startswith('No server') is (fatal == 'true')
     assert f'answers {status} to POST /hepix_vm' in message
     assert 'It is why.' in message
     assert remedy in message
     assert 'secret' not in message
 
 
-def test_a_service_that_does_not_run(tmp_path):
+@pytest.mark.parametrize('part', [Part.COMPUTE, Part.METADATA])
+@pytest.mark.parametrize('fatal, severity, begin', [
+    ('true', Severity.FAILURE, 'No server can be started'),
+    ('false', Severity.WARNING, 'The vendordata service at')])
+def test_a_service_that_does_not_run(tmp_path, part, fatal, severity, begin):
     (found,) = [finding for finding in preflight.check(
-        nova(tmp_path, api={'vendordata_dynamic_targets':
+        nova(tmp_path, api={'vendordata_dynamic_failure_fatal': fatal,
+                            'vendordata_dynamic_targets':
                             'hepix_vm@http://127.0.0.1:1/hepix_vm'}),
-        [Part.COMPUTE]) if finding.what == ANSWERS]
-    assert found.severity is Severity.WARNING
+        [part]) if finding.what == ANSWERS]
+    assert found.severity is severity
+    assert found.message.startswith(begin)
     assert 'http://127.0.0.1:1/' in found.message
     assert 'Look whether it runs' in found.message
+    assert ('vendordata_dynamic_failure_fatal' in found.message) is (
+        fatal == 'true')
 
 
 @pytest.mark.parametrize('groups', [

@@ -122,3 +122,33 @@ def test_an_account_that_is_no_service(
             **_account(keystone, 'admin'), 'username': 'other'},
         'vendordata_dynamic_auth': keystone.account('nova', 'service'),
         }) == (2, {'Service tokens', *_UNTOLD})
+
+
+@pytest.mark.parametrize('options, said', [
+    ({}, ''),
+    ({'interface': 'none'}, 'Set interface = public'),
+    ({'password': 'wrong'}, 'requires authentication'),
+    # Keystone tells it nothing of others' tokens.
+    ({'username': 'member'}, 'not authorized')])
+def test_tokens_the_vendordata_service_can_check(
+        tmp_path: pathlib.Path, keystone: Keystone,
+        options: Mapping[str, str], said: str) -> None:
+    keystone.add_user('member', 'service', 'member')
+    site = ContextSite(tmp_path)
+    with site.config.open('a') as config:
+        config.write(service.ini({
+            'keystone_authtoken': {
+                **keystone.middleware('nova'), **options},
+            'service_credentials': {
+                **keystone.account('admin', 'admin'),
+                'image_endpoint': 'http://127.0.0.1:1'}}))
+    finished = subprocess.run(
+        [program('hepix-vm-status'), 'upgrade', 'check', 'vendordata',
+         '-f', 'json'], capture_output=True, text=True, timeout=120,
+        env={**os.environ, **site.environment})
+    assert finished.stdout, finished.stderr
+    found, = (row for row in json.loads(finished.stdout)
+              if row['Check'] == 'Tokens are checked')
+    assert found['Result'] == ('failure' if said else 'ok')
+    assert said in found['Details']
+    assert 'secret' not in found['Details']

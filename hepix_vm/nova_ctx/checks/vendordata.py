@@ -15,7 +15,9 @@
 from collections.abc import Callable
 from collections.abc import Mapping
 import os
+from typing import Any
 import urllib.parse
+import uuid
 
 from keystoneauth1.adapter import Adapter
 from keystoneauth1 import exceptions
@@ -24,10 +26,12 @@ from keystoneauth1.session import Session
 from oslo_config import cfg
 
 from hepix_vm import config
+from hepix_vm import credentials
 from hepix_vm.errors import ConfigError
 from hepix_vm.errors import HepixVmError
 from hepix_vm.errors import ServiceError
 from hepix_vm.exchange import account
+from hepix_vm.exchange.rest import cause_of
 from hepix_vm.exchange.rest import Rest
 from hepix_vm import findings
 from hepix_vm.findings import Finding
@@ -47,6 +51,7 @@ _AUTH = 'vendordata_dynamic_auth'
 _NO_ANSWER = 'The vendordata service answers nobody'
 _NO_SERVER = ('No server can be started, nor told of itself by the metadata '
               'service ([api] vendordata_dynamic_failure_fatal),')
+_TIMEOUT = 10  # seconds
 _SEEN = 400  # to a question that is none, if one may ask
 _REMEDIES = {
     0: f'Look whether it runs, and whether [{_AUTH}] and [api] '
@@ -69,11 +74,57 @@ def check() -> list[Finding]:
 
 
 def _check_authtoken(conf: cfg.ConfigOpts) -> Found:
-    """Whether keystonemiddleware is told whom to ask about tokens."""
+    """Whether keystonemiddleware can ask Keystone about tokens."""
     try:
         authtoken.check(paths.own_file())
-    except ConfigError as error:
+        _try_token(conf)
+    except HepixVmError as error:
         yield account.until_mended(error, _NO_ANSWER)
+
+
+def _try_token(conf: cfg.ConfigOpts) -> None:
+    """Have keystonemiddleware ask about our own token.
+
+    :raises ConfigError: it learns nothing of it
+    """
+    from keystonemiddleware import auth_token
+
+    path = paths.own_file()
+    try:
+        ours = credentials.adapter(
+            conf, credentials.IDENTITY, _TIMEOUT).get_token()
+    except (ConfigError, exceptions.ClientException):
+        ours = None  # _check_account says it.
+    settings = cfg.ConfigOpts()
+    credentials.register(settings)  # for auth_section
+    settings([], project='hepix-vm', default_config_files=[path],
+             default_config_dirs=[])
+    group = f'[{authtoken.GROUP}]'
+    try:
+        middleware = auth_token.filter_factory(
+            {}, oslo_config_config=settings, http_request_max_retries='0',
+            http_connect_timeout=str(_TIMEOUT))(None)
+        middleware._identity_server.verify_token(ours or uuid.uuid4().hex)
+    except auth_token.InvalidToken as error:
+        if ours:
+            raise ConfigError(
+                f'The Keystone of {group} does not know the token of '
+                f'[{credentials.GROUP}].', path,
+                remedy='Name the same Keystone in both.') from error
+    except exceptions.EndpointNotFound as error:
+        raise ConfigError(
+            f'{group}: {cause_of(error)}.', path, remedy='Set interface = '
+            'public in it, or interface and region_name as the catalogue of '
+            'Keystone has them.') from error
+    except Exception as error:
+        # Its own words are fewer than those of what it met.
+        cause: Any = (isinstance(error, auth_token.ServiceError)
+                      and error.__context__) or error
+        raise ConfigError(
+            f'Keystone cannot be asked with {group}: '
+            f'{cause_of(cause).rstrip(".")}.', path,
+            remedy='Look whether Keystone runs, and whether auth_url and the '
+                   'account of the group are right.') from error
 
 
 def _check_pipeline(conf: cfg.ConfigOpts) -> Found:

@@ -17,6 +17,9 @@ import json
 import pathlib
 import types
 
+from keystoneauth1 import exceptions
+from keystonemiddleware import auth_token
+from keystonemiddleware.auth_token import _identity
 import pytest
 
 from hepix_vm.errors import ServiceError
@@ -46,7 +49,16 @@ def service(site, monkeypatch):
             raise glance.error
     monkeypatch.setattr(
         Catalogue, 'check_administrator', check_administrator)
-    service = types.SimpleNamespace(paste=paste, glance=glance, site=site)
+    keystone = types.SimpleNamespace(error=None, asked=[])
+
+    def verify_token(self, token):
+        keystone.asked.append(token)
+        if keystone.error:
+            raise keystone.error
+    monkeypatch.setattr(
+        _identity.IdentityServer, 'verify_token', verify_token)
+    service = types.SimpleNamespace(
+        paste=paste, glance=glance, keystone=keystone, site=site)
 
     def write(more=AUTHTOKEN, **settings):
         site.write_config(more, vendordata_paste=str(paste), **settings)
@@ -68,6 +80,11 @@ def test_all_is_well(service):
         'Account of hepix-vm', 'Context of the site', 'Rights on files'}
 
 
+def test_keystonemiddleware_is_asked_about_our_token(service):
+    assert service.bad() == {}
+    assert service.keystone.asked == ['t']
+
+
 def only(service, what):
     """Return the one thing that is wrong."""
     (found, (severity, message)), = service.bad().items()
@@ -83,6 +100,35 @@ def test_keystonemiddleware_that_is_not_told(service, more, text):
     severity, message = only(service, 'Tokens are checked')
     assert severity is Severity.FAILURE
     assert text in message
+
+
+@pytest.mark.parametrize('error, said, remedy', [
+    (exceptions.EndpointNotFound('internal endpoint not found'),
+     'internal endpoint not found', 'Set interface = public'),
+    (auth_token.InvalidToken('no'), 'does not know the token',
+     'the same Keystone'),
+    (auth_token.ServiceError('no'), ': no.', 'whether Keystone runs'),
+    (exceptions.ConnectFailure('refused.'), ': refused. ',
+     'whether Keystone runs')])
+def test_keystone_that_tells_nothing(service, error, said, remedy):
+    service.keystone.error = error
+    severity, message = only(service, 'Tokens are checked')
+    assert severity is Severity.FAILURE
+    assert message.startswith('The vendordata service answers nobody')
+    assert str(service.site.config) in message
+    assert said in message
+    assert remedy in message
+
+
+def test_keystone_is_asked_by_who_has_no_token(service):
+    text = service.site.config.read_text()
+    service.site.config.write_text(text.replace(
+        'auth_type = admin_token\nendpoint = http://127.0.0.1:1\ntoken = t',
+        '').replace(AUTHTOKEN, '[keystone_authtoken]\nauth_type = none\n'))
+    service.keystone.error = auth_token.InvalidToken('no')
+    assert only(service, 'Account of hepix-vm')
+    asked, = service.keystone.asked
+    assert len(asked) == 32
 
 
 @pytest.mark.parametrize('text, said', [

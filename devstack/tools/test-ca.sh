@@ -30,7 +30,7 @@ YEAR=31536000  # seconds
 usage() {
     cat << EOF
 usage: test-ca.sh make CA_DIR TRUST_ANCHORS
-       test-ca.sh revoke|renew|crl [CA_DIR]
+       test-ca.sh revoke|renew|crl|remove [CA_DIR]
 
 make    makes what is missing of the CA and its endorser, and a new CRL; and
         puts certificate, CRL and signing policy into TRUST_ANCHORS
@@ -38,6 +38,7 @@ revoke  revokes the certificate of the endorser: from now on nothing counts
         that it signed
 renew   gives the endorser of the same name another key and certificate
 crl     makes a new CRL, which holds for $CRL_DAYS days
+remove  removes what it made, and nothing else, from both folders
 
 By default CA_DIR is HEPIX_VM_CA_DIR, or /opt/stack/data/hepix-vm/ca.
 EOF
@@ -193,6 +194,25 @@ revoke() {
     echo "The endorser is revoked. To have another: test-ca.sh renew $ca"
 }
 
+# What others have put there stays.
+remove() {
+    local anchors hash name
+    if [[ -e $ca/ca.pem ]]; then
+        anchors=$(< "$ca/anchors")
+        hash=$(openssl x509 -in "$ca/ca.pem" -noout -hash)
+        for name in 0 r0 signing_policy; do
+            sudo rm -f "$anchors/$hash.$name" "$anchors/.$hash.$name.new"
+        done
+    fi
+    rm -rf "$ca/issued"
+    for name in anchors ca.key ca.pem crl.pem crlnumber endorser.csr \
+            endorser.key endorser.pem index.txt index.txt.attr lock \
+            openssl.cnf serial signing_policy; do
+        rm -f "$ca/$name" "$ca/$name.new" "$ca/$name.old"
+    done
+    rmdir --ignore-fail-on-non-empty "$ca"
+}
+
 given=$#
 case ${1-} in
     -h | --help)
@@ -200,7 +220,7 @@ case ${1-} in
         exit
         ;;
     make) [[ $given -eq 3 ]] || given=wrong ;;
-    revoke | renew | crl) [[ $given -le 2 ]] || given=wrong ;;
+    revoke | renew | crl | remove) [[ $given -le 2 ]] || given=wrong ;;
     *) given=wrong ;;
 esac
 if [[ $given == wrong ]]; then
@@ -222,4 +242,5 @@ case $1 in
         make_crl
         publish_all
         ;;
+    remove) remove ;;
 esac

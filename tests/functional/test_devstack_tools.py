@@ -208,6 +208,22 @@ def test_a_folder_without_a_ca(ca: TestCa) -> None:
     assert not (ca.folder / 'elsewhere').exists()
 
 
+def test_what_it_made_is_removed_and_nothing_else(ca: TestCa) -> None:
+    for name in ('revoke', 'renew'):
+        assert ca(name, ca.ca).returncode == 0
+    for path in (ca.anchors / '01234567.0', ca.ca / 'notes'):
+        path.write_text('of somebody else')
+    assert ca('remove', ca.ca).returncode == 0
+    assert [path.name for path in ca.anchors.iterdir()] == ['01234567.0']
+    assert [path.name for path in ca.ca.iterdir()] == ['notes']
+
+
+def test_a_folder_that_is_empty_then_goes(ca: TestCa) -> None:
+    assert ca('remove', ca.ca).returncode == 0
+    assert not ca.ca.exists()
+    assert list(ca.anchors.iterdir()) == []
+
+
 def unpack(name: str, file: pathlib.Path, work: pathlib.Path,
            ) -> subprocess.CompletedProcess[str]:
     """Ask what DevStack uploads of an image with this name."""

@@ -41,3 +41,52 @@ def test_stack_ends_where_hosts_are_not_kept(functions: Functions) -> None:
     said = functions.die(
         f'export STATUS=1\n{_RECORD}verify_hepix_vm_placement')
     assert 'Placement does not keep the hosts' in said
+
+
+# A program of the package that says how it was called.
+_PROGRAM = """\
+GLOBAL_VENV=True
+DEVSTACK_VENV=$MACHINE/programs
+mkdir -p "$DEVSTACK_VENV/bin"
+cat > "$DEVSTACK_VENV/bin/hepix-vm-status" << 'EOF'
+#!/bin/bash
+echo "run: $*"
+exit "${STATUS:-0}"
+EOF
+chmod +x "$DEVSTACK_VENV/bin/hepix-vm-status"
+sudo install -d "$HEPIX_VM_CONF_DIR"
+sudo tee "$HEPIX_VM_CONF" < /dev/null
+"""
+
+
+def test_sync_is_looked_at_as_its_own_user(functions: Functions) -> None:
+    said = functions.run(f'{_PROGRAM}verify_hepix_vm_sync')
+    assert 'run: upgrade check sync' in said
+    assert any('runuser -u hepix-vm -g ' in line and 'upgrade check' in line
+               for line in functions.machine.recorded('sudo'))
+
+
+def test_warnings_of_sync_do_not_end_stack(functions: Functions) -> None:
+    functions.run(f'export STATUS=1\n{_PROGRAM}verify_hepix_vm_sync')
+
+
+@pytest.mark.parametrize('before', ['export STATUS=2\n', (
+    'runuser() { return 1; }\nsudo() { return 1; }\n')],
+    ids=['fails', 'is-not-asked'])
+def test_stack_ends_where_sync_cannot_work(
+        functions: Functions, before: str) -> None:
+    functions.die(f'{_PROGRAM}{before}verify_hepix_vm_sync')
+
+
+@pytest.mark.parametrize('service, part', [
+    ('n-api', 'nova-api'), ('n-api-meta', 'nova-api-metadata'),
+    ('n-sch', 'nova-scheduler'), ('n-cpu', 'nova-compute')])
+def test_each_part_of_nova_is_looked_at(
+        functions: Functions, service: str, part: str) -> None:
+    script = f'{_PROGRAM}ENABLED_SERVICES=hepix-vm,{service}\n'
+    said = functions.run(f'{script}verify_hepix_vm_nova')
+    checked = [line.split()[-3] for line in said.splitlines()
+               if line.startswith('run: upgrade check')]
+    assert checked == [part]
+    if part != 'nova-compute':
+        functions.die(f'export STATUS=2\n{script}verify_hepix_vm_nova')

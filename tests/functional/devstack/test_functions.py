@@ -90,3 +90,43 @@ def test_each_part_of_nova_is_looked_at(
     assert checked == [part]
     if part != 'nova-compute':
         functions.die(f'export STATUS=2\n{script}verify_hepix_vm_nova')
+
+
+@pytest.mark.parametrize('mode', ['enforcing', 'permissive', 'disabled'])
+def test_the_end_says_what_the_gate_does(
+        functions: Functions, mode: str) -> None:
+    said = functions.run(
+        f'HEPIX_VM_ENFORCEMENT={mode}\nverify_hepix_vm_images')
+    assert ('only endorsed images come' in said) == (mode == 'enforcing')
+    assert ('no image and no server is refused' in said) == (
+        mode != 'enforcing')
+
+
+def test_a_list_without_its_image_is_not_signed(functions: Functions) -> None:
+    # The bytes of the image cannot be read.
+    finished = functions.try_run("""\
+qemu-img() { mkdir -p "$HEPIX_VM_WWW_DIR/hepix-vm-listed.raw.new"; }
+_hepix_vm_publish() { echo signed; }
+_hepix_vm_publish_sample
+""")
+    assert finished.returncode != 0
+    assert 'signed' not in finished.stdout
+
+
+def test_apache_shows_the_folder_after_a_run_that_broke_off(
+        functions: Functions) -> None:
+    for _ in range(2):
+        functions.run('mkdir -p "$HEPIX_VM_DATA_DIR"\n'
+                      '_configure_hepix_vm_www')
+    assert functions.machine.recorded('restarted') == ['apache', 'apache']
+
+
+def test_the_authorities_are_yours(functions: Functions) -> None:
+    said = functions.die("""\
+IMAGE_URLS=https://images.example.org/one.qcow2
+HEPIX_VM_TRUST_ANCHORS=/etc/grid-security/certificates
+DATABASE_BACKENDS=sqlite
+configure_hepix_vm_images
+""")
+    assert 'there is no test endorser' in said
+    assert 'DOWNLOAD_DEFAULT_IMAGES=False' in said

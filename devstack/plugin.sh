@@ -16,33 +16,38 @@
 
 source "$(dirname "${BASH_SOURCE[0]}")/lib/hepix_vm"
 
-if is_service_enabled hepix-vm; then
-    case "$1 $2" in
-        "stack pre-install")
-            check_hepix_vm
-            ;;
-        "stack install")
-            echo_summary "Installing hepix-vm"
-            install_hepix_vm
-            ;;
-        "stack post-config")
-            echo_summary "Configuring hepix-vm"
-            configure_hepix_vm
-            ;;
-        "stack extra")
-            echo_summary "Starting hepix-vm"
-            start_hepix_vm
-            init_hepix_vm
-            ;;
-        "stack test-config")
-            echo_summary "Looking at the gates of hepix-vm"
-            verify_hepix_vm
-            ;;
-        "unstack "*)
-            stop_hepix_vm
-            ;;
-        "clean "*)
-            cleanup_hepix_vm
-            ;;
-    esac
-fi
+case "$1 $2" in
+    "stack "*)
+        if is_service_enabled hepix-vm; then
+            case $2 in
+                pre-install)
+                    check_hepix_vm
+                    ;;
+                install)
+                    echo_summary "Installing hepix-vm"
+                    install_hepix_vm
+                    ;;
+                post-config)
+                    echo_summary "Configuring hepix-vm"
+                    configure_hepix_vm
+                    ;;
+                extra)
+                    echo_summary "Starting hepix-vm"
+                    start_hepix_vm
+                    init_hepix_vm
+                    ;;
+                test-config)
+                    echo_summary "Looking at the gates of hepix-vm"
+                    verify_hepix_vm
+                    ;;
+            esac
+        fi
+        ;;
+    # What local.conf took away after stack.sh goes as well.
+    "unstack "*)
+        stop_hepix_vm
+        ;;
+    "clean "*)
+        cleanup_hepix_vm
+        ;;
+esac

@@ -35,7 +35,8 @@ _DEVSTACK = 'tests/functional/devstack/'
 # Of these, each starts what it needs by itself.
 _APART = {*(f'{_STACK}test_{name}.py' for name in ('processes', 'standing')),
           *(f'{_DEVSTACK}test_{name}.py' for name in (
-              'functions', 'left_out'))}
+              'functions', 'functions_check', 'functions_glance',
+              'functions_nova', 'left_out'))}
 _skipped: list[str] = []
 
 

@@ -196,6 +196,11 @@ get_python_exec_prefix() {
     fi
 }
 
+# vercmp VERSION "<" VERSION
+vercmp() {
+    [[ $1 != "$3" && $1 == "$(printf '%s\n' "$1" "$3" | sort -V | head -1)" ]]
+}
+
 setup_develop() {
     pip_install -e "$1"
 }

@@ -86,6 +86,8 @@ class Machine:
             {**self.environment, 'PYTHONPATH': str(self.folder / 'site')})
 
     def __enter__(self) -> Self:
+        # There may have been another machine at this Keystone.
+        self._keystone.add_endpoint('image', self.glance_url)
         with contextlib.ExitStack() as stack:
             stack.enter_context(self._run)
             stack.callback(self.units.kill)

@@ -50,7 +50,8 @@ import_ended() {
 }
 
 try_unendorsed() {
-    head -c 65536 /dev/urandom > "$work/bytes"
+    # More than any proxy on the way holds: its user is to read the reason.
+    head -c 8388608 /dev/urandom > "$work/bytes"
     new_image raw
     put "$images/$image/file" "$work/bytes"
     refused 'an upload that nobody endorsed' 422 not-endorsed

@@ -20,6 +20,7 @@ import argparse
 from collections.abc import Sequence
 from importlib import metadata
 import sys
+from typing import Any
 import warnings
 
 from cliff import app
@@ -27,8 +28,41 @@ from cliff import command
 from cliff import commandmanager
 
 from hepix_vm.errors import HepixVmError
+from hepix_vm.errors import PluginError
 
 FAILURE = 2  # exit status of a command that could not do its work
+
+
+class _EntryPoint(metadata.EntryPoint):
+    """A command that says why it cannot be loaded."""
+
+    def load(self) -> Any:
+        """Return its class.
+
+        :raises PluginError: it cannot be imported
+        """
+        try:
+            return super().load()
+        except Exception as error:
+            raise PluginError(
+                f'The command {self.name.replace("_", " ")} cannot be '
+                f'loaded: {type(error).__name__}: {error}.',
+                remedy='Install what requirements.txt of hepix-vm names, in '
+                       'these versions or later ones.') from error
+
+
+class _Commands(commandmanager.CommandManager):
+    """Loads only what is asked for.
+
+    cliff would load all, and go without a word without those that are broken.
+    """
+
+    def load_commands(self, namespace: str) -> None:
+        """Learn what commands there are."""
+        self.group_list.append(namespace)
+        for each in metadata.entry_points(group=namespace):
+            self.commands[each.name.replace('_', ' ')] = _EntryPoint(
+                each.name, each.value, each.group)
 
 
 class Status(app.App):
@@ -41,8 +75,18 @@ class Status(app.App):
         super().__init__(
             'The state of hepix-vm in this cloud.',
             metadata.version('hepix-vm'),
-            commandmanager.CommandManager('hepix_vm.status'),
+            _Commands('hepix_vm.status'),
             deferred_help=True)
+
+    def run_subcommand(self, argv: list[str]) -> int:
+        """Run a command, or say in one plain line that it is broken."""
+        try:
+            return super().run_subcommand(argv)
+        except PluginError as error:
+            if self.options.debug:
+                raise
+            self.stderr.write(f'{self.NAME}: {error} {error.remedy}\n')
+            return FAILURE
 
     def prepare_to_run_command(self, cmd: command.Command) -> None:
         """Let what a command raises be one plain line."""

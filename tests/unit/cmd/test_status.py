@@ -20,6 +20,7 @@ import sys
 import pytest
 
 from hepix_vm.cmd import status
+from hepix_vm.errors import PluginError
 from hepix_vm import protections
 
 SITE = ('# mine\n[^mine$]\ncreate = admin\nread = @\nupdate = admin\n'
@@ -153,3 +154,20 @@ def test_glance_that_is_not_installed(site, capsys, monkeypatch):
     assert status.main(['upgrade', 'check']) == 2
     one_line(capsys, 'Glance cannot be imported',
              'Run the command with the Python environment of glance-api.')
+
+
+def test_a_command_that_cannot_be_imported(capsys, monkeypatch):
+    # A library that is too old leaves no command out.
+    monkeypatch.setitem(sys.modules, 'hepix_vm.cmd.context', None)
+    for arguments in (['context', 'check'], ['help', 'context', 'check']):
+        assert status.main(arguments) == 2
+        one_line(capsys, 'The command context check cannot be loaded: ',
+                 'ModuleNotFoundError: ', 'requirements.txt')
+    with pytest.raises(PluginError):
+        status.main(['--debug', 'context', 'check'])
+    capsys.readouterr()
+    assert status.main(['help']) == 0
+    out = capsys.readouterr().out
+    assert 'Could not load' in out
+    assert 'context_check' in out
+    assert 'upgrade check' in out

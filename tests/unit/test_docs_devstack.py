@@ -27,6 +27,7 @@ FOLDER = ROOT / 'devstack'
 README = (FOLDER / 'README.rst').read_text()
 SAMPLE = (FOLDER / 'local.conf.sample').read_text()
 SETTINGS = (FOLDER / 'settings').read_text()
+NAME, = re.findall(r'^define_plugin (.*)$', SETTINGS, re.MULTILINE)
 SMALLER = re.search(r'^# Remove the # of what follows.*', SAMPLE,
                     re.MULTILINE | re.DOTALL)[0]
 
@@ -73,17 +74,21 @@ def test_every_service_has_its_row():
 
 def test_every_setting_that_is_named_exists():
     assert set(re.findall(r'HEPIX_VM_\w*[A-Z]', README + SAMPLE)) <= {
-        *knobs(), paths.ENVIRONMENT}
+        *knobs(), paths.ENVIRONMENT, 'HEPIX_VM_CONF'}
 
 
 def test_the_sample_has_every_setting_with_its_default():
-    assert dict(re.findall(r'^#(HEPIX_VM_\w+)=(.*)$', SAMPLE,
-                           re.MULTILINE)) == knobs()
+    # What local.conf says is read before the plugin's settings.
+    folder = knobs()['HEPIX_VM_CONF_DIR']
+    assert dict(re.findall(
+        r'^#(HEPIX_VM_\w+)=(.*)$', SAMPLE, re.MULTILINE)) == {
+            name: value.replace('$HEPIX_VM_CONF_DIR', folder)
+            for name, value in knobs().items()}
 
 
 def said(text):
     """Return what DevStack would be told by a localrc section."""
-    section = text.split('[[local|localrc]]\n')[1]
+    section = text.split('[[local|localrc]]\n')[1].split('\n# Options of ')[0]
     done = subprocess.run(['bash', '-euc', f'''
         DEST=/opt/stack DATA_DIR=/opt/stack/data ENABLED_SERVICES=usual
         enable_plugin() {{ echo "plugin $*"; }}
@@ -99,9 +104,8 @@ $SERVICE_PASSWORD"
 
 def test_the_sample_is_complete_as_it_is():
     lines = said(SAMPLE)
-    name, = re.findall(r'^define_plugin (.*)$', SETTINGS, re.MULTILINE)
     plugin, = (line for line in lines if line.startswith('plugin '))
-    assert re.fullmatch(rf'plugin {name} https://\S+', plugin)
+    assert re.fullmatch(rf'plugin {NAME} https://\S+ main', plugin)
     assert 'services usual' in lines
     assert not {f'without {name}' for name in services()} & set(lines)
 
@@ -145,5 +149,15 @@ def test_files_that_the_readme_names(name):
 @pytest.mark.parametrize('command', ['revoke', 'renew'])
 def test_commands_of_the_test_ca(command):
     script = (FOLDER / 'tools' / 'test-ca.sh').read_text()
-    assert f'devstack/tools/test-ca.sh {command}\n' in README
+    assert f'/opt/stack/{NAME}/devstack/tools/test-ca.sh {command}\n' in (
+        README)
     assert re.search(rf'^{command} ', script, re.MULTILINE)
+
+
+@pytest.mark.parametrize('text', [README, SAMPLE])
+def test_the_section_for_our_own_options(text):
+    section, = re.findall(r'^\W*(\[\[hepix-vm.*\]\])$', text, re.MULTILINE)
+    group, file = section.strip('[]').split('|')
+    library = (FOLDER / 'lib' / 'hepix_vm').read_text()
+    assert f'{group}|{file}' in library
+    assert f'"{group}"' in library or f' {group} ' in library

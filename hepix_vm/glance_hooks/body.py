@@ -19,8 +19,10 @@ import importlib
 import io
 import re
 import string
+import time
 from typing import Any
 
+from oslo_log import log as logging
 import webob.exc
 
 from hepix_vm.errors import Code
@@ -30,6 +32,11 @@ from hepix_vm.trust.verdict import Verdict
 
 Environ = dict[str, Any]
 _LENGTH = re.compile('[0-9]{1,18}')
+_PART = 65536  # bytes
+# As long somebody may go on with an upload that is refused already.
+_PATIENCE = 300  # seconds
+
+LOG = logging.getLogger(__name__)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -67,6 +74,25 @@ def replace(environ: Environ, data: bytes) -> None:
     environ['wsgi.input'] = io.BytesIO(data)
     environ['CONTENT_LENGTH'] = str(len(data))
     environ.pop('HTTP_TRANSFER_ENCODING', None)
+
+
+def drain(environ: Environ, source: Source | None = None) -> None:
+    """Read what is left of a body that nobody wants, and keep nothing.
+
+    A server resets a connection that it closes with bytes unread: the
+    client, or the proxy between, would then lose the answer.
+
+    :param source: the body, if something else is in its place by now
+    """
+    if environ.get('HTTP_EXPECT'):
+        return  # The client sends it when it is told to, which it is not.
+    end = time.monotonic() + _PATIENCE
+    try:
+        read = (source or source_of(environ)).read
+        while read(_PART) and time.monotonic() < end:
+            pass
+    except (OSError, webob.exc.HTTPException):
+        LOG.debug('The rest of a body cannot be read', exc_info=True)
 
 
 def _uwsgi_chunks() -> Callable[[int], bytes] | None:

@@ -94,6 +94,7 @@ class UploadFilter:
                       if action in ('upload', 'stage')
                       else self._guarded(environ, image_id, action))
         except webob.exc.HTTPException as refusal:
+            body.drain(environ)
             answer = refusal
         return answer(environ, start_response)
 
@@ -177,6 +178,8 @@ class UploadFilter:
         if response.status_int < 300:
             self._accepted(repo, image_id, action, case.origin,
                            reader.verdict if claim.held else None)
+        else:
+            body.drain(environ, source)
         return response
 
     def _accepted(self, repo: Any, image_id: str, action: str,

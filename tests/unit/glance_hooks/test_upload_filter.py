@@ -17,6 +17,7 @@ import io
 
 import pytest
 import webob
+import webob.exc
 
 from hepix_vm.gate import Gate
 from hepix_vm.glance_hooks import images
@@ -95,9 +96,10 @@ def image(site, monkeypatch):
     return image
 
 
-def put(app, path=f'/v2/images/{ID}/file', data=DATA, method='PUT'):
-    request = webob.Request.blank(path, method=method)
-    request.body_file = io.BytesIO(data)
+def put(app, path=f'/v2/images/{ID}/file', data=DATA, method='PUT',
+        stream=None, headers=()):
+    request = webob.Request.blank(path, method=method, headers=headers)
+    request.body_file = stream or io.BytesIO(data)
     request.content_length = len(data)
     request.context = Context()
     return request.get_response(UploadFilter(app, Gate('glance-api')))
@@ -130,6 +132,27 @@ def test_what_was_taken_unread_is_withdrawn(image):
     assert put(does_not_read(image)).status_int == 422
     assert image.status == 'deactivated'
     assert 'hepix_state' not in image.extra_properties
+
+
+def too_large(environ, start_response):
+    """Refuse a body, as Glance does one of which it knows enough."""
+    return webob.exc.HTTPRequestEntityTooLarge()(environ, start_response)
+
+
+@pytest.mark.parametrize('status, answer', [('active', 409), ('queued', 413)])
+def test_what_is_left_of_a_refused_upload_is_read(image, status, answer):
+    image.status = status
+    stream = io.BytesIO(DATA)
+    assert put(too_large, stream=stream).status_int == answer
+    assert stream.tell() == len(DATA)
+
+
+def test_who_waits_to_be_told_to_send_is_answered_at_once(image):
+    image.status = 'active'
+    stream = io.BytesIO(DATA)
+    assert put(too_large, stream=stream,
+               headers={'Expect': '100-continue'}).status_int == 409
+    assert stream.tell() == 0
 
 
 @pytest.mark.parametrize('status', ['active', 'saving', 'importing'])

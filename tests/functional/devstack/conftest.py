@@ -147,7 +147,8 @@ def gate(stacked: Stacked) -> Iterator[Cloud]:
 @pytest.fixture(scope='session')
 def idle(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
     """A machine on which no phase runs; nobody asks its Keystone."""
-    nowhere = cast(Keystone, types.SimpleNamespace(url='http://127.0.0.1:9'))
+    nowhere = cast(Keystone, types.SimpleNamespace(
+        url='http://127.0.0.1:9', add_endpoint=lambda *endpoint: None))
     folder = tmp_path_factory.mktemp('functions') / 'm'
     with Machine(folder, nowhere,
                  settings={'HEPIX_VM_REQUIRE_TRAIT': 'True'}) as machine:

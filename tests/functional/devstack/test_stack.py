@@ -159,8 +159,8 @@ def _status(machine: Machine,
 
 _PIPELINES = """
 import gc, sys
-from nova import config
 from hepix_vm.nova_ctx import boot_filter
+from nova import config
 from paste import deploy
 config.parse_args(['nova-api', '--config-file', sys.argv[2]])
 deploy.loadapp('config:' + sys.argv[1], name='osapi_compute')

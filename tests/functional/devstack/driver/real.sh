@@ -33,8 +33,4 @@ load_devstack() {
     }
     # These are of machine.sh, which was sourced before.
     source "$HERE/machine.sh"
-    # Rootwrap has no part in the plugin, and writes to /etc/sudoers.d.
-    configure_rootwrap() {
-        : "$1"
-    }
 }

@@ -17,6 +17,7 @@
 # which "here" says whether the line is of the section, and "ours" whether it
 # sets the option. An option begins its line; values may be several lines.
 _shim_ini() {
+    # shellcheck disable=SC2016
     local program='{
         head = $0 == section
         if (/^\[/) { here = head }

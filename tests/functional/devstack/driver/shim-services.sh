@@ -231,7 +231,8 @@ stop_process() {
 
 # wait_for_service SECONDS URL
 wait_for_service() {
-    local end=$((SECONDS + $1))
+    local end
+    end=$((SECONDS + $1))
     until curl --silent --output /dev/null "$2"; do
         if [[ $SECONDS -gt $end ]]; then
             return 1

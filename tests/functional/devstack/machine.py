@@ -30,8 +30,8 @@ from tests.functional.devstack.units import Answering
 from tests.functional.devstack.units import Units
 from tests.testbed.daemon import clean_environment
 from tests.testbed.daemon import Daemon
-from tests.testbed.glance import free_port
 from tests.testbed import glance as testbed_glance
+from tests.testbed.glance import free_port
 from tests.testbed.keystone import Keystone
 from tests.testbed.keystone import PASSWORD
 
@@ -43,7 +43,7 @@ SERVICES = ('key', 'g-api', 'n-api', 'n-api-meta', 'n-cond', 'n-cpu',
             'n-sch', 'placement-api', 'placement-client', 'c-api', 'c-sch',
             'c-vol', 'q-svc', 'rabbit', 'sqlite')
 
-_LIMIT = 300  # seconds that stack.sh may take
+_LIMIT = 1200  # seconds that stack.sh may take on a busy machine
 
 
 class Machine:

@@ -140,3 +140,21 @@ def test_what_kolla_is_told():
         '[hepix_trust]']
     assert found['DEFAULT', 'mkisofs_cmd'] == [
         '/var/lib/kolla/venv/bin/hepix-vm-mkisofs']
+    # A file is named when it is there, and not before.
+    text = read('admin/deployment-kolla.rst')
+    copied = text.index('docker cp glance_api')
+    assert text.index('config_file = ') > copied
+    assert text.index('api-paste.ini:ro') > text.index('7. nova-api')
+
+
+def test_compute_hosts_get_no_password():
+    """They need none, and any process of Nova could read it there."""
+    for page in PAGES[1:]:
+        said = plain(read(page))
+        assert '``hepix-vm.conf`` **without** ``[service_credentials]``' in (
+            said), page
+    play, = (text for text in blocks(PAGES[2], 'yaml') if '- hosts: ' in text)
+    task, = (task for task in yaml.safe_load(play)[0]['tasks']
+             if 'ansible.builtin.copy' in task)
+    assert task['ansible.builtin.copy']['src'].endswith('/{{ part }}/')
+    assert '${part}' in read(PAGES[3])

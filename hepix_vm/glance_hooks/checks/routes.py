@@ -121,7 +121,8 @@ def check_stores(glance: Checked) -> Found:
     if names:
         yield Severity.WARNING, (
             f'{where} has {", ".join(names)}: what a web server hands out '
-            f'can change after it was judged. Remove the http store.')
+            f'can change after it was judged. Set the option without it: '
+            f'where the images are files, [glance_store] stores = file.')
 
 
 def _multiple_locations(glance: Checked) -> bool:

@@ -136,6 +136,8 @@ def test_the_readme_is_sound(capsys):
 def test_the_line_of_the_readme_is_that_of_the_sample():
     line = re.compile(r'^ *(enable_plugin .*)$', re.MULTILINE)
     assert line.findall(README) == line.findall(SAMPLE)
+    assert line.findall((ROOT / 'README.md').read_text()) == (
+        line.findall(SAMPLE))
 
 
 @pytest.mark.parametrize('name', ['exercise.sh', 'local.conf.sample',

@@ -12,6 +12,7 @@
 
 """What continuous integration is told: .zuul.yaml, and its playbooks."""
 
+import configparser
 import os
 import pathlib
 import re
@@ -93,3 +94,15 @@ def test_the_acceptance_run_is_run() -> None:
     path = ROOT / script.removeprefix('hepix-vm/')
     assert path.is_file() and os.access(path, os.X_OK)
     assert 'ignore_errors' not in task and 'failed_when' not in task
+
+
+def test_the_constraints_of_openstack_are_kept_too() -> None:
+    """Those of ours have newer libraries than services run with."""
+    job = JOBS['hepix-vm-upper-constraints']
+    tox = configparser.ConfigParser(interpolation=None)
+    tox.read(ROOT / 'tox.ini')
+    section = tox[f'testenv:{job["vars"]["tox_envlist"]}']
+    constraints, *_ = section['deps'].split()
+    assert constraints.startswith('-c{env:TOX_CONSTRAINTS_FILE:')
+    assert 'constraints.txt' not in section['deps']
+    assert 'openstack/requirements' in job['required-projects']

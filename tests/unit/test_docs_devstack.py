@@ -121,6 +121,12 @@ def test_the_smaller_variant():
     assert 'c-api' not in enabled
 
 
+@pytest.mark.parametrize('line', re.findall(
+    r'^#(HEPIX_VM_\w+=.*)$', SAMPLE, re.MULTILINE))
+def test_each_setting_of_the_sample_can_be_said_alone(line):
+    said(SAMPLE.replace(f'#{line}', line))
+
+
 def test_all_else_of_the_sample_may_be_said_too():
     said(re.sub('^#(?! |$)', '', SAMPLE, flags=re.MULTILINE))
 

@@ -21,6 +21,11 @@ if [[ -d .venv/bin ]]; then
     PATH=$PATH:$PWD/.venv/bin
 fi
 
+if ! command -v sphinx-build > /dev/null; then
+    echo "error: no sphinx-build; tools/test.sh --docs installs it" >&2
+    exit 1
+fi
+
 targets=("$@")
 if [[ ${#targets[@]} -eq 0 ]]; then
     targets=(doc releasenotes)

@@ -14,6 +14,7 @@
 """``hepix-vm-status upgrade check``: the preflight of a service."""
 
 import argparse
+import os
 
 from cliff import lister
 
@@ -29,6 +30,9 @@ VENDORDATA = 'vendordata'
 SYNC = 'sync'
 # The parts of Nova, each of which may run on hosts of its own.
 PARTS = ('nova-api', 'nova-api-metadata', 'nova-scheduler', 'nova-compute')
+_AS_ROOT = (
+    'Warning: This was asked as root, who can read what the service cannot. '
+    'Ask as the user of the service: runuser -u USER -- hepix-vm-status ...\n')
 _PROGRAMS = {GLANCE: 'glance-api', NOVA: 'Nova', CINDER: 'cinder-api'}
 
 
@@ -83,6 +87,8 @@ class UpgradeCheck(lister.Lister):
     def run(self, parsed_args: argparse.Namespace) -> int:
         """Print the table, and return the exit status."""
         super().run(parsed_args)
+        if os.geteuid() == 0:
+            self.app.stderr.write(_AS_ROOT)
         return int(self._status)
 
 

@@ -20,7 +20,10 @@ import sys
 import pytest
 
 from hepix_vm.cmd import status
+from hepix_vm.cmd import upgrade_check
 from hepix_vm.errors import PluginError
+from hepix_vm.findings import Finding
+from hepix_vm.findings import Severity
 from hepix_vm import protections
 
 SITE = ('# mine\n[^mine$]\ncreate = admin\nread = @\nupdate = admin\n'
@@ -171,3 +174,15 @@ def test_a_command_that_cannot_be_imported(capsys, monkeypatch):
     assert 'Could not load' in out
     assert 'context_check' in out
     assert 'upgrade check' in out
+
+
+@pytest.mark.parametrize('user', [0, 1000])
+def test_root_is_told_to_ask_as_somebody_else(capsys, monkeypatch, user):
+    monkeypatch.setattr(os, 'geteuid', lambda: user)
+    monkeypatch.setattr(upgrade_check, '_of_vendordata', lambda arguments: [
+        Finding(Severity.WARNING, 'Something', '')])
+    assert status.main(['upgrade', 'check', 'vendordata']) == 1
+    out, err = capsys.readouterr()
+    assert 'Something' in out
+    assert ('as the user of the service' in err) is (user == 0)
+    assert len(err.splitlines()) == (user == 0)

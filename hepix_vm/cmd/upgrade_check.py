@@ -30,7 +30,7 @@ VENDORDATA = 'vendordata'
 SYNC = 'sync'
 # The parts of Nova, each of which may run on hosts of its own.
 PARTS = ('nova-api', 'nova-api-metadata', 'nova-scheduler', 'nova-compute')
-_AS_ROOT = (
+AS_ROOT = (
     'Warning: This was asked as root, who can read what the service cannot. '
     'Ask as the user of the service: runuser -u USER -- hepix-vm-status ...\n')
 _PROGRAMS = {GLANCE: 'glance-api', NOVA: 'Nova', CINDER: 'cinder-api'}
@@ -88,7 +88,7 @@ class UpgradeCheck(lister.Lister):
         """Print the table, and return the exit status."""
         super().run(parsed_args)
         if os.geteuid() == 0:
-            self.app.stderr.write(_AS_ROOT)
+            self.app.stderr.write(AS_ROOT)
         return int(self._status)
 
 

@@ -13,6 +13,8 @@
 """The body of an upload: where it comes from, and hashing as it passes."""
 
 from collections.abc import Callable
+from collections.abc import Iterable
+from collections.abc import Iterator
 import dataclasses
 import hashlib
 import importlib
@@ -31,10 +33,13 @@ from hepix_vm.trust.verdict import Reason
 from hepix_vm.trust.verdict import Verdict
 
 Environ = dict[str, Any]
+App = Callable[[Environ, Any], Iterable[bytes]]
 _LENGTH = re.compile('[0-9]{1,18}')
 _PART = 65536  # bytes
-# As long somebody may go on with an upload that is refused already.
+# As long a proxy may go on with an upload that is refused already.
 _PATIENCE = 300  # seconds
+# What proxies add; Apache's mod_proxy, and HAProxy in most clouds, the first.
+_PROXY = frozenset(('HTTP_X_FORWARDED_FOR', 'HTTP_FORWARDED', 'HTTP_VIA'))
 
 LOG = logging.getLogger(__name__)
 
@@ -76,23 +81,43 @@ def replace(environ: Environ, data: bytes) -> None:
     environ.pop('HTTP_TRANSFER_ENCODING', None)
 
 
-def drain(environ: Environ, source: Source | None = None) -> None:
-    """Read what is left of a body that nobody wants, and keep nothing.
+def lingering(answer: App, source: Source | None = None) -> App:
+    """Let a proxy send the rest of a body after it was answered.
 
-    A server resets a connection that it closes with bytes unread: the
-    client, or the proxy between, would then lose the answer.
+    Who still sends when a server closes is reset, and may lose the answer. A
+    client notices the answer before, and is spared the rest; proxies such as
+    Apache's do not look before all is sent, and say 502 then.
 
+    :param answer: the refusal
     :param source: the body, if something else is in its place by now
     """
-    if environ.get('HTTP_EXPECT'):
-        return  # The client sends it when it is told to, which it is not.
-    end = time.monotonic() + _PATIENCE
-    try:
-        read = (source or source_of(environ)).read
-        while read(_PART) and time.monotonic() < end:
-            pass
-    except (OSError, webob.exc.HTTPException):
-        LOG.debug('The rest of a body cannot be read', exc_info=True)
+    def app(environ: Environ, start_response: Any) -> Iterable[bytes]:
+        parts = answer(environ, start_response)
+        # A client that waits to be told to send is not told so.
+        if environ.get('HTTP_EXPECT') or not _PROXY.intersection(environ):
+            return parts
+        return _Lingering(parts, environ, source)
+    return app
+
+
+class _Lingering:
+    # The server calls close() when all is sent (PEP 3333).
+    def __init__(self, parts: Iterable[bytes], environ: Environ,
+                 source: Source | None) -> None:
+        self._parts, self._environ, self._source = parts, environ, source
+
+    def __iter__(self) -> Iterator[bytes]:
+        return iter(self._parts)
+
+    def close(self) -> None:
+        getattr(self._parts, 'close', lambda: None)()
+        end = time.monotonic() + _PATIENCE
+        try:
+            read = (self._source or source_of(self._environ)).read
+            while read(_PART) and time.monotonic() < end:
+                pass
+        except (OSError, webob.exc.HTTPException):
+            LOG.debug('The rest of a body cannot be read', exc_info=True)
 
 
 def _uwsgi_chunks() -> Callable[[int], bytes] | None:

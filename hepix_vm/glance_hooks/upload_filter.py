@@ -94,8 +94,7 @@ class UploadFilter:
                       if action in ('upload', 'stage')
                       else self._guarded(environ, image_id, action))
         except webob.exc.HTTPException as refusal:
-            body.drain(environ)
-            answer = refusal
+            answer = body.lingering(refusal)
         return answer(environ, start_response)
 
     def _list(self, environ: Environ) -> App:
@@ -178,9 +177,8 @@ class UploadFilter:
         if response.status_int < 300:
             self._accepted(repo, image_id, action, case.origin,
                            reader.verdict if claim.held else None)
-        else:
-            body.drain(environ, source)
-        return response
+            return response
+        return body.lingering(response, source)
 
     def _accepted(self, repo: Any, image_id: str, action: str,
                   origin: Origin | None, verdict: Verdict | None) -> None:

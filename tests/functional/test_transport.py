@@ -224,6 +224,24 @@ def test_an_early_refusal_reaches_who_sends_on(
 
 @pytest.mark.parametrize('chunked', [False, True],
                          ids=['length', 'chunked'])
+@pytest.mark.parametrize('place', PLACES)
+def test_a_proxy_that_sends_all_before_it_looks_gets_the_refusal(
+        either, place, chunked):
+    data = bytes(8 * MIB)
+    parts = [data[at:at + 65536] for at in range(0, len(data), 65536)]
+    lines = [CHUNKED if chunked else f'Content-Length: {len(data)}',
+             'X-Forwarded-For: 192.0.2.1']
+    image_id = either.client.create()
+    with connection(either, image_id, place, lines) as opened:
+        opened.sendall(chunks(*parts) if chunked else data)
+        text = answer(opened)
+    assert code(text) == 422
+    assert '[not-endorsed]' in text
+    assert_untouched(either, image_id)
+
+
+@pytest.mark.parametrize('chunked', [False, True],
+                         ids=['length', 'chunked'])
 def test_memory_is_flat(either, tmp_path, chunked):
     def upload(size: int) -> int:
         """Bring an image in by both routes; return the peak in bytes."""

@@ -139,19 +139,32 @@ def too_large(environ, start_response):
     return webob.exc.HTTPRequestEntityTooLarge()(environ, start_response)
 
 
-@pytest.mark.parametrize('status, answer', [('active', 409), ('queued', 413)])
-def test_what_is_left_of_a_refused_upload_is_read(image, status, answer):
+REFUSED = pytest.mark.parametrize(
+    'status, answer', [('active', 409), ('queued', 413)])
+
+
+@REFUSED
+@pytest.mark.parametrize('header', ['X-Forwarded-For', 'Forwarded', 'Via'])
+def test_a_proxy_may_send_the_rest_after_the_refusal(
+        image, status, answer, header):
     image.status = status
     stream = io.BytesIO(DATA)
-    assert put(too_large, stream=stream).status_int == answer
+    response = put(too_large, stream=stream, headers={header: '192.0.2.1'})
+    assert response.status_int == answer
+    assert stream.tell() == 0
+    response.app_iter.close()
     assert stream.tell() == len(DATA)
 
 
-def test_who_waits_to_be_told_to_send_is_answered_at_once(image):
-    image.status = 'active'
+@REFUSED
+@pytest.mark.parametrize('headers', [
+    {}, {'X-Forwarded-For': '192.0.2.1', 'Expect': '100-continue'}])
+def test_others_are_spared_the_rest(image, status, answer, headers):
+    image.status = status
     stream = io.BytesIO(DATA)
-    assert put(too_large, stream=stream,
-               headers={'Expect': '100-continue'}).status_int == 409
+    response = put(too_large, stream=stream, headers=headers)
+    assert response.status_int == answer
+    assert response.body
     assert stream.tell() == 0
 
 

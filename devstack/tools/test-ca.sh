@@ -197,9 +197,9 @@ revoke() {
 # What others have put there stays.
 remove() {
     local anchors hash name
-    if [[ -e $ca/ca.pem ]]; then
-        anchors=$(< "$ca/anchors")
-        hash=$(openssl x509 -in "$ca/ca.pem" -noout -hash)
+    anchors=$(< "$ca/anchors")
+    # It may be that no certificate was made.
+    if hash=$(openssl x509 -in "$ca/ca.pem" -noout -hash 2> /dev/null); then
         for name in 0 r0 signing_policy; do
             sudo rm -f "$anchors/$hash.$name" "$anchors/.$hash.$name.new"
         done

@@ -14,6 +14,7 @@
 
 import pytest
 
+from tests.functional.devstack.files import values
 from tests.functional.devstack.functions import Functions
 
 
@@ -114,3 +115,33 @@ def test_what_was_taken_away_is_not_installed(functions: Functions) -> None:
                   'run_phase stack "$phase"\ndone')
     assert functions.machine.recorded('installed') == []
     assert list(functions.etc.rglob('*hepix*')) == []
+
+
+@pytest.mark.parametrize('option, value', [
+    ('enforcement', 'permissive'), ('trust_anchors', '/srv'),
+    ('state_dir', '/srv'), ('require_trait', 'false')])
+def test_local_conf_does_not_contradict_the_plugin(
+        functions: Functions, option: str, value: str) -> None:
+    # It stands in for DevStack's, which reads [[hepix-vm|...]].
+    script = (
+        'sudo install -d "$HEPIX_VM_CONF_DIR"\nmerge_config_group() {\n'
+        f'iniset "$HEPIX_VM_CONF" hepix_vm {option} {value}\n'
+        'iniset "$HEPIX_VM_CONF" hepix_vm boot_cache 5\n}\n')
+    said = functions.die(f'{script}configure_hepix_vm_conf')
+    assert f'HEPIX_VM_{option.upper()} in its localrc' in said
+    assert list((functions.machine.folder / 'tmp').iterdir()) == []
+    script = script.replace(f'{option} {value}', 'ledger_owner x')
+    functions.run(f'{script}configure_hepix_vm_conf')
+    assert values(functions.machine.conf / 'hepix-vm.conf', 'hepix_vm',
+                  'boot_cache') == ['5']
+
+
+def test_the_mark_is_the_first_line(functions: Functions) -> None:
+    for text, rc in (('$HEPIX_VM_MARK\n', 'ours'),
+                     ('x\n$HEPIX_VM_MARK\n', 'theirs')):
+        path = functions.etc / 'hepix-vm/policy.yaml'
+        said = functions.run(
+            f'sudo install -d "$HEPIX_VM_CONF_DIR"\nprintf "%s" "{text}" '
+            f'> {path}\nif hepix_vm_is_own {path}; then echo ours; '
+            'else echo theirs; fi')
+        assert said.split()[-1] == rc

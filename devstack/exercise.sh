@@ -26,11 +26,12 @@ usage() {
     cat << 'END'
 usage: devstack/exercise.sh [--without PART]...
 
-Sees whether a cloud keeps what hepix-vm promises: uploads images that are
-refused and accepted, boots a server and reads its console, and revokes its
-image. Each step is a line that begins with ok, FAILED or left out. What it
-makes has one name, with bytes of its own, and is removed at the end; what
-stays is a record in the ledger that those bytes are revoked.
+Sees in some minutes whether a cloud keeps what hepix-vm promises: uploads
+images that are refused and accepted, boots a server and reads its console, and
+revokes its image. It needs openstack with hepix-vm, curl and python3. Each
+step is a line that begins with ok, FAILED or left out. What it makes has one
+name, with bytes of its own, and is removed at the end; what stays is a record
+in the ledger that those bytes are revoked.
 
 PART is left out: servers, context (what servers are told), vendordata (that
 they are told their VO), download (that Glance fetches an image), list (an
@@ -53,7 +54,8 @@ set. Elsewhere, or to have it otherwise, in the environment:
   HEPIX_VM_IMAGE       a file, raw or qcow2, that boots and has the guest's
                        part of hepix-vm; otherwise the bytes of the image
                        hepix-vm-sample of the cloud are taken
-  HEPIX_VM_FLAVOR      id of the flavor (the smallest from 256 MiB on)
+  HEPIX_VM_FLAVOR      id of the flavor (the smallest that has 256 MiB and a
+                       disk)
   HEPIX_VM_NETWORK     none, auto, or the id of a network. Without it servers
                        have none, and are left out where there is no Neutron
   HEPIX_VM_DERIVED_IMAGES
@@ -108,10 +110,7 @@ read_arguments() {
                 esac
                 shift 2
                 ;;
-            *)
-                usage >&2
-                exit 2
-                ;;
+            *) cannot "$1 is no argument that is known. See --help." ;;
         esac
     done
 }
@@ -291,8 +290,10 @@ set_up() {
     done
     for variable in HEPIX_VM_ENDORSER_CERTIFICATE HEPIX_VM_ENDORSER_KEY; do
         [[ -r ${!variable-} ]] \
-            || cannot "$variable names no file that can be read:" \
-                "'${!variable-}'."
+            || cannot "$variable, '${!variable-}', cannot be read by" \
+                "$(id -un). Run this as the user of DevStack, after stack.sh" \
+                'ended with the plugin and its test CA; or name the files of' \
+                'an endorser whom policy.yaml accepts (--help).'
     done
     cloud=${HEPIX_VM_CLOUD:-devstack}
     admin=${HEPIX_VM_ADMIN_CLOUD:-devstack-admin}
@@ -303,7 +304,8 @@ main() {
     local program
     read_arguments "$@"
     for program in curl openstack python3; do
-        command -v "$program" > /dev/null || cannot "there is no $program."
+        command -v "$program" > /dev/null \
+            || cannot "the program $program is not in PATH: install it."
     done
     work=$(mktemp -d) || cannot 'no temporary folder can be made.'
     trap clean_up EXIT

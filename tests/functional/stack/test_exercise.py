@@ -276,10 +276,10 @@ def test_a_cloud_that_does_not_answer_is_no_failure_of_the_gate(
 
 @pytest.mark.parametrize(('changes', 'words'), [
     ({'HEPIX_VM_CLOUD': 'x'},
-     "HEPIX_VM_ENDORSER_CERTIFICATE names no file that can be read: ''"),
+     "HEPIX_VM_ENDORSER_CERTIFICATE, '', cannot be read by "),
     ({'HEPIX_VM_CLOUD': 'x', 'HEPIX_VM_ENDORSER_CERTIFICATE': '/bin/sh',
       'HEPIX_VM_ENDORSER_KEY': '/nonexistent'},
-     "HEPIX_VM_ENDORSER_KEY names no file that can be read: '/nonexistent'"),
+     "HEPIX_VM_ENDORSER_KEY, '/nonexistent', cannot be read by "),
     ({'TOP_DIR': '/nonexistent'}, 'there is no DevStack in /nonexistent.'),
     ({'TMPDIR': '/nonexistent'}, 'no temporary folder can be made.')],
     ids=str)
@@ -295,7 +295,8 @@ def test_a_program_that_is_missing_is_said(tmp_path: pathlib.Path) -> None:
         (tmp_path / name).symlink_to(shutil.which(name) or '')
     said = Exercise(tmp_path)(PATH=str(tmp_path))
     assert said.status == 2
-    assert said.output == 'This run is not possible: there is no curl.\n'
+    assert said.output == ('This run is not possible: the program curl is'
+                           ' not in PATH: install it.\n')
 
 
 @pytest.mark.parametrize(('line', 'words'), [
@@ -304,8 +305,8 @@ def test_a_program_that_is_missing_is_said(tmp_path: pathlib.Path) -> None:
     ('disable_service hepix-vm',
      'the service hepix-vm is not enabled in local.conf.'),
     ('HEPIX_VM_CA_DIR=/nonexistent',
-     'HEPIX_VM_ENDORSER_CERTIFICATE names no file that can be read: '
-     "'/nonexistent/endorser.pem'."),
+     "HEPIX_VM_ENDORSER_CERTIFICATE, '/nonexistent/endorser.pem', cannot be "
+     'read by '),
     ('exit 1', "DevStack's settings cannot be read in ")])
 def test_devstack_is_asked(tmp_path: pathlib.Path, line: str,
                            words: str) -> None:
@@ -317,7 +318,7 @@ def test_devstack_is_asked(tmp_path: pathlib.Path, line: str,
 
 @pytest.mark.parametrize(('arguments', 'status', 'words'), [
     (('--help',), 0, 'usage: devstack/exercise.sh'),
-    (('--boot',), 2, 'usage: devstack/exercise.sh'),
+    (('--boot',), 2, '--boot is no argument that is known. See --help.'),
     (('--without',), 2, "and not ''."),
     (('--without', 'glance'), 2, "and not 'glance'.")], ids=str)
 def test_usage(tmp_path: pathlib.Path, arguments: tuple[str, ...],

@@ -17,6 +17,7 @@ import logging
 import os
 
 from oslo_config import cfg
+import oslo_messaging
 import pytest
 
 from hepix_vm.deadline import within
@@ -111,6 +112,23 @@ def test_a_journal_that_cannot_be_written_changes_no_verdict(notifying):
                            for event in events(notifying)}
 
 
+@pytest.fixture
+def transports(monkeypatch):
+    """Whatever leads to a bus from here; its threads end with the test."""
+    made = []
+    make = oslo_messaging.get_notification_transport
+
+    def kept(conf):
+        made.append(make(conf))
+        return made[-1]
+
+    monkeypatch.setattr(oslo_messaging, 'get_notification_transport', kept)
+    yield made
+    for transport in made:
+        transport.cleanup()
+
+
+@pytest.mark.usefixtures('transports')
 def test_nobody_waits_for_a_bus_that_is_gone(tmp_path, caplog):
     with RabbitMQ(tmp_path / 'bus') as bus:
         settings = tmp_path / 'service.conf'

@@ -78,11 +78,11 @@ def test_images_of_others_are_not_told_of(cloud):
 @pytest.mark.parametrize('accept, kind', [
     ('', 'application/json'), ('application/json', 'application/json'),
     ('text/html', 'text/html'), ('*/*', 'text/html')])
-@pytest.mark.parametrize('data', [DATA, DATA[:-1] + b'?'])
+@pytest.mark.parametrize('data', [b'one', b'two'])
 def test_every_client_can_show_the_reason(cloud, accept, kind, data):
     """openstacksdk sends an empty Accept; it shows JSON and HTML only."""
     image_id = cloud.client.create(
-        hepix_endorsement=cloud.site.endorse(DATA[:-1] + b'!'))
+        hepix_endorsement=cloud.site.endorse(b'six'))
     response = cloud.client.put(image_id, data, {'Accept': accept})
     assert response.status_code == 422
     assert response.headers['Content-Type'].startswith(kind)

@@ -33,7 +33,8 @@ from hepix_vm.trust.verdict import Reason
 from hepix_vm.trust.verdict import Verdict
 
 Environ = dict[str, Any]
-App = Callable[[Environ, Any], Iterable[bytes]]
+StartResponse = Callable[..., Any]
+App = Callable[[Environ, StartResponse], Iterable[bytes]]
 _LENGTH = re.compile('[0-9]{1,18}')
 _PART = 65536  # bytes
 # As long a proxy may go on with an upload that is refused already.
@@ -91,7 +92,8 @@ def lingering(answer: App, source: Source | None = None) -> App:
     :param answer: the refusal
     :param source: the body, if something else is in its place by now
     """
-    def app(environ: Environ, start_response: Any) -> Iterable[bytes]:
+    def app(environ: Environ,
+            start_response: StartResponse) -> Iterable[bytes]:
         parts = answer(environ, start_response)
         # A client that waits to be told to send is not told so.
         if environ.get('HTTP_EXPECT') or not _PROXY.intersection(environ):

@@ -31,6 +31,9 @@ from hepix_vm.errors import Code
 from hepix_vm.gate import Case
 from hepix_vm.gate import Gate
 from hepix_vm.glance_hooks import body
+from hepix_vm.glance_hooks.body import App
+from hepix_vm.glance_hooks.body import Environ
+from hepix_vm.glance_hooks.body import StartResponse
 from hepix_vm.glance_hooks import claims
 from hepix_vm.glance_hooks import derived
 from hepix_vm.glance_hooks import guards
@@ -46,10 +49,6 @@ from hepix_vm.trust.verdict import Reason
 from hepix_vm.trust.verdict import Verdict
 
 LOG = logging.getLogger(__name__)
-
-Environ = dict[str, Any]
-StartResponse = Callable[..., Any]
-App = Callable[[Environ, StartResponse], Iterable[bytes]]
 
 
 def filter_factory(global_conf: dict[str, str],
